@@ -1,0 +1,33 @@
+"""Settings for all tests: one thread, no network, nobody's MLflow server, and where data lies."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Read when numpy and torch are first imported, so set before any test module is. One thread is
+# what the worker processes use, keeps results bitwise repeatable, and is fastest on small nets.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+# A test that wants a server or a storage names it; a developer's own is never written to.
+os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests marked `gpu` where there is no CUDA device."""
+    if item.get_closest_marker("gpu") is not None:
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA device")
+
+
+@pytest.fixture(scope="session")
+def mnist_dir() -> Path:
+    """A `data_dir` that holds MNIST: HPSUITE_DATA, or ../shared/data beside the checkout."""
+    folder = Path(os.environ.get("HPSUITE_DATA") or REPOSITORY.parent / "shared" / "data")
+    if not (folder / "MNIST" / "raw").is_dir():
+        pytest.skip(f"needs MNIST (MNIST/raw in HPSUITE_DATA; looked in {folder})")
+    return folder
