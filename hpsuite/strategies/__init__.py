@@ -1,0 +1,15 @@
+"""Search strategies as Optuna samplers, for hpsuite and for any other Optuna study."""
+
+from hpsuite.strategies.base import PlannedSampler
+from hpsuite.strategies.coarse_to_fine import CoarseToFineSampler
+from hpsuite.strategies.grid import GridSampler
+from hpsuite.strategies.random import ScaledRandomSampler
+from hpsuite.strategies.seeded import PerTrialSeeded
+
+__all__ = [
+    "CoarseToFineSampler",
+    "GridSampler",
+    "PerTrialSeeded",
+    "PlannedSampler",
+    "ScaledRandomSampler",
+]
