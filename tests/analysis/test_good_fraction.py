@@ -1,0 +1,215 @@
+import itertools
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy import stats
+
+from hpsuite.analysis import best_level, good_fractions, paired_difference
+from hpsuite.analysis.good_fraction import _agresti_min_variance, _noise_allowance, n_best
+
+Floats = npt.NDArray[np.float64]
+
+
+def seeded(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@pytest.mark.parametrize(("n", "k"), [(1, 1), (12, 1), (37, 1), (38, 2), (80, 3), (256, 10)])
+def test_the_best_4_percent_are_the_nearest_whole_number_of_trials(n: int, k: int) -> None:
+    assert n_best(n) == k
+    scores = np.arange(n) / n
+    assert best_level(scores) == pytest.approx(scores[-k:].mean())
+
+
+@pytest.mark.parametrize("n_val", [359, 360, 1000, 10_000, 12_000])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_exact_ties_count_as_good(n_val: int, dtype: type) -> None:
+    # Counts right of n_val: the best one, all exact multiples of a point below it, and one less.
+    for best, point in itertools.product(range(n_val - 20, n_val + 1), (1, 2, 5)):
+        if point * n_val % 100:
+            continue
+        edge = best - point * n_val // 100
+        scores: Floats = np.asarray(np.array([best, edge, edge - 1]) / n_val, dtype)
+        found = good_fractions(scores, generator=seeded(), points=[point], resamples=2)
+        assert found[point].estimate == 2 / 3, (best, point)
+
+
+def test_good_fractions_of_a_small_sample_by_hand() -> None:
+    # n = 50: b is the mean of the best two, .98; good at 1 point are .99, .97, at 2 also .96.
+    scores = [0.99, 0.97, 0.96, 0.959] + [0.1] * 46
+    found = good_fractions(scores, generator=seeded(), points=[1, 2, 2.2])
+    assert {e: g.estimate for e, g in found.items()} == {1: 2 / 50, 2: 3 / 50, 2.2: 4 / 50}
+    assert all(g.low <= g.estimate <= g.high for g in found.values())
+
+
+def test_bootstrap_variance_matches_the_enumeration_of_all_resamples() -> None:
+    # All 4^4 resamples of four scores, b being the best one of each.
+    scores = np.array([0.5, 0.6, 0.61, 0.9])
+    resamples = np.array(list(itertools.product(scores, repeat=4)))
+    shares = (resamples >= resamples.max(axis=1, keepdims=True) - 0.02 - 1e-9).mean(axis=1)
+    found = good_fractions(scores, generator=seeded(), points=[2], noise_sd=0, resamples=200_000)[2]
+    share = 0.25
+    effective = min(4.0, share * (1 - share) / shares.var())
+    z = stats.norm.isf(0.025)
+    for p in (found.low, found.high):
+        assert (share - p) ** 2 == pytest.approx(z**2 * p * (1 - p) / effective, rel=0.02)
+
+
+def test_the_order_of_the_trials_does_not_matter() -> None:
+    scores, other = seeded(1).beta(8, 1, (2, 90))
+    order = seeded(2).permutation(90)
+    assert good_fractions(scores, generator=seeded()) == good_fractions(
+        scores[order], generator=seeded()
+    )
+    assert paired_difference(scores, other, generator=seeded()) == paired_difference(
+        scores[order], other[order], generator=seeded()
+    )
+
+
+def test_a_constant_added_to_all_scores_changes_nothing() -> None:
+    # On a lattice of 1/64 sums are exact.
+    scores = seeded(3).integers(10, 50, 100) / 64
+    for moved in (scores + 10 / 64, scores - 10 / 64):
+        plain = good_fractions(scores, generator=seeded())
+        found = good_fractions(moved, generator=seeded())
+        for e, g in plain.items():
+            # The added noise rounds differently, by less than a part in 1e9.
+            assert (found[e].estimate, found[e].low) == (g.estimate, g.low)
+            assert found[e].high == pytest.approx(g.high)
+
+
+def test_a_larger_e_is_good_more_often() -> None:
+    found = good_fractions(
+        seeded(4).beta(8, 1, 200), generator=seeded(), points=[0, 1, 2, 5, 50, 100]
+    )
+    estimates = [g.estimate for g in found.values()]
+    assert estimates == sorted(estimates)
+    assert found[100].estimate == found[100].high == 1
+
+
+def test_a_larger_noise_only_raises_the_upper_end() -> None:
+    scores = seeded(5).beta(8, 1, 200)
+    found = [good_fractions(scores, generator=seeded(), noise_sd=sd)[2] for sd in (0, 0.005, 0.02)]
+    assert len({(g.estimate, g.low) for g in found}) == 1
+    highs = [g.high for g in found]
+    assert highs == sorted(highs)
+    assert highs[0] < highs[2]
+
+
+def test_noise_allowance_of_a_flat_sample_is_that_of_normal_order_statistics() -> None:
+    # With n = 1 adding noise gains nothing on average; with all of 10 equal, b gains the expected
+    # maximum of ten normals, 1.5388 (Harter 1961).
+    assert _noise_allowance(np.array([0.5]), 0.01, seeded()) == pytest.approx(0, abs=1e-12)
+    gains = [_noise_allowance(np.full(10, 0.5), 0.01, seeded(s)) for s in range(200)]
+    assert np.mean(gains) == pytest.approx(0.015388, rel=0.02)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 80])
+def test_equal_scores_are_all_good(n: int) -> None:
+    scores = np.full(n, 0.1)
+    for g in good_fractions(scores, generator=seeded()).values():
+        assert (g.estimate, g.high) == (1, 1)
+        assert 0 < g.low < 1
+    found = paired_difference(scores, scores, generator=seeded())
+    for g in (*found.own.values(), *found.common.values()):
+        assert g.estimate == 0
+        assert -1 <= g.low < 0 < g.high <= 1
+
+
+BAD_SCORES = [[], [math.nan, 0.5], [0.5, math.inf], [97.5, 96.0], [-0.1], [[0.5]]]
+
+
+@pytest.mark.parametrize("scores", BAD_SCORES)
+def test_scores_that_are_not_accuracies_are_refused(scores: list[float]) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: best_level(scores),
+        lambda: good_fractions(scores, generator=seeded()),
+        lambda: paired_difference(scores, [0.5], generator=seeded()),
+        lambda: paired_difference([0.5], scores, generator=seeded()),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"must (be accuracies|have 1 axes)"):
+            call()
+
+
+def test_arguments_out_of_range_are_refused() -> None:
+    for points in ([], [-1], [math.nan], [math.inf]):
+        with pytest.raises(ValueError, match="points must be"):
+            good_fractions([0.5], generator=seeded(), points=points)
+    for noise_sd in (-0.1, math.nan, 1.5):
+        with pytest.raises(ValueError, match="noise_sd must be"):
+            good_fractions([0.5], generator=seeded(), noise_sd=noise_sd)
+    with pytest.raises(ValueError, match="level must be"):
+        paired_difference([0.5], [0.5], generator=seeded(), level=95)
+    with pytest.raises(ValueError, match="as many trials"):
+        paired_difference([0.5], [0.5, 0.6], generator=seeded())
+
+
+def test_paired_difference_is_that_of_the_good_fractions_and_mirrors() -> None:
+    a, b = seeded(6).beta([[8], [20]], 1, (2, 120))
+    found = paired_difference(a, b, generator=seeded())
+    alone_a, alone_b = (good_fractions(s, generator=seeded()) for s in (a, b))
+    assert (found.n, found.b_a, found.b_b) == (120, best_level(a), best_level(b))
+    common = max(found.b_a, found.b_b)
+    for e, g in found.own.items():
+        assert g.estimate == pytest.approx(alone_a[e].estimate - alone_b[e].estimate)
+        assert g.low <= g.estimate <= g.high
+        shares = [(s >= common - e / 100 - 1e-9).mean() for s in (a, b)]
+        assert found.common[e].estimate == pytest.approx(shares[0] - shares[1])
+    mirrored = paired_difference(b, a, generator=seeded())
+    for e, g in found.own.items():
+        assert mirrored.own[e].estimate == -g.estimate
+        # The ends differ by other draws of the same resamples.
+        assert mirrored.own[e].low == pytest.approx(-g.high, abs=0.03)
+
+
+def test_agresti_min_variance_by_hand() -> None:
+    # Half a pair in each of the four cells: 3.5 and 1.5 discordant of 22.
+    p, q = 3.5 / 22, 1.5 / 22
+    assert _agresti_min_variance(3, 1, 20) == pytest.approx((p + q - (p - q) ** 2) / 22)
+
+
+# A landscape with a closed form: the expected score falls from 1 linearly with x, uniform on
+# [0, 1], so that b* = 1 - .02 slope, and G_e = .02 + e / slope.
+SLOPE = 0.2
+
+
+def linear_truth(e: float) -> float:
+    return 0.02 + e / 100 / SLOPE
+
+
+def linear_scores(x: Floats, noise_sd: float, generator: np.random.Generator) -> Floats:
+    noisy = 0.98 - SLOPE * x + noise_sd * generator.standard_normal(x.shape)
+    return np.round(noisy * 359) / 359
+
+
+@pytest.mark.parametrize("n", [80, 256])
+@pytest.mark.parametrize("noise_sd", [0.0, 0.004])
+def test_good_fractions_cover_the_truth(n: int, noise_sd: float) -> None:
+    generator, simulations = seeded(7), 400
+    covered = dict.fromkeys((1.0, 2.0, 5.0), 0)
+    for _ in range(simulations):
+        scores = linear_scores(generator.random(n), noise_sd, generator)
+        for e, g in good_fractions(scores, generator=generator, resamples=200).items():
+            covered[e] += g.low <= linear_truth(e) <= g.high
+    least = stats.binom.ppf(1e-6, simulations, 0.93)
+    assert all(count >= least for count in covered.values()), covered
+
+
+def test_paired_differences_cover_the_truth_and_zero_for_equal_setups() -> None:
+    generator, simulations, n = seeded(8), 250, 80
+    equal = different = 0
+    for _ in range(simulations):
+        x = generator.random(n)
+        a, same = (linear_scores(x, 0.004, generator) for _ in range(2))
+        # Twice as steep: half as much within 2 points, beside the .02 of the best 4%.
+        steep = linear_scores(2 * x, 0.004, generator)
+        first = paired_difference(a, same, generator=generator, resamples=200).own[2]
+        second = paired_difference(a, steep, generator=generator, resamples=200).own[2]
+        equal += first.low <= 0 <= first.high
+        different += second.low <= 0.02 / SLOPE / 2 <= second.high
+    least = stats.binom.ppf(1e-6, simulations, 0.93)
+    assert (equal >= least, different >= least) == (True, True), (equal, different)
