@@ -1,0 +1,509 @@
+"""The MLflow view, against real SQLite files and one real server."""
+
+import inspect
+import json
+import logging
+import math
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+
+from hpsuite import tracking
+from hpsuite.tracking import RunView, Synced, TrackingError, how_to_open, resolve_uri, sync
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def long_to_write(n_children: int) -> list[RunView]:
+    """Views for the kill test, whose other process runs this function's source."""
+    children = [
+        RunView(f"trial:{i}", "trial", f"#{i}", {"val_accuracy": 0.9}, {"curve": [0.1] * 50})
+        for i in range(n_children)
+    ]
+    return [
+        RunView("arm:a", "arm", "a", {"n_trials": 3}),
+        RunView("arm:b", "arm", "b", {"n_trials": 4}, children=children),
+        RunView("arm:c", "arm", "c", {"n_trials": 5}),
+    ]
+
+
+def arm(key: str = "arm:a", best: float = 0.9, **more: Any) -> RunView:
+    """A small view with something of everything."""
+    view = RunView(
+        key=key,
+        kind="arm",
+        name=f"grid · {key}",
+        metrics={"best_val_accuracy": best, "n_trials": 3},
+        series={"best_so_far": [0.1, 0.5, best]},
+        params={"strategy": "grid"},
+        tags={"hpsuite.strategy": "grid"},
+        note="**found** by grid",
+        table={"number": [0, 1, 2], "weight_decay": [1e-12, 0.1 + 0.2, 3.0]},
+        children=[RunView(f"{key}:0", "trial", "#0", {"val_accuracy": best})],
+    )
+    return replace(view, **more)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables; making them takes most of a second."""
+    path = tmp_path_factory.mktemp("mlflow") / "empty.db"
+    with tracking._quiet():
+        client(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def database(tmp_path: Path, empty_database: Path) -> Path:
+    return Path(shutil.copy(empty_database, tmp_path / "mlflow.db"))
+
+
+def client(uri: str) -> "MlflowClient":
+    with tracking._quiet():
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=uri)
+
+
+def write(
+    database: Path, *views: RunView, experiment: str = "quickstart", note: str = ""
+) -> Synced:
+    uri, artifacts = f"sqlite:///{database}", database.parent / "artifacts"
+    return sync(experiment, views, uri=uri, artifacts=artifacts, note=note)
+
+
+def runs_of(uri: str) -> list["Run"]:
+    """All runs, the latest start first, as the UI lists them."""
+    mlflow = client(uri)
+    experiment = mlflow.get_experiment_by_name("quickstart")
+    assert experiment is not None
+    return list(mlflow.search_runs([experiment.experiment_id], max_results=5000))
+
+
+def current(uri: str, kind: str = "arm") -> list["Run"]:
+    return [run for run in runs_of(uri) if run.data.tags["hpsuite.kind"] == kind]
+
+
+def dump(database: Path) -> list[str]:
+    with closing(sqlite3.connect(database)) as connection:
+        return list(connection.iterdump())
+
+
+def test_importing_the_module_does_not_import_mlflow() -> None:
+    check = "import sys, hpsuite.tracking; sys.exit('mlflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_run_shows_all_that_its_view_says(database: Path) -> None:
+    setup = RunView("setup:a", "setup", "mlp", {"good_fraction_2pt": 1 / 3})
+    synced = write(database, setup, arm("arm:a"), arm("arm:b"), note="what this **is**")
+
+    assert synced == Synced(synced.experiment_id, created=3, unchanged=0, superseded=0)
+    uri = f"sqlite:///{database}"
+    runs = {run.data.tags["hpsuite.key"]: run for run in runs_of(uri)}
+    assert [key for key in runs if not key.endswith(":0")] == ["setup:a", "arm:a", "arm:b"]
+    run, child = runs["arm:b"], runs["arm:b:0"]
+    assert run.info.run_name == "grid · arm:b"
+    assert run.info.status == child.info.status == "FINISHED"
+    assert run.data.metrics == {"best_val_accuracy": 0.9, "n_trials": 3, "best_so_far": 0.9}
+    assert runs["setup:a"].data.metrics["good_fraction_2pt"] == 1 / 3
+    history = client(uri).get_metric_history(run.info.run_id, "best_so_far")
+    assert [(point.step, point.value) for point in history] == [(1, 0.1), (2, 0.5), (3, 0.9)]
+    assert run.data.params == {"strategy": "grid"}
+    assert run.data.tags["hpsuite.kind"] == "arm"
+    assert run.data.tags["hpsuite.strategy"] == "grid"
+    assert run.data.tags["mlflow.note.content"] == "**found** by grid"
+    assert child.data.tags["hpsuite.kind"] == "trial"
+    assert child.data.tags["mlflow.parentRunId"] == run.info.run_id
+    experiment = client(uri).get_experiment(synced.experiment_id)
+    assert experiment.tags["mlflow.note.content"] == "what this **is**"
+    # The table: in the folder that was given, marked as a table, and to the last digit.
+    assert run.data.tags["mlflow.loggedArtifacts"] == '[{"path": "trials.json", "type": "table"}]'
+    (file,) = (database.parent / "artifacts" / run.info.run_id).rglob("trials.json")
+    assert json.loads(file.read_text()) == {
+        "columns": ["number", "weight_decay"],
+        "data": [[0, 1e-12], [1, 0.1 + 0.2], [2, 3.0]],
+    }
+    import mlflow
+
+    assert mlflow.active_run() is None
+
+
+def test_writing_twice_changes_nothing(database: Path) -> None:
+    first = write(database, arm("arm:a"), arm("arm:b"), note="note")
+    before = dump(database)
+    # Equal content in other clothes: another order of names, NumPy's numbers, tuples.
+    table = {"number": np.arange(3), "weight_decay": np.array([1e-12, 0.1 + 0.2, 3.0])}
+    metrics = {"n_trials": np.int64(3), "best_val_accuracy": np.float64(0.9)}
+    again = arm("arm:a", table=table, metrics=metrics, series={"best_so_far": (0.1, 0.5, 0.9)})
+    for views in ([arm("arm:a"), arm("arm:b")], [arm("arm:b"), again], [again]):
+        second = write(database, *views, note="note")
+        assert second == Synced(first.experiment_id, 0, unchanged=len(views), superseded=0)
+    assert dump(database) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "other"},
+        {"kind": "setup"},
+        {"metrics": {"best_val_accuracy": 0.9}},
+        {"metrics": {"best_val_accuracy": math.nan, "n_trials": 3}},
+        {"series": {"best_so_far": [0.1, 0.5, np.nextafter(0.9, 1)]}},
+        {"params": {}},
+        {"tags": {"hpsuite.strategy": "tpe"}},
+        {"note": ""},
+        {"table": None},
+        {"table": {"weight_decay": [1e-12, 0.1 + 0.2, 3.0], "number": [0, 1, 2]}},
+        {"children": []},
+        {"children": [RunView("arm:a:0", "trial", "#0", {"val_accuracy": 0.8})]},
+    ],
+)
+def test_every_part_of_a_view_counts_as_content(change: dict[str, Any]) -> None:
+    assert tracking._digest(arm(**change)) != tracking._digest(arm())
+    assert tracking._digest(arm(**change)) == tracking._digest(arm(**change))
+
+
+def test_a_changed_view_supersedes_the_old_run_and_deletes_nothing(database: Path) -> None:
+    uri = f"sqlite:///{database}"
+    write(database, arm("arm:a", 0.8), arm("arm:b"))
+    old = next(run for run in current(uri) if run.data.tags["hpsuite.key"] == "arm:a")
+    client(uri).set_tag(old.info.run_id, "mlflow.note.content", "my own words")
+
+    synced = write(database, arm("arm:a", 0.9), arm("arm:b"))
+
+    assert (synced.created, synced.unchanged, synced.superseded) == (1, 1, 1)
+    shown = {run.data.tags["hpsuite.key"]: run for run in current(uri)}
+    assert shown["arm:a"].data.metrics["best_val_accuracy"] == 0.9
+    assert len(current(uri)) == len(current(uri, "trial")) == 2
+    gone = client(uri).get_run(old.info.run_id)
+    assert gone.info.run_name == "superseded · grid · arm:a"
+    assert gone.info.status == "FINISHED"
+    assert gone.data.tags["hpsuite.kind"] == "superseded-arm"
+    assert gone.data.tags["hpsuite.superseded_by"] == shown["arm:a"].info.run_id
+    assert gone.data.tags["mlflow.note.content"] == "my own words"
+    assert gone.data.metrics == old.data.metrics
+    assert len(current(uri, "superseded-trial")) == 1
+
+    # And back again: what was superseded stays so.
+    synced = write(database, arm("arm:a", 0.8), arm("arm:b"))
+    assert (synced.created, synced.unchanged, synced.superseded) == (1, 1, 1)
+    assert len(current(uri)) == 2
+
+
+def test_two_complete_runs_of_one_key_become_one(database: Path) -> None:
+    """As a kill after writing the new run, or two processes at once, would leave it."""
+    uri = f"sqlite:///{database}"
+    write(database, arm("arm:a", 0.8))
+    write(database, arm("arm:a", 0.9))
+    (old,) = current(uri, "superseded-arm")
+    mlflow = client(uri)
+    mlflow.delete_tag(old.info.run_id, "hpsuite.superseded_by")
+    mlflow.set_tag(old.info.run_id, "hpsuite.kind", "arm")
+    assert len(current(uri)) == 2
+
+    synced = write(database, arm("arm:a", 0.9))
+
+    assert (synced.created, synced.unchanged, synced.superseded) == (0, 1, 1)
+    (run,) = current(uri)
+    assert run.data.metrics["best_val_accuracy"] == 0.9
+
+
+def test_values_that_are_not_finite_are_left_out(database: Path) -> None:
+    curve = [0.1, math.nan, 0.3, math.inf, 0.5]
+    table: dict[str, list[object]] = {
+        "loss": [0.5, math.nan, -math.inf],
+        "state": [None, True, "nonfinite"],
+    }
+    metrics = {"a": math.nan, "b": math.inf, "c": 1.0}
+    view = RunView("arm:a", "arm", "a", metrics, {"curve": curve}, table=table)
+    assert write(database, view).created == 1
+    assert write(database, view).unchanged == 1
+
+    uri = f"sqlite:///{database}"
+    (run,) = current(uri)
+    assert run.data.metrics == {"c": 1.0, "curve": 0.5}
+    history = client(uri).get_metric_history(run.info.run_id, "curve")
+    assert [(point.step, point.value) for point in history] == [(1, 0.1), (3, 0.3), (5, 0.5)]
+    (file,) = (database.parent / "artifacts").rglob("trials.json")
+    assert json.loads(file.read_text())["data"] == [
+        [0.5, None],
+        ["nan", True],
+        ["-inf", "nonfinite"],
+    ]
+
+
+def test_more_than_one_request_holds(database: Path) -> None:
+    view = RunView(
+        key="arm:a",
+        kind="arm",
+        name="a",
+        metrics={f"m{i}": i for i in range(10)},
+        series={"best_so_far": [i / 2000 for i in range(2000)]},
+        params={f"p{i}": "x" * 500 for i in range(250)},
+        tags={f"t{i}": "y" * 500 for i in range(250)},
+        note="z" * 20_000,
+    )
+    assert write(database, view).created == 1
+    assert write(database, view).unchanged == 1
+
+    uri = f"sqlite:///{database}"
+    (run,) = current(uri)
+    assert len(run.data.metrics) == 11
+    assert len(run.data.params) == 250
+    assert sum(name.startswith("t") for name in run.data.tags) == 250
+    history = client(uri).get_metric_history(run.info.run_id, "best_so_far")
+    assert [point.step for point in history] == list(range(1, 2001))
+    assert history[-1].value == 1999 / 2000
+
+
+def test_a_sync_that_was_killed_is_made_good_by_the_next(database: Path, tmp_path: Path) -> None:
+    n_children, uri = 80, f"sqlite:///{database}"
+    script = tmp_path / "writer.py"
+    script.write_text(
+        "from pathlib import Path\nfrom hpsuite.tracking import RunView, sync\n\n"
+        f"{inspect.getsource(long_to_write)}\n"
+        f"views = long_to_write({n_children})\n"
+        f"sync('quickstart', views, uri={uri!r}, artifacts=Path('artifacts'))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    writer = subprocess.Popen([sys.executable, script], cwd=tmp_path, env=environment)
+    with closing(sqlite3.connect(database)) as connection:
+        while connection.execute("SELECT COUNT(*) FROM runs").fetchone()[0] < 15:
+            assert writer.poll() is None
+            time.sleep(0.01)
+        writer.send_signal(signal.SIGKILL)
+    assert writer.wait() == -signal.SIGKILL
+    n_half_written = len(runs_of(uri)) - 2
+    assert 0 < n_half_written < n_children
+
+    synced = write(database, *long_to_write(n_children))
+
+    assert (synced.created, synced.unchanged, synced.superseded) == (2, 1, 1)
+    shown = current(uri)
+    assert sorted(run.data.tags["hpsuite.key"] for run in shown) == ["arm:a", "arm:b", "arm:c"]
+    assert {run.info.status for run in shown} == {"FINISHED"}
+    trials = Counter(run.data.tags["mlflow.parentRunId"] for run in current(uri, "trial"))
+    (b,) = (run.info.run_id for run in shown if run.data.tags["hpsuite.key"] == "arm:b")
+    assert trials == {b: n_children}
+    (half,) = current(uri, "superseded-arm")
+    assert half.info.status == "KILLED"
+    assert len(current(uri, "superseded-trial")) == n_half_written
+    before = dump(database)
+    assert write(database, *long_to_write(n_children)).unchanged == 3
+    assert dump(database) == before
+
+
+def test_what_was_deleted_in_the_ui_comes_back(database: Path) -> None:
+    uri = f"sqlite:///{database}"
+    first = write(database, arm("arm:a"), arm("arm:b"))
+    client(uri).delete_run(current(uri)[0].info.run_id)
+    assert write(database, arm("arm:a"), arm("arm:b")).created == 1
+
+    client(uri).delete_experiment(first.experiment_id)
+    synced = write(database, arm("arm:a"), arm("arm:b"))
+    assert synced.experiment_id == first.experiment_id
+    assert client(uri).get_experiment(first.experiment_id).lifecycle_stage == "active"
+    assert len(current(uri)) == 2
+    assert write(database, arm("arm:a"), arm("arm:b")).unchanged == 2
+
+
+def test_a_note_edited_in_the_ui_stays(database: Path) -> None:
+    uri = f"sqlite:///{database}"
+
+    def shown() -> str:
+        return str(client(uri).get_experiment(experiment_id).tags["mlflow.note.content"])
+
+    experiment_id = write(database, note="ours").experiment_id
+    write(database, note="ours, newer")
+    assert shown() == "ours, newer"
+    client(uri).set_experiment_tag(experiment_id, "mlflow.note.content", "mine")
+    write(database, note="ours, newest")
+    assert shown() == "mine"
+
+
+def test_experiments_do_not_mix(database: Path) -> None:
+    assert write(database, arm(), experiment="one").created == 1
+    assert write(database, arm(), experiment="two").created == 1
+    assert write(database, arm(), experiment="one").unchanged == 1
+
+
+def test_paths_with_spaces_and_missing_folders(tmp_path: Path, empty_database: Path) -> None:
+    folder = tmp_path / "my results" / "100%"
+    folder.mkdir(parents=True)
+    database = Path(shutil.copy(empty_database, folder / "mlflow.db"))
+    write(database, arm())
+    assert len(list((folder / "artifacts").rglob("trials.json"))) == 1
+    assert write(folder / "new" / "mlflow.db", arm()).created == 1
+
+
+def test_an_unreachable_server_is_reported_quickly_and_cleanly(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    environment, disabled = dict(os.environ), logging.root.manager.disable
+    with socket.socket() as free:  # bound and not listening: connections are refused
+        free.bind(("127.0.0.1", 0))
+        uri = f"http://user:secret@127.0.0.1:{free.getsockname()[1]}"
+        start = time.monotonic()
+        with pytest.raises(TrackingError) as caught:
+            sync("quickstart", [arm()], uri=uri, artifacts=None)
+        assert time.monotonic() - start < 10
+    message = str(caught.value)
+    assert "Connection refused" in message
+    assert "127.0.0.1" in message
+    assert "secret" not in message
+    assert "\n" not in message
+    assert capfd.readouterr() == ("", "")
+    assert (dict(os.environ), logging.root.manager.disable) == (environment, disabled)
+
+
+def test_addresses_that_cannot_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.db").write_text("not a database, " * 100)
+    (tmp_path / "folder.db").mkdir()
+    write(database, arm("arm:a"))
+    for uri, reason in [
+        ("nonsense://somewhere", "unsupported URI"),
+        (f"sqlite:///{tmp_path}/text.db", "not a database"),
+        (f"sqlite:///{tmp_path}/folder.db", "unable to open"),
+        (f"sqlite:///{tmp_path}/text.db/mlflow.db", "text.db"),
+        (f"sqlite:///file:{database}?mode=ro&uri=true", "readonly"),
+        ("mysql+nonsense://user:secret@127.0.0.1/x", "nonsense"),
+    ]:
+        start = time.monotonic()
+        with pytest.raises(TrackingError) as caught:
+            sync("quickstart", [arm("arm:b")], uri=uri, artifacts=None)
+        message = str(caught.value)
+        assert message.startswith("MLflow at ")
+        assert uri.replace("secret", "***") in message
+        assert reason in message.replace(uri, "")
+        assert "\n" not in message
+        assert time.monotonic() - start < 10, uri
+    assert len(current(f"sqlite:///{database}")) == 1
+
+
+@pytest.mark.parametrize("uri", ["sqlite:///{}/mlflow.db", "nonsense://{}"])
+def test_a_sync_prints_nothing(tmp_path: Path, uri: str) -> None:
+    """Even where everything is logged, as under Hydra, and a database is made."""
+    script = (
+        "import logging; logging.basicConfig(level=logging.INFO)\n"
+        "from pathlib import Path\n"
+        "from hpsuite.tracking import *\n"
+        "view = RunView('arm:a', 'arm', 'a', {'m': 1.0}, table={'number': [1]})\n"
+        "try:\n"
+        f"    sync('quickstart', [view], uri={uri.format(tmp_path)!r}, artifacts=Path('art'))\n"
+        "except TrackingError:\n"
+        "    pass\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_the_address_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
+    assert resolve_uri("sqlite:///mine.db", tmp_path) == "sqlite:///mine.db"
+    assert resolve_uri(None, tmp_path) == "http://server:5000"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert resolve_uri(None, tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def test_how_to_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    command, page = how_to_open(uri, "7")
+    assert command == "run   mlflow ui --backend-store-uri sqlite:///mlflow.db"
+    assert page.startswith("open  http://127.0.0.1:5000/#/experiments/7/runs?")
+    assert "compareRunsMode=CHART" in page
+    assert unquote(page).endswith('searchFilter=tags."hpsuite.kind" = "arm"')
+    # Where another environment's mlflow, or none, comes first: this interpreter's.
+    monkeypatch.setenv("PATH", str(tmp_path))
+    command, page = how_to_open(f"sqlite:///{tmp_path}/a b/mlflow.db", "7", "setup")
+    database = f"'sqlite:///{tmp_path}/a b/mlflow.db'"
+    assert command == f"run   {sys.executable} -m mlflow ui --backend-store-uri {database}"
+    assert unquote(page).endswith('searchFilter=tags."hpsuite.kind" = "setup"')
+    (page,) = how_to_open("https://user:secret@server/mlflow/", "7")
+    assert page.startswith("open  https://user:***@server/mlflow/#/experiments/7/runs?")
+
+
+@pytest.fixture
+def server(tmp_path: Path, database: Path) -> Iterator[str]:
+    """A tracking server of our own; it starts helpers, so its whole process group is ended."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}"]
+    command += ["--workers=1", f"--backend-store-uri=sqlite:///{database}"]
+    command += [f"--artifacts-destination={tmp_path / 'served'}"]
+    with (tmp_path / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            command, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True
+        )
+    uri = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            assert process.poll() is None, (tmp_path / "server.log").read_text()
+            try:
+                urllib.request.urlopen(f"{uri}/health", timeout=1).close()
+                break
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        yield uri
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_a_real_server(server: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def up_to_date(*views: RunView) -> tuple[int, int, int]:
+        synced = sync("quickstart", views, uri=server, artifacts=tmp_path / "unused", note="note")
+        return synced.created, synced.unchanged, synced.superseded
+
+    many = replace(
+        arm("arm:b"),
+        series={"best_so_far": [i / 2000 for i in range(2000)]},
+        params={f"p{i}": "x" * 500 for i in range(250)},
+        tags={f"t{i}": "y" * 500 for i in range(250)},
+    )
+    assert up_to_date(arm("arm:a", 0.8), many) == (2, 0, 0)
+    assert up_to_date(arm("arm:a", 0.8), many) == (0, 2, 0)
+    assert up_to_date(arm("arm:a", 0.9), many) == (1, 1, 1)
+    assert capfd.readouterr() == ("", "")
+
+    shown = {run.data.tags["hpsuite.key"]: run for run in current(server)}
+    assert shown["arm:a"].data.metrics["best_val_accuracy"] == 0.9
+    assert len(shown["arm:b"].data.params) == 250
+    assert not (tmp_path / "unused").exists()
+    table = client(server).download_artifacts(shown["arm:a"].info.run_id, "trials.json")
+    assert json.loads(Path(table).read_text())["data"][0] == [0, 1e-12]
