@@ -1,0 +1,173 @@
+"""What every data set becomes: seeded, stratified splits and the normalisation of its inputs.
+
+Shapes: N rows, ... the shape of one input.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from annotated_types import Gt, Le
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+Fraction = Annotated[float, Gt(0), Le(1)]
+InputNormalization = Literal["none", "feature", "channel"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set as its source gives it.
+
+    Attributes:
+        x: inputs [N, ...], uint8 where the source is.
+        y: classes [N], from 0 to n_classes - 1.
+        n_classes: number of classes.
+        scale: the value that stands for 1 (255 for an 8-bit image).
+        x_test, y_test: the source's own test set, where it has one.
+    """
+
+    x: NDArray[np.generic]
+    y: NDArray[np.int64]
+    n_classes: int
+    scale: float
+    x_test: NDArray[np.generic] | None = None
+    y_test: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set ready for training, on the host.
+
+    Attributes:
+        x_train, x_val, x_test: inputs [N, ...], uint8 where the source is.
+        y_train, y_val, y_test: classes [N], int64.
+        n_classes: number of classes.
+        multiplier, offset: an input enters the network as x * multiplier + offset; float64,
+            of a shape that broadcasts over one input.
+        fingerprint: SHA-256 of all of the above, in hexadecimal.
+    """
+
+    x_train: NDArray[np.generic]
+    y_train: NDArray[np.int64]
+    x_val: NDArray[np.generic]
+    y_val: NDArray[np.int64]
+    x_test: NDArray[np.generic]
+    y_test: NDArray[np.int64]
+    n_classes: int
+    multiplier: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    fingerprint: str
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        return self.x_train.shape[1:]
+
+    @property
+    def majority_class(self) -> int:
+        """The training set's most frequent class (the lowest of equals)."""
+        return int(np.bincount(self.y_train, minlength=self.n_classes).argmax())
+
+    def majority_share(self, split: Literal["val", "test"]) -> float:
+        """Accuracy on a split of always answering the training set's most frequent class."""
+        labels = self.y_val if split == "val" else self.y_test
+        return float(np.mean(labels == self.majority_class))
+
+
+def prepare(
+    source: Source,
+    *,
+    split_seed: int,
+    validation_size: Annotated[int, Gt(0)],
+    test_size: Annotated[int, Gt(0)] | None = None,
+    train_fraction: Fraction = 1.0,
+    input_normalization: InputNormalization = "none",
+) -> Data:
+    """Split a source by class and measure its training inputs.
+
+    Args:
+        source: what to split.
+        split_seed: decides who goes where.
+        validation_size: rows of the validation set.
+        test_size: rows of the test set; None takes the source's own.
+        train_fraction: share of the remaining rows to train on, in (0, 1].
+        input_normalization: `feature` gives each feature mean 0 and variance 1 over the training
+            set (one that never varies stays at 0), `channel` does so for each channel of
+            [channel, height, width] inputs; `none` only divides by the source's scale.
+
+    Raises:
+        ValueError: a split that would be empty, or a class with too few rows to be in each.
+    """
+    if (test_size is None) != (source.x_test is not None):
+        found = "a test set of its own" if source.x_test is not None else "no test set of its own"
+        raise ValueError(
+            f"test_size: found {test_size} for a source with {found}; "
+            "accepted: null where the source has one, else a number of rows"
+        )
+    rows = np.arange(len(source.y))
+    n_test = test_size or 0
+    least = validation_size + n_test + source.n_classes
+    if least > len(rows):
+        raise ValueError(
+            f"validation_size, test_size: found {validation_size} and {n_test} of {len(rows)} "
+            f"rows; accepted: at least {source.n_classes} rows left for training"
+        )
+
+    # Each split is drawn in turn from what the one before it left, so that the training
+    # fraction changes neither the validation nor the test rows.
+    test_rows = rows[:0]
+    if test_size is not None:
+        rows, test_rows = _stratified(rows, source.y, test_size, split_seed)
+    rows, val_rows = _stratified(rows, source.y, validation_size, split_seed)
+    if train_fraction < 1:
+        n_train = round(train_fraction * len(rows))
+        if n_train < source.n_classes:
+            raise ValueError(
+                f"train_fraction: found {train_fraction}, {n_train} of {len(rows)} rows; "
+                f"accepted: at least {source.n_classes} rows, one a class"
+            )
+        _, rows = _stratified(rows, source.y, n_train, split_seed)
+
+    x_train = source.x[rows]
+    multiplier, offset = _normalization(x_train, source.scale, input_normalization)
+    x_test, y_test = source.x_test, source.y_test
+    if x_test is None or y_test is None:
+        x_test, y_test = source.x[test_rows], source.y[test_rows]
+    parts = (x_train, source.y[rows], source.x[val_rows], source.y[val_rows], x_test, y_test)
+    digest = hashlib.sha256(str(source.n_classes).encode())
+    for part in (*parts, multiplier, offset):
+        digest.update(f"{part.dtype}{part.shape}".encode())
+        digest.update(np.ascontiguousarray(part).data)
+    return Data(*parts, source.n_classes, multiplier, offset, digest.hexdigest())
+
+
+def _stratified(
+    rows: NDArray[np.int64], y: NDArray[np.int64], size: int, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Take `size` of the rows, each class in its share; returns (the others, the taken)."""
+    others, taken = train_test_split(rows, test_size=size, stratify=y[rows], random_state=seed)
+    return np.sort(others), np.sort(taken)
+
+
+def _normalization(
+    x_train: NDArray[np.generic], scale: float, kind: InputNormalization
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The affine map (multiplier, offset) that normalises inputs, from training statistics."""
+    if kind == "none":
+        return np.array(1 / scale), np.array(0.0)
+    if kind == "feature":
+        axes: tuple[int, ...] = (0,)
+    elif x_train.ndim == 4:
+        axes = (0, 2, 3)
+    else:
+        raise ValueError(
+            f"input_normalization: found 'channel' for inputs of shape {x_train.shape[1:]}; "
+            "accepted: none or feature, as only [channel, height, width] inputs have channels"
+        )
+    values = x_train.astype(np.float64)
+    mean = values.mean(axis=axes, keepdims=True)[0]
+    deviation = values.std(axis=axes, keepdims=True)[0]
+    multiplier = 1 / np.where(deviation > 0, deviation, 1.0)
+    return multiplier, -mean * multiplier

@@ -1,0 +1,30 @@
+"""Training: trial specs in, results out. Knows neither Optuna, nor MLflow, nor Hydra."""
+
+from collections.abc import Sequence
+
+from hpsuite.training.fused import train_fused
+from hpsuite.training.layers import NotFusable
+from hpsuite.training.plain import train_plain
+from hpsuite.training.planner import Planner
+from hpsuite.training.resident import Resident
+from hpsuite.trials import TrialResult, TrialSpec
+
+__all__ = ["NotFusable", "Planner", "Resident", "train", "train_fused", "train_plain"]
+
+
+def train(specs: Sequence[TrialSpec], resident: Resident) -> list[TrialResult]:
+    """Train a batch that the planner made: fused where that is possible, else one by one.
+
+    Args:
+        specs: one trial, or several of one bucket.
+        resident: their data.
+
+    Returns:
+        Their results, in order.
+    """
+    if specs[0].numerics.trainer == "auto":
+        try:
+            return train_fused(specs, resident)
+        except NotFusable:
+            pass
+    return [train_plain(spec, resident) for spec in specs]

@@ -1,0 +1,95 @@
+"""What both trainers do alike: count steps, cut epochs into mini-batches, build models, score.
+
+Shapes: N rows.
+"""
+
+import inspect
+import math
+import pkgutil
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+
+from hpsuite.datasets import Data
+from hpsuite.training.streams import weight_generator
+from hpsuite.trials import ModelSpec, Numerics, TrialResult, TrialSpec
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+# Rows scored at once. A constant, so that a trial's scores cannot depend on its mates.
+EVALUATION_ROWS = 1024
+
+
+def minibatches(n_rows: int, batch_size: int) -> list[tuple[int, int]]:
+    """Where each mini-batch of an epoch starts and stops.
+
+    The last partial one is kept, unless it would be a single row, of which batch norm knows no
+    variance: that row sits out the epoch, with and without batch norm, so that both stay paired.
+    """
+    starts = range(0, n_rows, batch_size)
+    parts = [(start, min(start + batch_size, n_rows)) for start in starts]
+    if len(parts) > 1 and batch_size > 1 and parts[-1][1] - parts[-1][0] == 1:
+        parts.pop()
+    return parts
+
+
+def count_steps(spec: TrialSpec, n_rows: int) -> tuple[int, int]:
+    """(total gradient steps, steps per epoch) of a trial on n_rows of training data."""
+    per_epoch = len(minibatches(n_rows, spec.batch_size))
+    total = spec.steps if spec.steps is not None else (spec.epochs or 0) * per_epoch
+    return total, per_epoch
+
+
+def builder(spec: ModelSpec) -> Callable[..., nn.Module]:
+    """The function or class that builds a model."""
+    function: Callable[..., nn.Module] = pkgutil.resolve_name(_with_colon(spec.target))
+    return function
+
+
+def build_model(spec: ModelSpec, data: Data, *, seed: int, number: int) -> nn.Module:
+    """A trial's model with its initial weights, on the CPU in float32 or torch's default type."""
+    build = builder(spec)
+    generator = weight_generator(seed, number)
+    arguments = dict(spec.arguments)
+    if "generator" in inspect.signature(build).parameters:
+        return build(data.input_shape, data.n_classes, generator=generator, **arguments)
+    # A module that draws from torch's global stream gets that stream set, and put back after.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(generator.initial_seed())
+        return build(data.input_shape, data.n_classes, **arguments)
+
+
+def nonfinite_result(
+    spec: TrialSpec,
+    data: Data,
+    *,
+    val_curve: Sequence[float],
+    loss_curve: Sequence[float],
+    steps: int,
+    seconds: float,
+) -> TrialResult:
+    """The result of a trial whose loss stopped being a finite number: the chance score."""
+    return TrialResult(
+        study=spec.study,
+        number=spec.number,
+        outcome="nonfinite",
+        val_accuracy=data.majority_share("val"),
+        test_accuracy=data.majority_share("test"),
+        val_curve=tuple(val_curve),
+        loss_curve=tuple(loss for loss in loss_curve if math.isfinite(loss)),
+        steps=steps,
+        seconds=seconds,
+    )
+
+
+def set_numerics(numerics: Numerics) -> None:
+    """Apply a study's numerics to this process."""
+    torch.backends.cuda.matmul.allow_tf32 = numerics.tf32
+    torch.backends.cudnn.allow_tf32 = numerics.tf32
+
+
+def _with_colon(target: str) -> str:
+    """`package.module.name` as pkgutil wants it: `package.module:name`."""
+    module, _, name = target.rpartition(".")
+    return f"{module}:{name}"

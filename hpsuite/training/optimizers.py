@@ -1,0 +1,162 @@
+"""Update rules for K trials at once, in torch's order of operations; and torch's own, their oracle.
+
+torch.optim takes no per-trial hyperparameters: its learning rate has one element. The rules here
+hold each hyperparameter as float64 [K] and cast last. Every operation that a compiler might
+contract to a fused multiply-add has a per-trial operand, so that each trial's row is computed
+by itself and no batch-mate can change its last bit.
+
+Shapes: K trials, P elements of one parameter.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hpsuite.trials import OptimizerKind, OptimizerSpec
+
+
+class FusedOptimizer(Protocol):
+    """Updates parameters in place, each trial with its own hyperparameters."""
+
+    def step(self, parameters: Sequence[Tensor], grads: Sequence[Tensor], rates: Tensor) -> None:
+        """One update.
+
+        Args:
+            parameters, grads: [K, ...] each.
+            rates: this step's learning rates, float64 [K].
+        """
+
+    def keep(self, kept: Tensor) -> None:
+        """Go on with some of the trials alone: int64 indices [K']."""
+
+
+class FusedSGD:
+    """v = momentum v + g, p = p - rate v, as torch.optim.SGD.
+
+    The average v = momentum v + (1 - momentum) g is the same rule at a rate (1 - momentum) times
+    as large, with v scaled by 1 / (1 - momentum): that is how `sgd_ema` is done.
+    """
+
+    def __init__(self, specs: Sequence[OptimizerSpec], parameters: Sequence[Tensor]) -> None:
+        device = parameters[0].device
+        self.momentum = _per_trial([s.momentum for s in specs], device)
+        self.weight_decay = _per_trial([s.weight_decay for s in specs], device)
+        self.averaged = specs[0].kind == "sgd_ema"
+        self.decays = specs[0].weight_decay > 0
+        self.velocities = [torch.zeros_like(p.detach()).flatten(1) for p in parameters]
+
+    def step(self, parameters: Sequence[Tensor], grads: Sequence[Tensor], rates: Tensor) -> None:
+        dtype = grads[0].dtype
+        if self.averaged:
+            rates = rates * (1 - self.momentum)
+        step_size = (-rates).to(dtype)[:, None]
+        momentum = self.momentum.to(dtype)[:, None]
+        decay = self.weight_decay.to(dtype)[:, None]
+        with torch.no_grad():
+            for parameter, grad, velocity in zip(parameters, grads, self.velocities, strict=True):
+                p, g = parameter.flatten(1), grad.flatten(1)
+                if self.decays:
+                    g = torch.addcmul(g, p, decay)
+                velocity.mul_(momentum).add_(g)
+                p.addcmul_(velocity, step_size)
+
+    def keep(self, kept: Tensor) -> None:
+        self.momentum, self.weight_decay = self.momentum[kept], self.weight_decay[kept]
+        self.velocities = [v[kept] for v in self.velocities]
+
+
+class FusedAdam:
+    """Adam (Kingma and Ba 2014, algorithm 1), as torch.optim.Adam."""
+
+    def __init__(self, specs: Sequence[OptimizerSpec], parameters: Sequence[Tensor]) -> None:
+        device = parameters[0].device
+        self.beta1 = _per_trial([s.beta1 for s in specs], device)
+        self.beta2 = _per_trial([s.beta2 for s in specs], device)
+        self.epsilon = _per_trial([s.epsilon for s in specs], device)
+        self.weight_decay = _per_trial([s.weight_decay for s in specs], device)
+        self.decays = specs[0].weight_decay > 0
+        self.means = [torch.zeros_like(p.detach()).flatten(1) for p in parameters]
+        self.squares = [torch.zeros_like(p.detach()).flatten(1) for p in parameters]
+        self.steps = 0
+
+    def step(self, parameters: Sequence[Tensor], grads: Sequence[Tensor], rates: Tensor) -> None:
+        self.steps += 1
+        dtype = grads[0].dtype
+        step_size = (-rates / (1 - self.beta1**self.steps)).to(dtype)[:, None]
+        root = torch.sqrt(1 - self.beta2**self.steps).to(dtype)[:, None]
+        new1 = (1 - self.beta1).to(dtype)[:, None]
+        beta2 = self.beta2.to(dtype)[:, None]
+        new2 = (1 - self.beta2).to(dtype)[:, None]
+        epsilon = self.epsilon.to(dtype)[:, None]
+        decay = self.weight_decay.to(dtype)[:, None]
+        with torch.no_grad():
+            rows = zip(parameters, grads, self.means, self.squares, strict=True)
+            for parameter, grad, mean, square in rows:
+                p, g = parameter.flatten(1), grad.flatten(1)
+                if self.decays:
+                    g = torch.addcmul(g, p, decay)
+                mean.lerp_(g, new1)
+                square.mul_(beta2).addcmul_(g * g, new2)
+                denominator = square.sqrt().div_(root).add_(epsilon)
+                p.addcmul_(mean.div(denominator), step_size)
+
+    def keep(self, kept: Tensor) -> None:
+        self.beta1, self.beta2 = self.beta1[kept], self.beta2[kept]
+        self.epsilon, self.weight_decay = self.epsilon[kept], self.weight_decay[kept]
+        self.means = [m[kept] for m in self.means]
+        self.squares = [s[kept] for s in self.squares]
+
+
+_FUSED: dict[OptimizerKind, type[FusedSGD] | type[FusedAdam]] = {
+    "sgd": FusedSGD,
+    "sgd_ema": FusedSGD,
+    "adam": FusedAdam,
+}
+
+
+def fused_optimizer(specs: Sequence[OptimizerSpec], parameters: Sequence[Tensor]) -> FusedOptimizer:
+    """The update rule of K trials of one kind, all with weight decay or all without.
+
+    Args:
+        specs: one per trial.
+        parameters: [K, ...] each.
+    """
+    assert len({(s.kind, s.weight_decay > 0) for s in specs}) == 1, specs
+    return _FUSED[specs[0].kind](specs, parameters)
+
+
+class PlainOptimizer:
+    """torch.optim's optimizer of one model, with the learning rate set before each step."""
+
+    def __init__(self, spec: OptimizerSpec, parameters: Iterable[nn.Parameter]) -> None:
+        self.factor = 1.0
+        self.optimizer: torch.optim.Optimizer
+        if spec.kind == "adam":
+            self.optimizer = torch.optim.Adam(
+                parameters,
+                betas=(spec.beta1, spec.beta2),
+                eps=spec.epsilon,
+                weight_decay=spec.weight_decay,
+            )
+            return
+        if spec.kind == "sgd_ema":  # see FusedSGD
+            self.factor = 1 - spec.momentum
+        self.optimizer = torch.optim.SGD(
+            parameters, momentum=spec.momentum, weight_decay=spec.weight_decay
+        )
+
+    def step(self, loss: Tensor, rate: float) -> None:
+        """One step down the gradient of a loss at a learning rate."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * self.factor
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+
+def _per_trial(values: Sequence[float], device: torch.device) -> Tensor:
+    """Float64 [K]."""
+    return torch.from_numpy(np.asarray(values, dtype=np.float64)).to(device)

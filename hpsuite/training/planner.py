@@ -1,0 +1,167 @@
+"""Which trials are trained together, and how many at once.
+
+Batches are an economy, not a choice of the experiment: no result depends on them.
+"""
+
+import heapq
+import itertools
+import logging
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from hpsuite.datasets import Data
+from hpsuite.training.layers import NotFusable, signature
+from hpsuite.training.loop import build_model, count_steps
+from hpsuite.trials import ModelSpec, TrialSpec
+
+# On a CPU core the fastest number of trials keeps their parameters, gradients, optimizer state
+# and activations in its caches (measured by benchmarks/fused_vs_plain.py).
+CPU_CACHE_BYTES = 8 << 20
+CPU_MOST = 32
+CPU_LEAST = 4
+GPU_MEMORY_SHARE = 0.25
+GPU_MOST = 1024
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What of a model decides whom it can be fused with, and what it costs.
+
+    Attributes:
+        signature: equal for models that can be fused; None where one cannot.
+        n_parameters: trainable numbers.
+        n_activations: numbers that one row of input leaves in its layers.
+    """
+
+    signature: tuple[object, ...] | None
+    n_parameters: int
+    n_activations: int
+
+
+class Planner:
+    """Sorts trials into buckets of what can be mixed, and cuts those into batches.
+
+    A batch takes the lowest trial numbers first, whatever their study: trials that a sampler
+    waits for do not queue behind those that it does not need yet.
+    """
+
+    def __init__(self, datasets: Mapping[str, Data], device: torch.device, n_workers: int) -> None:
+        """Plan for a device and a number of workers; datasets by fingerprint."""
+        self.datasets = datasets
+        self.device = device
+        self.n_workers = n_workers
+        self._structures: dict[tuple[ModelSpec, str], Structure] = {}
+        self._explained: set[str] = set()
+        self._waiting: dict[Hashable, list[tuple[int, int, TrialSpec]]] = {}
+        self._order = itertools.count()
+
+    def __len__(self) -> int:
+        return sum(len(queue) for queue in self._waiting.values())
+
+    def add(self, spec: TrialSpec) -> None:
+        """Let a trial wait for a batch."""
+        queue = self._waiting.setdefault(self.bucket(spec), [])
+        heapq.heappush(queue, (spec.number, next(self._order), spec))
+
+    def has_full_batch(self) -> bool:
+        """Whether some bucket can fill a batch."""
+        return any(len(q) >= self.most_at_once(q[0][2]) for q in self._waiting.values())
+
+    def take(self) -> list[TrialSpec]:
+        """The next batch; empty where no trial waits."""
+        if not self._waiting:
+            return []
+        # The bucket that has waited longest for its lowest number; full batches first.
+        key = min(self._waiting, key=lambda key: self._urgency(self._waiting[key]))
+        queue = self._waiting[key]
+        most = self.most_at_once(queue[0][2])
+        # Towards the end, share what is left among the workers, in batches of half size or more.
+        share = -(-len(self) // self.n_workers)
+        size = min(len(queue), most, max(share, most // 2, 1))
+        batch = [heapq.heappop(queue)[2] for _ in range(size)]
+        if not queue:
+            del self._waiting[key]
+        return batch
+
+    def _urgency(self, queue: list[tuple[int, int, TrialSpec]]) -> tuple[bool, int, int]:
+        number, order, spec = queue[0]
+        return len(queue) < self.most_at_once(spec), number, order
+
+    def bucket(self, spec: TrialSpec) -> Hashable:
+        """Equal for trials that can be trained together.
+
+        Widths, depth, activation and normalisation come in by the model's signature. All repeats
+        of an arm, and other arms on the same setup, share their buckets.
+        """
+        structure = self.structure(spec)
+        if structure.signature is None:
+            return (spec.study, spec.number)
+        return (
+            structure.signature,
+            spec.dataset,
+            spec.batch_size,
+            spec.epochs,
+            spec.steps,
+            spec.numerics,
+            spec.optimizer.kind,
+            spec.optimizer.weight_decay > 0,
+        )
+
+    def structure(self, spec: TrialSpec) -> Structure:
+        """The structure of a trial's model."""
+        key = (spec.model, spec.dataset)
+        if key not in self._structures:
+            model = build_model(spec.model, self.datasets[spec.dataset], seed=0, number=0)
+            self._structures[key] = Structure(
+                self._signature(model, spec),
+                sum(p.numel() for p in model.parameters()),
+                sum(_width(layer) for layer in model.modules()),
+            )
+        return self._structures[key]
+
+    def _signature(self, model: nn.Module, spec: TrialSpec) -> tuple[object, ...] | None:
+        if spec.numerics.trainer == "plain":
+            return None
+        try:
+            return signature(model)
+        except NotFusable as reason:
+            text = f"{spec.model.target} trains one by one: no fused form of {reason}"
+            if text not in self._explained:
+                self._explained.add(text)
+                _log.warning(text)
+            return None
+
+    def most_at_once(self, spec: TrialSpec) -> int:
+        """How many trials like this one to fuse on the device."""
+        structure = self.structure(spec)
+        if structure.signature is None:
+            return 1
+        size = 8 if spec.numerics.dtype == "float64" else 4
+        states = 4 if spec.optimizer.kind == "adam" else 3  # parameters, gradients, state
+        # A layer leaves its output, and backward passes a gradient of the same shape.
+        values = structure.n_parameters * states + 2 * structure.n_activations * spec.batch_size
+        if self.device.type == "cuda":
+            memory = torch.cuda.get_device_properties(self.device).total_memory
+            most = int(memory * GPU_MEMORY_SHARE / (values * size))
+            return max(1, min(most, GPU_MOST))
+        return max(CPU_LEAST, min(round(CPU_CACHE_BYTES / (values * size)), CPU_MOST))
+
+    def cost(self, spec: TrialSpec) -> float:
+        """Relative cost of a trial: multiply-adds of all its steps."""
+        data = self.datasets[spec.dataset]
+        steps, _ = count_steps(spec, len(data.y_train))
+        return 3.0 * steps * spec.batch_size * self.structure(spec).n_parameters
+
+
+def _width(layer: nn.Module) -> int:
+    """Numbers that a layer gives out for one row of input, where its attributes tell."""
+    if isinstance(layer, nn.Linear):
+        return layer.out_features
+    if isinstance(layer, nn.BatchNorm1d):
+        return layer.num_features
+    return 0

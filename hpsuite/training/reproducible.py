@@ -1,0 +1,19 @@
+"""Making this process compute the same bits for a trial in any batch, at any place.
+
+MKL chooses its kernels by the alignment of each matrix, so that a trial's last bits would depend
+on its place in a batch. Its strict mode of conditional numerical reproducibility does not; it
+cost nothing that could be measured (benchmarks/fused_vs_plain.py). MKL reads the setting at its
+first call.
+"""
+
+import os
+
+import torch
+
+MKL_MODE = "AUTO,STRICT"
+
+
+def reproducible() -> None:
+    """Set MKL's mode and one thread per process; before the first matrix product."""
+    os.environ.setdefault("MKL_CBWR", MKL_MODE)
+    torch.set_num_threads(1)

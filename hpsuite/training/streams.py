@@ -1,0 +1,90 @@
+"""Random streams: each trial's own, from (study seed, trial number, stream) alone.
+
+Never from a place in a batch: trial 17 of repeat 3 draws the same weights and the same data order
+in every arm, beside any mates, on any worker (docs/architecture.md, laws 2 and 3).
+"""
+
+from enum import IntEnum
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Stream(IntEnum):
+    """What a trial draws random numbers for."""
+
+    WEIGHTS = 0
+    ORDER = 1
+    DROPOUT = 2
+
+
+def study_seed(seed: int, repeat: int) -> int:
+    """The seed, in [0, 2^63), of one repeat of every arm of an experiment."""
+    words = np.random.SeedSequence(seed, spawn_key=(repeat,)).generate_state(1, np.uint64)
+    return int(words[0] >> np.uint64(1))
+
+
+def _sequence(seed: int, number: int, stream: Stream) -> np.random.SeedSequence:
+    return np.random.SeedSequence(seed, spawn_key=(number, int(stream)))
+
+
+def weight_generator(seed: int, number: int) -> torch.Generator:
+    """Generator, on the CPU, of a trial's initial weights."""
+    words = _sequence(seed, number, Stream.WEIGHTS).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(words[0]))
+
+
+def order_generator(seed: int, number: int) -> np.random.Generator:
+    """Generator of a trial's order of rows: one permutation per epoch."""
+    return np.random.default_rng(_sequence(seed, number, Stream.ORDER))
+
+
+def dropout_key(seed: int, number: int) -> int:
+    """A trial's dropout key, an int32."""
+    words = _sequence(seed, number, Stream.DROPOUT).generate_state(1, np.uint32)
+    return _int32(int(words[0]))
+
+
+def dropout_mask(
+    keys: Tensor, rates: Tensor, *, step: int, layer: int, units: int, rows: int, dtype: torch.dtype
+) -> Tensor:
+    """Inverted-dropout factors, by a hash of (trial's key, step, layer, unit, row).
+
+    A counter-based hash needs no state and no draw in sequence, so that neither batch-mates nor
+    interruptions change a mask.
+
+    Args:
+        keys: int32 [K], one per trial.
+        rates: float64 [K], shares to drop, in [0, 1).
+        step, layer: the gradient step and the dropout layer's index in its model.
+        units, rows: the shape of the mask.
+        dtype: of the result.
+
+    Returns:
+        [K, units, rows]: 0 with probability `rate`, else 1 / (1 - rate).
+    """
+    device = keys.device
+    place = _int32(step * 0x9E3779B1 + layer * 0x85EBCA77)
+    unit = torch.arange(units, dtype=torch.int32, device=device)
+    row = _mix(torch.arange(rows, dtype=torch.int32, device=device) + 1)
+    salt = _mix(_mix(keys ^ place) + 1)
+    bits = _mix(_mix(salt[:, None] + unit)[:, :, None] ^ row)
+    # 31 random bits, compared with the rate on the same scale.
+    threshold = (rates * 2.0**31).to(torch.int64).to(torch.int32)
+    kept = (bits & 0x7FFFFFFF) >= threshold[:, None, None]
+    return kept.to(dtype) * (1 / (1 - rates)).to(dtype)[:, None, None]
+
+
+def _mix(x: Tensor) -> Tensor:
+    """A bijection of int32 with good avalanche: `lowbias32` (Wellons 2018)."""
+    x = x ^ ((x >> 16) & 0xFFFF)
+    x = x * 0x7FEB352D
+    x = x ^ ((x >> 15) & 0x1FFFF)
+    x = x * _int32(0x846CA68B)
+    return x ^ ((x >> 16) & 0xFFFF)
+
+
+def _int32(value: int) -> int:
+    """An integer modulo 2^32, as an int32."""
+    return (value + 2**31) % 2**32 - 2**31

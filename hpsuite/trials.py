@@ -1,0 +1,151 @@
+"""The words that every room speaks: what a trial is to do, and what came of it.
+
+A `TrialSpec` holds all that decides a trial's result and nothing else, so that equal specs give
+equal results wherever, beside whomever and whenever they are trained (docs/architecture.md, law 3).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Lt
+
+Scalar = bool | int | float | str | None
+Value = Scalar | tuple[Scalar, ...]
+
+OptimizerKind = Literal["sgd", "sgd_ema", "adam"]
+ScheduleKind = Literal["none", "step", "exponential", "inverse_time", "cosine"]
+Outcome = Literal["finite", "nonfinite"]
+UnitInterval = Annotated[float, Ge(0), Lt(1)]
+
+
+def frozen_arguments(arguments: Mapping[str, object]) -> tuple[tuple[str, Value], ...]:
+    """Keyword arguments as a sorted, hashable tuple; lists become tuples."""
+
+    def freeze(value: object) -> Value:
+        if isinstance(value, list | tuple):
+            return tuple(value)
+        assert value is None or isinstance(value, bool | int | float | str), value
+        return value
+
+    return tuple(sorted((name, freeze(value)) for name, value in arguments.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model by the importable name of the function or class that builds it.
+
+    Attributes:
+        target: dotted name of a callable `(input_shape, n_classes, **arguments) -> nn.Module`.
+        arguments: its keyword arguments, sorted by name.
+    """
+
+    target: str
+    arguments: tuple[tuple[str, Value], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerSpec:
+    """An optimizer and its learning-rate schedule.
+
+    Attributes:
+        kind: `sgd` is v = momentum v + g (torch's form), `sgd_ema` the exponentially weighted
+            average v = momentum v + (1 - momentum) g, `adam` Kingma and Ba 2014.
+        learning_rate: initial learning rate, > 0.
+        momentum: in [0, 1), for the two forms of SGD.
+        beta1, beta2, epsilon: Adam's, in [0, 1), [0, 1) and > 0.
+        weight_decay: L2 penalty added to the gradient (torch's `weight_decay`), >= 0.
+        schedule: how the learning rate decays (see `training/schedules.py`).
+        decay_rate: the schedule's own parameter; `none` and `cosine` do not use it.
+        decay_epochs: for `step`, the number of epochs between two decays.
+    """
+
+    kind: OptimizerKind = "sgd"
+    learning_rate: Annotated[float, Gt(0)] = 0.1
+    momentum: UnitInterval = 0.9
+    beta1: UnitInterval = 0.9
+    beta2: UnitInterval = 0.999
+    epsilon: Annotated[float, Gt(0)] = 1e-8
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    schedule: ScheduleKind = "none"
+    decay_rate: Annotated[float, Ge(0)] = 0.0
+    decay_epochs: Annotated[int, Ge(1)] = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Numerics:
+    """How numbers are computed; part of a study's identity.
+
+    Attributes:
+        dtype: `float32` or `float64`.
+        tf32: whether CUDA matrix products may round their inputs to TF32.
+        trainer: `auto` fuses what can be fused, `plain` trains one model at a time.
+    """
+
+    dtype: Literal["float32", "float64"] = "float32"
+    tf32: bool = False
+    trainer: Literal["auto", "plain"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSpec:
+    """All that decides the result of one trial.
+
+    Attributes:
+        study: name of the study that asked for it.
+        number: its number in that study, from 0.
+        seed: the study's seed; with `number` it decides every random stream of the trial.
+        dataset: fingerprint of the data it trains on.
+        model, optimizer, numerics: see the classes.
+        batch_size: rows per mini-batch; the last one of an epoch may be smaller.
+        epochs, steps: the budget; exactly one is given.
+    """
+
+    study: str
+    number: int
+    seed: int
+    dataset: str
+    model: ModelSpec
+    optimizer: OptimizerSpec
+    batch_size: int = 64
+    epochs: int | None = None
+    steps: int | None = None
+    numerics: Numerics = field(default_factory=Numerics)
+
+    def __post_init__(self) -> None:
+        assert (self.epochs is None) != (self.steps is None), (self.epochs, self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """What came of a trial.
+
+    Attributes:
+        study, number: which trial.
+        outcome: `nonfinite` where the training or validation loss stopped being a finite number;
+            such a trial was stopped at the end of that epoch and scores what always answering
+            with the training set's most frequent class would score.
+        val_accuracy, test_accuracy: final accuracies, in [0, 1].
+        val_curve: validation accuracy after each epoch (and after the last step), in [0, 1].
+        loss_curve: mean training loss of each epoch, in nats; a non-finite trial's is cut off.
+        steps: gradient steps taken.
+        seconds: its share of the wall time of the batch it was trained in.
+    """
+
+    study: str
+    number: int
+    outcome: Outcome
+    val_accuracy: float
+    test_accuracy: float
+    val_curve: tuple[float, ...]
+    loss_curve: tuple[float, ...]
+    steps: int
+    seconds: float
+
+    def same_outcome(self, other: "TrialResult") -> bool:
+        """Whether two results agree to the bit in all but the time they took."""
+        mine, theirs = (
+            (r.outcome, r.val_accuracy, r.test_accuracy, r.val_curve, r.loss_curve, r.steps)
+            for r in (self, other)
+        )
+        return mine == theirs
