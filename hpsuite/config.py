@@ -1,0 +1,254 @@
+"""What a run is told to do, as frozen dataclasses: settings, setups and arms.
+
+parsing.py makes them of a composed configuration, and checks it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Annotated, Literal
+
+from annotated_types import Ge
+
+from hpsuite.checks import UserError, resolve
+from hpsuite.datasets import Data, Source, prepare
+from hpsuite.space import Space
+from hpsuite.strategies import ScaledRandomSampler
+from hpsuite.trials import (
+    ModelSpec,
+    Numerics,
+    OptimizerSpec,
+    Scalar,
+    TrialSpec,
+    frozen_arguments,
+)
+
+Group = Mapping[str, object]
+AtLeastOne = Annotated[int, Ge(1)]
+NotNegative = Annotated[int, Ge(0)]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much each study may spend: trials, and epochs or gradient steps for each of them."""
+
+    trials: AtLeastOne
+    epochs: AtLeastOne | None = None
+    steps: AtLeastOne | None = None
+
+
+@dataclass(frozen=True)
+class ExecutorConfig:
+    """Where batches run: `inline` in this process, `processes` in one a core.
+
+    Attributes:
+        kind: which.
+        workers: number of processes; None takes one for each core.
+    """
+
+    kind: Literal["inline", "processes"]
+    workers: AtLeastOne | None = None
+
+
+@dataclass(frozen=True)
+class TrackingConfig:
+    """The view in MLflow.
+
+    Attributes:
+        enabled: whether to write it.
+        uri: of the tracking server; None takes MLFLOW_TRACKING_URI, or mlflow.db in this folder.
+        best_trials: child runs with learning curves for each arm's best so many; -1 for all.
+    """
+
+    enabled: bool
+    uri: str | None = None
+    best_trials: Annotated[int, Ge(-1)] = 3
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run does besides its arms.
+
+    Attributes:
+        name: the experiment's name.
+        title: what it asks, in one line.
+        device: `auto` takes CUDA where there is one.
+        data_dir: folder of the data sets' files.
+        storage: the record: the path of a journal file, or an address that Optuna takes.
+        output_dir: folder of the summaries.
+        fresh: start a new generation of each study beside the old ones.
+        plan: print the plan and stop.
+        log_level: of messages.
+        executor, tracking: see the classes.
+    """
+
+    name: str
+    title: str
+    device: Literal["auto", "cpu", "cuda"]
+    data_dir: str
+    storage: str
+    output_dir: str
+    fresh: bool
+    plan: bool
+    log_level: Literal["debug", "info", "warning", "error"]
+    executor: ExecutorConfig
+    tracking: TrackingConfig
+
+
+@dataclass(frozen=True)
+class DatasetConfig:
+    """A data set: the function that reads it, and how it is split and normalised."""
+
+    name: str
+    target: str
+    arguments: tuple[tuple[str, object], ...]
+    split: tuple[tuple[str, object], ...]
+    split_seed: int
+
+    def load(self) -> Data:
+        """Read, split and normalise.
+
+        Raises:
+            UserError: data that is missing or damaged, or too small for its splits.
+        """
+        try:
+            source = resolve("dataset._target_", self.target)(**dict(self.arguments))
+            assert isinstance(source, Source), source
+            return prepare(source, split_seed=self.split_seed, **dict(self.split))  # type: ignore[arg-type]
+        except UserError:
+            raise
+        except ValueError as error:
+            text = str(error)
+            own = text.startswith("data_dir")
+            raise UserError(text if own else f"dataset.{text}") from error
+
+
+@dataclass(frozen=True)
+class StrategyConfig:
+    """A sampler's class, its arguments, and how it is asked."""
+
+    name: str
+    target: str
+    arguments: tuple[tuple[str, object], ...]
+    asking: tuple[tuple[str, object], ...]
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether its trials are i.i.d. over the space, each hyperparameter on its own scale."""
+        return self.target == _REFERENCE and dict(self.arguments)["scale"] == "own"
+
+
+_REFERENCE = f"{ScaledRandomSampler.__module__}.{ScaledRandomSampler.__qualname__}"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Data set x model x optimizer x space x epochs or steps.
+
+    Attributes:
+        dataset: what is trained on.
+        model_name: name of the model's option.
+        model: the model where nothing of it is searched.
+        optimizer: likewise.
+        batch_size: likewise.
+        epochs, steps: likewise; one of them is None.
+        space: what is searched.
+        numerics: how numbers are computed.
+        variant: what else tells this setup from others of its experiment, as (key, value).
+    """
+
+    dataset: DatasetConfig
+    model_name: str
+    model: ModelSpec
+    optimizer: OptimizerSpec
+    batch_size: int
+    epochs: int | None
+    steps: int | None
+    space: Space
+    numerics: Numerics
+    variant: tuple[tuple[str, str], ...] = field(default=())
+
+    def spec(
+        self, values: Mapping[str, Scalar], *, study: str, number: int, seed: int, dataset: str
+    ) -> TrialSpec:
+        """A trial with its searched hyperparameters set; `dataset` is the data's fingerprint."""
+        spec = TrialSpec(
+            study=study,
+            number=number,
+            seed=seed,
+            dataset=dataset,
+            model=self.model,
+            optimizer=self.optimizer,
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            steps=self.steps,
+            numerics=self.numerics,
+        )
+        return with_values(spec, values)
+
+    def decided_by(self, dataset: str) -> dict[str, object]:
+        """All of the setup that decides its trials, as plain values; `dataset` as above.
+
+        What the space searches is left out of the rest: the value it stands for is never used.
+        """
+        searched = set(self.space.names)
+        optimizer = asdict(self.optimizer)
+        if searched & {"epochs", "steps"}:
+            searched |= {"epochs", "steps"}
+        own = {"batch_size": self.batch_size, "epochs": self.epochs, "steps": self.steps}
+        parts: dict[str, dict[str, object]] = {
+            "model": dict(self.model.arguments),
+            "optimizer": optimizer,
+            "budget": {**own},
+        }
+        for part in parts.values():
+            for name in searched.intersection(part):
+                del part[name]
+        return {
+            **parts,
+            "dataset": dataset,
+            "target": self.model.target,
+            "space": {h.name: asdict(h) for h in self.space.hyperparameters},
+            "numerics": asdict(self.numerics),
+        }
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One strategy on one setup.
+
+    Attributes:
+        setup, strategy: what.
+        trials: budget of trials of each study; a grid may plan fewer.
+        repeats: number of studies.
+        seed: the experiment's seed.
+    """
+
+    setup: Setup
+    strategy: StrategyConfig
+    trials: int
+    repeats: int
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """Data set, model and strategy in words."""
+        parts = (self.setup.dataset.name, self.setup.model_name, self.strategy.name)
+        return " ".join((*parts, *(f"{key}={value}" for key, value in self.setup.variant)))
+
+
+def with_values(spec: TrialSpec, values: Mapping[str, Scalar]) -> TrialSpec:
+    """A trial with other hyperparameters, each set wherever its name belongs."""
+    optimizer_names = {f.name for f in fields(OptimizerSpec)}
+    optimizer = {k: v for k, v in values.items() if k in optimizer_names}
+    own = {k: v for k, v in values.items() if k in ("batch_size", "epochs", "steps")}
+    for name, other in (("epochs", "steps"), ("steps", "epochs")):
+        if name in own:
+            own[other] = None
+    model = {k: v for k, v in values.items() if k not in optimizer_names and k not in own}
+    arguments = frozen_arguments({**dict(spec.model.arguments), **model})
+    return replace(
+        spec,
+        optimizer=replace(spec.optimizer, **optimizer),  # type: ignore[arg-type]
+        model=replace(spec.model, arguments=arguments),
+        **own,  # type: ignore[arg-type]
+    )

@@ -1,0 +1,186 @@
+"""Where batches run. Workers are pure functions from specs to results.
+
+The main process alone asks, tells and writes; what it needs back comes as futures.
+"""
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import fields
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+import torch
+
+from hpsuite.config import ExecutorConfig
+from hpsuite.datasets import Data
+from hpsuite.training import Resident, train
+from hpsuite.training.reproducible import reproducible
+from hpsuite.trials import TrialResult, TrialSpec
+
+
+class Executor(Protocol):
+    """Trains batches. A context manager: what it started ends with it."""
+
+    n_workers: int
+
+    def submit(self, batch: Sequence[TrialSpec]) -> Future[list[TrialResult]]:
+        """Train a batch that the planner made."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class InlineExecutor:
+    """Trains in this process, on any device."""
+
+    n_workers = 1
+
+    def __init__(self, datasets: Mapping[str, Data], device: torch.device) -> None:
+        """Datasets by fingerprint."""
+        reproducible()
+        self.datasets = datasets
+        self.device = device
+        self._residents: dict[str, Resident] = {}
+
+    def submit(self, batch: Sequence[TrialSpec]) -> Future[list[TrialResult]]:
+        """Train a batch now."""
+        fingerprint = batch[0].dataset
+        if fingerprint not in self._residents:
+            self._residents[fingerprint] = Resident.place(self.datasets[fingerprint], self.device)
+        future: Future[list[TrialResult]] = Future()
+        future.set_result(train(batch, self._residents[fingerprint]))
+        return future
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._residents.clear()
+
+
+class ProcessExecutor:
+    """Trains in single-threaded processes on the CPU, which share the pages of the data."""
+
+    def __init__(self, datasets: Mapping[str, Data], n_workers: int) -> None:
+        """Datasets by fingerprint."""
+        self.n_workers = n_workers
+        self._folder = tempfile.TemporaryDirectory(prefix="hpsuite-")
+        for fingerprint, data in datasets.items():
+            _save(data, Path(self._folder.name) / fingerprint)
+        # A server that has imported torch once forks the workers: a start costs milliseconds,
+        # and nothing of this process, such as its threads or its open record, is inherited.
+        context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
+        if os.name == "posix":
+            context.set_forkserver_preload(["hpsuite.executors"])
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        self._pool = ProcessPoolExecutor(
+            n_workers, mp_context=context, initializer=_start_worker, initargs=(self._folder.name,)
+        )
+
+    def submit(self, batch: Sequence[TrialSpec]) -> Future[list[TrialResult]]:
+        """Let a worker train a batch."""
+        return self._pool.submit(_train_in_worker, tuple(batch))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            for process in dict(self._pool._processes or {}).values():
+                process.terminate()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._folder.cleanup()
+
+
+def make_executor(
+    config: ExecutorConfig, datasets: Mapping[str, Data], device: torch.device
+) -> Executor:
+    """The executor of a configuration. On a GPU one process trains all that fits at once."""
+    if config.kind == "inline" or device.type == "cuda":
+        return InlineExecutor(datasets, device)
+    return ProcessExecutor(datasets, count_workers(config, device))
+
+
+def count_workers(config: ExecutorConfig, device: torch.device) -> int:
+    """How many batches run at a time."""
+    if config.kind == "inline" or device.type == "cuda":
+        return 1
+    return config.workers or count_cores()
+
+
+def count_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+_ARRAYS = tuple(f.name for f in fields(Data) if f.name not in ("n_classes", "fingerprint"))
+
+# What a worker process holds: the folder of the data, and those that it has opened.
+_folder = Path()
+_residents: dict[str, Resident] = {}
+
+
+def _save(data: Data, folder: Path) -> None:
+    folder.mkdir()
+    for name in _ARRAYS:
+        np.save(folder / f"{name}.npy", getattr(data, name), allow_pickle=False)
+    np.save(folder / "n_classes.npy", np.array(data.n_classes), allow_pickle=False)
+
+
+def _load(folder: Path) -> Data:
+    """A data set whose arrays are mapped from files: all workers share their pages."""
+    arrays = {
+        name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in _ARRAYS
+    }
+    n_classes = int(np.load(folder / "n_classes.npy", allow_pickle=False))
+    return Data(**arrays, n_classes=n_classes, fingerprint=folder.name)
+
+
+def _start_worker(folder: str) -> None:
+    global _folder  # noqa: PLW0603 (a worker process is started with it once)
+    _folder = Path(folder)
+    reproducible()
+    # The main process decides what an interrupt means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Leave when the main process is gone, even if it was killed: nobody waits for results."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+def _train_in_worker(batch: tuple[TrialSpec, ...]) -> list[TrialResult]:
+    fingerprint = batch[0].dataset
+    if fingerprint not in _residents:
+        _residents[fingerprint] = Resident.place(_load(_folder / fingerprint), torch.device("cpu"))
+    return train(batch, _residents[fingerprint])

@@ -1,0 +1,168 @@
+"""An experiment: check all of the matrix, train what is missing, analyse, report.
+
+Nothing is written before everything was checked (docs/architecture.md, law 12).
+"""
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import optuna
+import torch
+from rich.console import Console
+from rich.markup import escape
+
+from hpsuite.arms import ArmRun, PlannedArm, open_studies, plan_arms
+from hpsuite.checks import refuse
+from hpsuite.config import Arm, Settings
+from hpsuite.executors import count_workers, make_executor
+from hpsuite.findings import Findings, find
+from hpsuite.forecast import print_plan
+from hpsuite.provenance import commit, device_name, versions
+from hpsuite.record import open_storage
+from hpsuite.report.console import make_console
+from hpsuite.report.files import write_files
+from hpsuite.report.progress import TrialProgress
+from hpsuite.report.runs import run_views
+from hpsuite.report.tables import print_tables
+from hpsuite.scheduler import run_studies
+from hpsuite.tracking import TrackingError, how_to_open, resolve_uri, sync
+from hpsuite.training import Planner
+
+
+def run_experiment(settings: Settings, arms: Sequence[Arm]) -> None:
+    """Run an experiment: train what the record is short of, print and write what was found.
+
+    Args:
+        settings: what to do.
+        arms: the whole matrix, checked.
+
+    Raises:
+        UserError: a mistake that shows only with the data or the record; nothing was trained.
+    """
+    started = time.monotonic()
+    console = make_console()
+    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s: %(message)s")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    device = find_device(settings.device)
+    planned = plan_arms(arms)
+    datasets = {p.data.fingerprint: p.data for p in planned}
+    planner = Planner(datasets, device, count_workers(settings.executor, device))
+    check_folders(settings)
+    print_heading(console, settings, planned, device)
+    if settings.plan:
+        print_plan(console, settings, planned, planner, device)
+        return
+
+    storage = open_storage(settings.storage)
+    runs = open_studies(storage, planned, fresh=settings.fresh, device=device)
+    studies = [study for run in runs for study in run.studies]
+    total = sum(study.n_planned for study in studies)
+    missing = sum(study.n_planned - study.n_told for study in studies)
+    if missing < total:
+        console.print(f"{total - missing} of {total} trials are in the record already")
+    if missing:
+        progress = TrialProgress(total, total - missing, console)
+        with make_executor(settings.executor, datasets, device) as executor, progress:
+            run_studies(studies, planner, executor, on_told=progress.advance)
+    conclude(settings, runs, console, device, started)
+
+
+def conclude(
+    settings: Settings,
+    runs: Sequence[ArmRun],
+    console: Console,
+    device: torch.device,
+    started: float,
+) -> None:
+    """Analyse, print, write the files, and bring MLflow up to date."""
+    findings = find([run.table() for run in runs])
+    console.print()
+    print_tables(findings, console)
+    about = {
+        "experiment": settings.name,
+        "title": settings.title,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - started, 3),
+        "versions": versions(),
+        "device": device_name(device),
+        "commit": commit(),
+        "storage": settings.storage,
+    }
+    folder = write_files(
+        Path(settings.output_dir) / settings.name, findings, about, now=datetime.now()
+    )
+    console.print()
+    console.print(f"written  {folder / 'summary.json'} and trials.csv", highlight=False)
+    console.print(f"record   {settings.storage}", highlight=False)
+    if settings.tracking.enabled:
+        show_in_mlflow(settings, findings, console)
+
+
+def show_in_mlflow(settings: Settings, findings: Findings, console: Console) -> None:
+    """Bring MLflow up to date, and say how to open it. Its failure loses nothing."""
+    uri = resolve_uri(settings.tracking.uri, Path.cwd())
+    views = run_views(findings, best_trials=settings.tracking.best_trials)
+    artifacts = Path(settings.output_dir) / "mlflow"
+    try:
+        synced = sync(settings.name, views, uri=uri, artifacts=artifacts, note=settings.title)
+    except TrackingError as error:
+        console.print(f"MLflow was not updated: {error}", highlight=False, soft_wrap=True)
+        console.print("The record is complete; the same command writes it to MLflow again.")
+        return
+    console.print("compare the runs in MLflow:", highlight=False)
+    for line in how_to_open(uri, synced.experiment_id):
+        console.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)
+
+
+def find_device(name: str) -> torch.device:
+    """The device of a setting; `auto` takes CUDA where there is one.
+
+    Raises:
+        UserError: CUDA that is not there.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise refuse("device", name, "auto or cpu, as torch finds no CUDA device here")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def check_folders(settings: Settings) -> None:
+    """Check that all that will be written can be.
+
+    Raises:
+        UserError: a folder that cannot be written, or a file in the place of one.
+    """
+    places = {"output_dir": Path(settings.output_dir)}
+    if "://" not in settings.storage:
+        places["storage"] = Path(settings.storage).expanduser().parent
+        if Path(settings.storage).expanduser().is_dir():
+            raise refuse("storage", settings.storage, "a file, but this is a folder")
+    for key, folder in places.items():
+        there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+        if not there.is_dir():
+            raise refuse(key, str(folder), f"a folder, but {there} is a file")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise refuse(key, str(folder), f"a folder that can be written, but {there} cannot")
+
+
+def print_heading(
+    console: Console, settings: Settings, planned: Sequence[PlannedArm], device: torch.device
+) -> None:
+    """Say what is about to happen."""
+    total = sum(p.n_planned * p.arm.repeats for p in planned)
+    workers = count_workers(settings.executor, device)
+    where = f"{device.type}, {workers} worker{'s' if workers > 1 else ''}"
+    console.print(f"[bold]{settings.name}[/bold]  {escape(settings.title)}", highlight=False)
+    console.print(f"{len(planned)} arms, {total} trials on {where}", highlight=False)
+    for p in planned:
+        if p.n_planned != p.arm.trials:
+            console.print(
+                f"{escape(p.arm.label)}: plans {p.n_planned} trials a repeat of a budget of "
+                f"{p.arm.trials}",
+                highlight=False,
+            )

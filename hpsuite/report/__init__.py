@@ -1,0 +1,1 @@
+"""Writing what was found: progress, tables, files, and the views for MLflow."""

@@ -1,0 +1,147 @@
+"""The tables that a run ends with."""
+
+import math
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from hpsuite.analysis import Interval
+from hpsuite.config import Setup
+from hpsuite.findings import ArmFinding, Difference, Findings, SetupFinding
+
+
+def print_tables(findings: Findings, console: Console) -> None:
+    """Print setups, their differences, and arms."""
+    console.print(setup_table(findings.setups))
+    for line in difference_lines(findings.differences):
+        console.print(line, highlight=False)
+    console.print()
+    console.print(arm_table(findings.arms))
+
+
+def setup_table(setups: Sequence[SetupFinding]) -> Table:
+    """How sensitive each setup is to its hyperparameters."""
+    table = _table("Setups: how much of the search space is good?")
+    for column in ("dataset", "model"):
+        table.add_column(column)
+    for column in ("n", "good within 2 points", "diverged", "at chance", "best val", "its test"):
+        table.add_column(column, justify="right")
+    for setup in setups:
+        names = _names(setup.arms[0].arm.setup)
+        found = setup.sensitivity
+        if found is None:
+            table.add_row(*names, "-", "-", "-", "-", "-", "-")
+            continue
+        table.add_row(
+            *names,
+            str(found.n),
+            with_ends(found.good_fractions[2]) + ("" if found.above_chance else " (did not train)"),
+            percent(found.nonfinite_fraction.estimate, 0),
+            percent(found.chance_fraction.estimate, 0),
+            percent(found.best_val_accuracy, 1),
+            percent(found.test_accuracy, 1),
+        )
+    reasons = dict.fromkeys(setup.reason for setup in setups if setup.reason)
+    table.caption = "\n".join(
+        [
+            "good: share of the space, sampled on its proper scales, whose validation accuracy is",
+            "within 2 points of the setup's best 4%; [95% interval], given one split of the data",
+            *reasons,
+        ]
+    )
+    return table
+
+
+def difference_lines(differences: Sequence[Difference]) -> list[str]:
+    """Setups compared on the same configurations and seeds, a line each."""
+    lines = []
+    for pair in differences:
+        a, b = (_title(setup) for setup in (pair.a, pair.b))
+        found = pair.difference.own[2]
+        if found.low > 0:
+            verdict = f"more of the space is good for {a}"
+        elif found.high < 0:
+            verdict = f"more of the space is good for {b}"
+        else:
+            verdict = "too few trials to tell"
+        lines.append(
+            f"{a} minus {b}: {points(found)} of the space, paired over "
+            f"{pair.difference.n} configurations: {verdict}"
+        )
+    return lines
+
+
+def arm_table(arms: Sequence[ArmFinding]) -> Table:
+    """How good a configuration each strategy found."""
+    table = _table("Arms: which search found a good one?")
+    for column in ("dataset", "model", "strategy"):
+        table.add_column(column)
+    for column in ("trials", "best val", "test", "rank", "seconds"):
+        table.add_column(column, justify="right")
+    previous = None
+    for arm in arms:
+        setup = arm.table.arm.setup
+        if previous is not None and previous != arm.table.setup_identity:
+            table.add_section()
+        previous = arm.table.setup_identity
+        figures = arm.figures
+        each = figures.n_trials // figures.repeats
+        table.add_row(
+            *_names(setup),
+            arm.table.arm.strategy.name,
+            f"{figures.repeats} x {each}",
+            with_ends(figures.best_val_accuracy),
+            with_ends(figures.test_accuracy),
+            arm.rank.text,
+            f"{arm.seconds:.1f}",
+        )
+    table.caption = "\n".join(
+        [
+            "best val: mean over repeats of each one's best validation accuracy, [95% t interval];",
+            "test: of the trial that validation selected; rank: among the setup's arms, by Welch",
+            "tests of all pairs, Holm-corrected; seconds: of one worker",
+        ]
+    )
+    return table
+
+
+def percent(value: float, digits: int) -> str:
+    """A share as a percentage."""
+    return "-" if math.isnan(value) else f"{100 * value:.{digits}f}%"
+
+
+def with_ends(interval: Interval) -> str:
+    """A share with its interval, in percent."""
+    if math.isnan(interval.low):
+        return percent(interval.estimate, 1)
+    low, high = 100 * interval.low, 100 * interval.high
+    return f"{percent(interval.estimate, 1)} [{low:.1f}, {high:.1f}]"
+
+
+def points(interval: Interval) -> str:
+    """A difference of shares with its interval, in points, with its sign."""
+    low, high = 100 * interval.low, 100 * interval.high
+    return f"{100 * interval.estimate:+.1f} points [{low:+.1f}, {high:+.1f}]"
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        caption_justify="left",
+        caption_style="dim",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+
+
+def _names(setup: Setup) -> tuple[str, str]:
+    model = " ".join((setup.model_name, *(f"{k}={v}" for k, v in setup.variant)))
+    return setup.dataset.name, model
+
+
+def _title(setup: SetupFinding) -> str:
+    return " ".join(_names(setup.arms[0].arm.setup))

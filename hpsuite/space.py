@@ -1,0 +1,145 @@
+"""The search space: hyperparameters, each with its range and scale, as Optuna distributions.
+
+Log of 1 - x has no distribution of Optuna's own: such a hyperparameter `momentum` is stored as
+`one_minus_momentum` on a log scale, and shown everywhere else as `momentum`.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from hpsuite.trials import Scalar
+
+Scale = Literal["linear", "log", "one_minus_log", "integer", "log_integer", "choice"]
+SCALES = ("linear", "log", "one_minus_log", "integer", "log_integer", "choice")
+
+_ONE_MINUS = "one_minus_"
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """One dimension of a search space.
+
+    Attributes:
+        name: the field of the trial that it sets, such as `learning_rate`.
+        scale: `linear` and `log` over [low, high]; `one_minus_log` is log in 1 - x, for x < 1;
+            `integer` and `log_integer` over the integers from low to high; `choice` of `choices`.
+        low, high: both ends, inclusive, low < high; None for a choice.
+        choices: the values of a choice, at least one.
+
+    Raises:
+        ValueError: naming the key, what was found and what is accepted.
+    """
+
+    name: str
+    scale: Scale
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[Scalar, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.scale not in SCALES:
+            raise ValueError(self._refuse("scale", self.scale, ", ".join(SCALES)))
+        if self.scale == "choice":
+            if not self.choices or self.low is not None or self.high is not None:
+                raise ValueError(
+                    self._refuse("choices", self.choices, "a list of values, without low and high")
+                )
+            if len(set(self.choices)) < len(self.choices):
+                raise ValueError(self._refuse("choices", list(self.choices), "each value once"))
+            return
+        if self.choices is not None:
+            raise ValueError(self._refuse("choices", list(self.choices), f"none for {self.scale}"))
+        self._check_ends()
+
+    def _check_ends(self) -> None:
+        for end, value in (("low", self.low), ("high", self.high)):
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                raise ValueError(self._refuse(end, value, "a number"))
+            if not math.isfinite(value):
+                raise ValueError(self._refuse(end, value, "a finite number"))
+            if self.scale in ("integer", "log_integer") and value != int(value):
+                raise ValueError(self._refuse(end, value, "an integer"))
+        assert self.low is not None
+        assert self.high is not None
+        if self.low >= self.high:
+            found = f"{self.low} with high {self.high}"
+            raise ValueError(self._refuse("low", found, "less than high"))
+        if self.scale in ("log", "log_integer") and self.low <= 0:
+            accepted = f"more than 0 on a {self.scale} scale, which has no 0"
+            raise ValueError(self._refuse("low", self.low, accepted))
+        if self.scale == "one_minus_log" and self.high >= 1:
+            raise ValueError(self._refuse("high", self.high, "less than 1, as 1 - x is on a log"))
+
+    def _refuse(self, key: str, found: object, accepted: str) -> str:
+        return f"space.{self.name}.{key}: found {found}; accepted: {accepted}"
+
+    @property
+    def stored_name(self) -> str:
+        """Its name in Optuna's record."""
+        return _ONE_MINUS + self.name if self.scale == "one_minus_log" else self.name
+
+    def distribution(self) -> BaseDistribution:
+        """What Optuna samples: on the hyperparameter's own scale."""
+        if self.scale == "choice":
+            assert self.choices is not None
+            return CategoricalDistribution(self.choices)
+        assert self.low is not None
+        assert self.high is not None
+        if self.scale in ("integer", "log_integer"):
+            return IntDistribution(int(self.low), int(self.high), log=self.scale == "log_integer")
+        if self.scale == "one_minus_log":
+            return FloatDistribution(_one_minus(self.high), _one_minus(self.low), log=True)
+        return FloatDistribution(self.low, self.high, log=self.scale == "log")
+
+    def value(self, stored: Scalar) -> Scalar:
+        """The hyperparameter's own value, from the one in Optuna's record."""
+        if self.scale == "one_minus_log":
+            assert isinstance(stored, int | float)
+            assert self.low is not None
+            assert self.high is not None
+            return min(max(1 - stored, self.low), self.high)
+        return stored
+
+    def ends(self) -> tuple[Scalar, ...]:
+        """Values that stand for the whole range when a setting is checked."""
+        if self.choices is not None:
+            return self.choices
+        assert self.low is not None
+        assert self.high is not None
+        if self.scale in ("integer", "log_integer"):
+            return int(self.low), int(self.high)
+        return float(self.low), float(self.high)
+
+
+@dataclass(frozen=True)
+class Space:
+    """The hyperparameters that are searched, in order of their names."""
+
+    hyperparameters: tuple[Hyperparameter, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The hyperparameters' own names."""
+        return tuple(h.name for h in self.hyperparameters)
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Optuna's distributions by stored name."""
+        return {h.stored_name: h.distribution() for h in self.hyperparameters}
+
+    def values(self, stored: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """The hyperparameters' own values by their own names, from a record's parameters."""
+        return {h.name: h.value(stored[h.stored_name]) for h in self.hyperparameters}
+
+
+def _one_minus(x: float) -> float:
+    """1 - x for an end of a range, without the noise of binary fractions: .999 gives .001."""
+    return float(f"{1 - x:.12g}")

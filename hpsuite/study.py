@@ -1,0 +1,145 @@
+"""One study: ask, tell, and go on after an interruption as if there had been none."""
+
+import optuna
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import BaseStorage
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from hpsuite.checks import UserError
+from hpsuite.config import Setup
+from hpsuite.record import ATTRIBUTE, attribute_of, result_of
+from hpsuite.strategies import PlannedSampler
+from hpsuite.trials import Scalar, TrialResult, TrialSpec
+
+
+class StudyRun:
+    """One repeat of an arm, live.
+
+    Every trial is asked of Optuna and told to it in order of its number: results that come early
+    wait in a buffer.
+
+    Attributes:
+        name: the study's name in the record.
+        repeat: which repeat of its arm.
+        n_planned: trials that it is to have in all.
+        n_asked, n_told: trials so far.
+        values: hyperparameters of each trial that was asked for, in order of number.
+        results: of each trial that was told, in order of number.
+        trained_here: how many of them this process was given, not the record.
+    """
+
+    def __init__(
+        self,
+        storage: BaseStorage,
+        name: str,
+        sampler: PlannedSampler,
+        *,
+        setup: Setup,
+        dataset: str,
+        seed: int,
+        repeat: int,
+    ) -> None:
+        """Open a study that the record holds.
+
+        Args:
+            storage: the record.
+            name: of the study.
+            sampler: built with this study's seed.
+            setup: what is trained.
+            dataset: fingerprint of its data.
+            seed: the study's seed.
+            repeat: which repeat of its arm it is.
+
+        Raises:
+            UserError: a study that somebody else changed.
+        """
+        self.name = name
+        self.repeat = repeat
+        self.n_planned = sampler.n_planned
+        self._setup, self._dataset, self._seed, self._sampler = setup, dataset, seed, sampler
+        self._study: Study = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
+        self._open: dict[int, Trial] = {}
+        self._early: dict[int, TrialResult] = {}
+        self.values: list[dict[str, Scalar]] = []
+        self.results: list[TrialResult] = []
+        self.trained_here = 0
+        self._left: list[FrozenTrial] = []
+        for trial in self._study.get_trials(deepcopy=False)[: self.n_planned]:
+            result = result_of(trial, name)
+            if result is not None and not self._left:
+                self.results.append(result)
+                self.values.append(setup.space.values(trial.params))
+            elif trial.state is TrialState.RUNNING:
+                self._left.append(trial)
+            else:
+                raise UserError(
+                    f"storage: trial {trial.number} of study {name!r} is {trial.state.name} and "
+                    "not of hpsuite's making; accepted: studies that hpsuite alone writes; "
+                    "fresh=true starts new ones beside them"
+                )
+
+    @property
+    def n_asked(self) -> int:
+        """Trials asked for so far, told ones included."""
+        return len(self.values)
+
+    @property
+    def n_told(self) -> int:
+        """Trials told so far."""
+        return len(self.results)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it has all its trials."""
+        return self.n_told == self.n_planned
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether the sampler may be asked for another trial before it is told more results."""
+        if self.n_asked >= self.n_planned:
+            return False
+        limit = self._sampler.n_askable(self.n_told)
+        return limit is None or self.n_asked < limit
+
+    def ask(self) -> TrialSpec:
+        """The next trial to train; one that an interrupted run left comes before any new one."""
+        if self._left:
+            # Optuna has no public way back to a running trial: this is what its `ask` does.
+            trial = Trial(self._study, self._left.pop(0)._trial_id)
+        else:
+            trial = self._study.ask()
+        stored = {
+            name: _suggest(trial, name, distribution)
+            for name, distribution in self._sampler.search_space.items()
+        }
+        assert trial.number == self.n_asked, (trial.number, self.n_asked)
+        values = self._setup.space.values(stored)
+        self.values.append(values)
+        self._open[trial.number] = trial
+        return self._setup.spec(
+            values, study=self.name, number=trial.number, seed=self._seed, dataset=self._dataset
+        )
+
+    def tell(self, result: TrialResult) -> int:
+        """Take a result in, and tell Optuna all that are now in order; returns how many."""
+        self._early[result.number] = result
+        n_before = self.n_told
+        while self.n_told in self._early:
+            ready = self._early.pop(self.n_told)
+            trial = self._open.pop(ready.number)
+            trial.set_user_attr(ATTRIBUTE, attribute_of(ready))
+            self._study.tell(trial, ready.val_accuracy)
+            self.results.append(ready)
+        self.trained_here += self.n_told - n_before
+        return self.n_told - n_before
+
+
+def _suggest(trial: Trial, name: str, distribution: object) -> Scalar:
+    if isinstance(distribution, FloatDistribution):
+        return trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
+    if isinstance(distribution, IntDistribution):
+        return trial.suggest_int(name, distribution.low, distribution.high, log=distribution.log)
+    assert isinstance(distribution, CategoricalDistribution), distribution
+    value: Scalar = trial.suggest_categorical(name, distribution.choices)
+    return value
