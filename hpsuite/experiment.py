@@ -115,8 +115,10 @@ def show_in_mlflow(settings: Settings, findings: Findings, console: Console) -> 
         console.print(f"MLflow was not updated: {error}", highlight=False, soft_wrap=True)
         console.print("The record is complete; the same command writes it to MLflow again.")
         return
-    console.print("compare the runs in MLflow:", highlight=False)
-    for line in how_to_open(uri, synced.experiment_id):
+    console.print("\ncompare searches (first address) and setups (second) in MLflow:")
+    searches = how_to_open(uri, synced.experiment_id, "arm")
+    setups = how_to_open(uri, synced.experiment_id, "setup")
+    for line in [*searches, setups[-1]]:
         console.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)
 
 

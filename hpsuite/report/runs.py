@@ -21,8 +21,6 @@ _SETUP_METRICS = (
 )
 _ARM_METRICS = (
     "best_val_accuracy",
-    "best_val_accuracy_low",
-    "best_val_accuracy_high",
     "best_val_accuracy_sd",
     "test_accuracy",
     "test_accuracy_sd",
@@ -60,7 +58,7 @@ def _setup_view(setup: SetupFinding) -> RunView:
         kind="setup",
         name=_name(table.arm.setup.model_name, table.arm.setup.dataset.name, table),
         metrics=_metrics(setup_figures(setup), _SETUP_METRICS),
-        params=_params(table, searched=True),
+        params=_params(table),
         tags=_tags(table),
         note=note,
     )
@@ -85,7 +83,7 @@ def _arm_view(arm: ArmFinding, best_trials: int) -> RunView:
         name=_name(table.arm.strategy.name, setup.model_name, setup.dataset.name, table),
         metrics=_metrics(figures, _ARM_METRICS),
         series={"best_so_far": arm.figures.best_so_far},
-        params=_params(table, searched=True) | {"strategy": table.arm.strategy.name},
+        params=_params(table) | {"strategy": table.arm.strategy.name},
         tags=_tags(table) | {"hpsuite.strategy": table.arm.strategy.name},
         note=note,
         table={str(name): [row[i] for row in rows] for i, name in enumerate(header)},
@@ -113,7 +111,7 @@ def _name(*parts: object) -> str:
     words += [f"{key}={value}" for key, value in table.arm.setup.variant]
     if table.generation > 1:
         words.append(f"g{table.generation}")
-    return " ".join(str(word) for word in words)
+    return " · ".join(str(word) for word in words)
 
 
 def _metrics(figures: Mapping[str, object], names: Sequence[str]) -> dict[str, float]:
@@ -125,7 +123,7 @@ def _metrics(figures: Mapping[str, object], names: Sequence[str]) -> dict[str, f
     }
 
 
-def _params(table: ArmTable, *, searched: bool) -> dict[str, str]:
+def _params(table: ArmTable) -> dict[str, str]:
     """The setup's own settings; a searched one shows its range."""
     setup = table.arm.setup
     decided = setup.decided_by(table.data.fingerprint[:16])
@@ -134,10 +132,9 @@ def _params(table: ArmTable, *, searched: bool) -> dict[str, str]:
         entries = decided[part]
         assert isinstance(entries, dict)
         params |= {name: str(value) for name, value in entries.items() if value is not None}
-    if searched:
-        for h in setup.space.hyperparameters:
-            over = list(h.choices) if h.choices is not None else f"[{h.low:g}, {h.high:g}]"
-            params[h.name] = f"{h.scale} {over}"
+    for h in setup.space.hyperparameters:
+        over = list(h.choices) if h.choices is not None else f"[{h.low:g}, {h.high:g}]"
+        params[h.name] = f"{h.scale} {over}"
     return params | {"data_fingerprint": table.data.fingerprint[:16]}
 
 

@@ -16,7 +16,7 @@ def print_tables(findings: Findings, console: Console) -> None:
     """Print setups, their differences, and arms."""
     console.print(setup_table(findings.setups))
     for line in difference_lines(findings.differences):
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, soft_wrap=True)
     console.print()
     console.print(arm_table(findings.arms))
 
@@ -60,15 +60,17 @@ def difference_lines(differences: Sequence[Difference]) -> list[str]:
     for pair in differences:
         a, b = (_title(setup) for setup in (pair.a, pair.b))
         found = pair.difference.own[2]
-        if found.low > 0:
-            verdict = f"more of the space is good for {a}"
+        flat = [t for t, setup in ((a, pair.a), (b, pair.b)) if not _trained(setup)]
+        if flat:
+            verdict = f"{' and '.join(flat)} did not train, so this says nothing of sensitivity"
+        elif found.low > 0:
+            verdict = f"{a} is less sensitive"
         elif found.high < 0:
-            verdict = f"more of the space is good for {b}"
+            verdict = f"{b} is less sensitive"
         else:
-            verdict = "too few trials to tell"
+            verdict = "too few trials to tell which is less sensitive"
         lines.append(
-            f"{a} minus {b}: {points(found)} of the space, paired over "
-            f"{pair.difference.n} configurations: {verdict}"
+            f"{a} minus {b}: {points(found)}, {pair.difference.n} paired trials; {verdict}"
         )
     return lines
 
@@ -141,6 +143,10 @@ def _table(title: str) -> Table:
 def _names(setup: Setup) -> tuple[str, str]:
     model = " ".join((setup.model_name, *(f"{k}={v}" for k, v in setup.variant)))
     return setup.dataset.name, model
+
+
+def _trained(setup: SetupFinding) -> bool:
+    return setup.sensitivity is not None and setup.sensitivity.above_chance
 
 
 def _title(setup: SetupFinding) -> str:
