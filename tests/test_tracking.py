@@ -25,8 +25,16 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from hpsuite import tracking
-from hpsuite.tracking import RunView, Synced, TrackingError, how_to_open, resolve_uri, sync
+from hpsuite.tracking import (
+    RunView,
+    Synced,
+    TrackingError,
+    address,
+    how_to_open,
+    resolve_uri,
+    sync,
+    views,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -69,7 +77,7 @@ def arm(key: str = "arm:a", best: float = 0.9, **more: Any) -> RunView:
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with MLflow's tables; making them takes most of a second."""
     path = tmp_path_factory.mktemp("mlflow") / "empty.db"
-    with tracking._quiet():
+    with address.quiet():
         client(f"sqlite:///{path}").search_experiments()
     return path
 
@@ -80,7 +88,7 @@ def database(tmp_path: Path, empty_database: Path) -> Path:
 
 
 def client(uri: str) -> "MlflowClient":
-    with tracking._quiet():
+    with address.quiet():
         from mlflow import MlflowClient
 
         return MlflowClient(tracking_uri=uri)
@@ -181,8 +189,8 @@ def test_writing_twice_changes_nothing(database: Path) -> None:
     ],
 )
 def test_every_part_of_a_view_counts_as_content(change: dict[str, Any]) -> None:
-    assert tracking._digest(arm(**change)) != tracking._digest(arm())
-    assert tracking._digest(arm(**change)) == tracking._digest(arm(**change))
+    assert _digest(arm(**change)) != _digest(arm())
+    assert _digest(arm(**change)) == _digest(arm(**change))
 
 
 def test_a_changed_view_supersedes_the_old_run_and_deletes_nothing(database: Path) -> None:

@@ -84,7 +84,7 @@ def _arm_view(arm: ArmFinding, best_trials: int) -> RunView:
         metrics=_metrics(figures, _ARM_METRICS),
         series={"best_so_far": arm.figures.best_so_far},
         params=_params(table) | {"strategy": table.arm.strategy.name},
-        tags=_tags(table) | {"hpsuite.strategy": table.arm.strategy.name},
+        tags=_tags(table),
         note=note,
         table={str(name): [row[i] for row in rows] for i, name in enumerate(header)},
         children=[_trial_view(table, study, result) for study, result in shown],
@@ -100,7 +100,7 @@ def _trial_view(table: ArmTable, study: StudyTable, result: TrialResult) -> RunV
         metrics={"val_accuracy": result.val_accuracy, "test_accuracy": result.test_accuracy},
         series={"val_curve": result.val_curve, "loss_curve": result.loss_curve},
         params={name: str(value) for name, value in values.items()},
-        tags=_tags(table) | {"hpsuite.strategy": table.arm.strategy.name},
+        tags=_tags(table),
     )
 
 
@@ -140,7 +140,6 @@ def _params(table: ArmTable) -> dict[str, str]:
 
 def _tags(table: ArmTable) -> dict[str, str]:
     names = {f"hpsuite.{key}": str(value) for key, value in arm_names(table).items()}
-    del names["hpsuite.strategy"]
     origin = {f"hpsuite.{key}": str(value) for key, value in table.provenance.items()}
     own = {"hpsuite.seed": str(table.arm.seed), "hpsuite.generation": str(table.generation)}
     return names | origin | own | {"hpsuite.split_seed": str(table.arm.setup.dataset.split_seed)}

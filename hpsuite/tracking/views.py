@@ -14,27 +14,20 @@ children. Runs of views that are not given are not touched, and nothing is ever 
 
 import hashlib
 import json
-import logging
 import math
-import os
-import re
-import shlex
-import shutil
-import sys
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+
+from hpsuite.tracking.address import KIND, check_database, quiet, reason, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
 
-KEY, CONTENT, KIND = "hpsuite.key", "hpsuite.content", "hpsuite.kind"
+KEY, CONTENT = "hpsuite.key", "hpsuite.content"
 SUPERSEDED_BY, NOTE_WRITTEN = "hpsuite.superseded_by", "hpsuite.note"
 PARENT, NOTE, LOGGED_ARTIFACTS = (
     "mlflow.parentRunId",
@@ -45,18 +38,6 @@ TABLE_FILE = "trials.json"
 
 # Counted into every content hash: raise it when the same view is to be written differently.
 LAYOUT = 1
-
-# Settings for the time of a sync; what the user has set wins. By default MLflow tries an
-# unreachable server for four minutes.
-SETTINGS = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "PGCONNECT_TIMEOUT": "10",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-}
 
 
 class TrackingError(Exception):
@@ -110,15 +91,6 @@ class Synced:
     superseded: int
 
 
-def resolve_uri(configured: str | None, folder: Path) -> str:
-    """The address to use: `configured`, else MLFLOW_TRACKING_URI, else SQLite in `folder`."""
-    return (
-        configured
-        or os.environ.get("MLFLOW_TRACKING_URI")
-        or f"sqlite:///{(folder / 'mlflow.db').resolve().as_posix()}"
-    )
-
-
 def sync(
     experiment: str, runs: Sequence[RunView], *, uri: str, artifacts: Path | None, note: str = ""
 ) -> Synced:
@@ -141,43 +113,11 @@ def sync(
     assert len(set(keys)) == len(keys), f"keys must be unique: {keys}"
     wanted = {run.key: (run, _digest(run)) for run in runs}
     try:
-        with _quiet():
+        with quiet():
             return _sync(experiment, wanted, uri, artifacts, note)
     except Exception as error:
         # Drivers, HTTP and MLflow raise dozens of unrelated types, and a view must not end a run.
-        raise TrackingError(_without_password(f"MLflow at {uri}: {_reason(error)}")) from error
-
-
-def how_to_open(uri: str, experiment_id: str, kind: str = "arm") -> list[str]:
-    """Lines to print: how to start the UI (where that is up to the reader), and what to open.
-
-    Args:
-        uri: as given to `sync`.
-        experiment_id: as returned by `sync`.
-        kind: the runs to show, by their tag `hpsuite.kind`.
-    """
-    search = quote(f'tags."{KIND}" = "{kind}"', safe="")
-    # Without the workflow type, the page opens among tools for language models.
-    page = f"#/experiments/{experiment_id}/runs?workflowType=machine_learning"
-    page += f"&compareRunsMode=CHART&searchFilter={search}"
-    if re.match(r"https?://", uri):
-        return [f"open  {_without_password(uri).rstrip('/')}/{page}"]
-    backend = _without_password(uri)
-    database = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and database.resolve().parent == Path.cwd():
-        backend = f"sqlite:///{database.name}"
-    command = [*_mlflow_command(), "ui", "--backend-store-uri", backend]
-    return [f"run   {shlex.join(command)}", f"open  http://127.0.0.1:5000/{page}"]
-
-
-def _mlflow_command() -> list[str]:
-    """`mlflow` where the shell finds this interpreter's; another one may not read the database."""
-    found, python = shutil.which("mlflow"), Path(sys.executable)
-    if found is not None and Path(found).parent == python.parent:
-        return ["mlflow"]
-    if python.is_relative_to(Path.cwd()):
-        python = python.relative_to(Path.cwd())
-    return [str(python), "-m", "mlflow"]
+        raise TrackingError(without_password(f"MLflow at {uri}: {reason(error)}")) from error
 
 
 def _sync(
@@ -187,7 +127,7 @@ def _sync(
     artifacts: Path | None,
     note: str,
 ) -> Synced:
-    _check_database(uri)
+    check_database(uri)
     # Here, and not at the top: importing MLflow takes about a second.
     from mlflow import MlflowClient
 
@@ -340,56 +280,3 @@ def _canonical(view: RunView) -> dict[str, object]:
         ],
         "children": [_canonical(child) for child in view.children],
     }
-
-
-def _check_database(uri: str) -> None:
-    """Open a database once; MLflow itself tries for 100 seconds before it says that it cannot."""
-    if not re.match(r"(sqlite|postgresql|mysql|mssql)[+:]", uri):
-        return
-    import sqlalchemy
-
-    url = sqlalchemy.make_url(uri)
-    if uri.startswith("sqlite") and url.database and not url.database.startswith("file:"):
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sqlalchemy.create_engine(url)
-    try:
-        sqlalchemy.inspect(engine)
-    finally:
-        engine.dispose()
-
-
-def _reason(error: BaseException) -> str:
-    """One line: the system's or the database driver's own error where one lies underneath."""
-    told = outer = error
-    while (inner := outer.__cause__ or outer.__context__) is not None:
-        driver: object = getattr(outer, "orig", None)  # SQLAlchemy's name for it
-        if isinstance(inner, OSError) or inner is driver:
-            told = inner
-        outer = inner
-    first = str(told).strip().partition("\n")[0]
-    return f"{type(told).__name__}: {first}"[:300]
-
-
-def _without_password(text: str) -> str:
-    return re.sub(r"(://[^:/@\s]*):[^/@\s]*@", r"\1:***@", text)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No log lines, warnings or progress bars, and bounded retries; all as before at the end.
-
-    MLflow, Alembic, SQLAlchemy and urllib3 log through a dozen loggers, some with handlers of their
-    own, some named after a database migration: only the switch for all of logging reaches them.
-    """
-    added = [name for name in SETTINGS if name not in os.environ]
-    disabled = logging.root.manager.disable
-    os.environ.update({name: SETTINGS[name] for name in added})
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
-        for name in added:
-            os.environ.pop(name, None)
