@@ -33,8 +33,8 @@ from hpsuite.tracking import (
     how_to_open,
     resolve_uri,
     sync,
-    views,
 )
+from hpsuite.tracking.views import _digest
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
