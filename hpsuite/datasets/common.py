@@ -119,16 +119,15 @@ def prepare(
     # fraction changes neither the validation nor the test rows.
     test_rows = rows[:0]
     if test_size is not None:
-        rows, test_rows = _stratified(rows, source.y, test_size, split_seed)
-    rows, val_rows = _stratified(rows, source.y, validation_size, split_seed)
-    if train_fraction < 1:
-        n_train = round(train_fraction * len(rows))
-        if n_train < source.n_classes:
-            raise ValueError(
-                f"train_fraction: found {train_fraction}, {n_train} of {len(rows)} rows; "
-                f"accepted: at least {source.n_classes} rows, one a class"
-            )
-        _, rows = _stratified(rows, source.y, n_train, split_seed)
+        rows, test_rows = _stratified(
+            rows, source.y, test_size, split_seed, f"test_size: found {test_size}"
+        )
+    found = f"validation_size: found {validation_size}"
+    rows, val_rows = _stratified(rows, source.y, validation_size, split_seed, found)
+    n_train = round(train_fraction * len(rows))
+    if n_train < len(rows):
+        found = f"train_fraction: found {train_fraction}, {n_train}"
+        _, rows = _stratified(rows, source.y, n_train, split_seed, found)
 
     x_train = source.x[rows]
     multiplier, offset = _normalization(x_train, source.scale, input_normalization)
@@ -144,9 +143,25 @@ def prepare(
 
 
 def _stratified(
-    rows: NDArray[np.int64], y: NDArray[np.int64], size: int, seed: int
+    rows: NDArray[np.int64], y: NDArray[np.int64], size: int, seed: int, found: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Take `size` of the rows, each class in its share; returns (the others, the taken)."""
+    """Take `size` of the rows, each class in its share; returns (the others, the taken).
+
+    Raises:
+        ValueError: starting with `found`, where a class cannot have a row on either side.
+    """
+    classes, counts = np.unique(y[rows], return_counts=True)
+    least, most = len(classes), len(rows) - len(classes)
+    if counts.min() < 2:
+        raise ValueError(
+            f"{found} of {len(rows)} rows, of which class {classes[counts.argmin()]} has one; "
+            "accepted: splits that leave each class two rows or more to share"
+        )
+    if not least <= size <= most:
+        raise ValueError(
+            f"{found} of {len(rows)} rows; accepted: {least} to {most}, which leaves a row of each "
+            "class on either side"
+        )
     others, taken = train_test_split(rows, test_size=size, stratify=y[rows], random_state=seed)
     return np.sort(others), np.sort(taken)
 

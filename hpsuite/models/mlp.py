@@ -40,8 +40,9 @@ def mlp(
 ) -> nn.Sequential:
     """A multilayer perceptron for classification.
 
-    Each hidden layer is Linear, [BatchNorm1d,] activation [, BatchNorm1d] [, Dropout]. The linear
-    layers keep their biases beside batch norm, so that both twins draw the same initial weights.
+    Each hidden layer is Linear, [BatchNorm1d,] activation [, BatchNorm1d] [, Dropout]. A linear
+    layer right before batch norm has no bias: the mean that is subtracted cancels it (Ioffe and
+    Szegedy 2015, section 3.2). Twins with and without batch norm draw the same initial weights.
 
     Args:
         input_shape: shape of one input; it is flattened.
@@ -70,8 +71,11 @@ def mlp(
     modules: list[nn.Module] = [nn.Flatten()]
     n_inputs = math.prod(input_shape)
     for n_outputs in widths:
-        modules.append(_linear(n_inputs, n_outputs, initialization, sigma, generator))
+        linear = _linear(n_inputs, n_outputs, initialization, sigma, generator)
+        modules.append(linear)
         if normalization == "before":
+            # Left in, its gradient is rounding noise, which Adam blows up to steps of full size.
+            linear.register_parameter("bias", None)  # after the draws, which are a twin's too
             modules.append(nn.BatchNorm1d(n_outputs))
         modules.append(_ACTIVATIONS[activation]())
         if normalization == "after":

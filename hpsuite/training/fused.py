@@ -21,6 +21,7 @@ from hpsuite.training.loop import (
     EVALUATION_ROWS,
     build_model,
     count_steps,
+    finite_result,
     minibatches,
     nonfinite_result,
     set_numerics,
@@ -30,31 +31,6 @@ from hpsuite.training.resident import Resident
 from hpsuite.training.schedules import learning_rates
 from hpsuite.training.streams import dropout_key, order_generator
 from hpsuite.trials import TrialResult, TrialSpec
-
-
-class FusedModels:
-    """K models of one structure.
-
-    Shape: [K, F, B] to [K, C, B].
-    """
-
-    def __init__(self, layers: list[FusedLayer]) -> None:
-        self.layers = layers
-
-    def parameters(self) -> list[Tensor]:
-        """All trainable tensors, [K, ...] each."""
-        return [p for layer in self.layers for p in layer.parameters() if p.requires_grad]
-
-    def forward(self, x: Tensor, *, training: bool, step: int = 0) -> Tensor:
-        """Activations of the last layer."""
-        for layer in self.layers:
-            x = layer.forward(x, training=training, step=step)
-        return x
-
-    def keep(self, kept: Tensor) -> None:
-        """Go on with some of the trials alone: int64 indices [K']."""
-        for layer in self.layers:
-            layer.keep(kept)
 
 
 def train_fused(specs: Sequence[TrialSpec], resident: Resident) -> list[TrialResult]:
@@ -71,101 +47,198 @@ def train_fused(specs: Sequence[TrialSpec], resident: Resident) -> list[TrialRes
     Raises:
         NotFusable: naming the layer that only the plain trainer knows.
     """
-    clock = time.perf_counter()
-    first, data, device = specs[0], resident.data, resident.device
-    set_numerics(first.numerics)
-    dtype = DTYPES[first.numerics.dtype]
-    models = build_fused(specs, resident)
-    optimizer = fused_optimizer([spec.optimizer for spec in specs], models.parameters())
-    n_rows = len(resident.y_train)
-    total_steps, steps_per_epoch = count_steps(first, n_rows)
-    tables = [
-        learning_rates(spec.optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
-        for spec in specs
-    ]
-    rates = torch.from_numpy(np.stack(tables, axis=1)).to(device)  # float64 [steps, K]
-    orders = [order_generator(spec.seed, spec.number) for spec in specs]
+    return FusedBatch(specs, resident).train()
 
-    alive = list(range(len(specs)))
-    val_curves: list[list[float]] = [[] for _ in specs]
-    loss_curves: list[list[float]] = [[] for _ in specs]
-    seconds = [0.0] * len(specs)
-    results: dict[int, TrialResult] = {}
-    step = 0
-    while step < total_steps and alive:
-        # One permutation of the rows per trial and epoch, as the plain trainer draws it.
-        rows = torch.from_numpy(np.stack([orders[i].permutation(n_rows) for i in alive]))
-        rows = rows.to(device)  # [K, N]
-        losses = torch.zeros(len(alive), dtype=dtype, device=device)
-        parts = minibatches(n_rows, first.batch_size)[: total_steps - step]
-        parameters = models.parameters()
-        for start, stop in parts:
-            part = rows[:, start:stop]
-            outputs = models.forward(
-                gather(resident, part, dtype), training=True, step=step
-            )  # [K, C, B]
-            loss = F.cross_entropy(outputs, resident.y_train[part], reduction="none").mean(1)
-            grads = torch.autograd.grad(loss.sum(), parameters)
-            optimizer.step(parameters, grads, rates[step])
-            losses += loss.detach()
-            step += 1
 
-        accuracies, val_losses = score(models, resident, resident.x_val, resident.y_val, dtype)
-        finite = torch.isfinite(losses).logical_and(torch.isfinite(val_losses)).tolist()
-        mean_losses = (losses.to(torch.float64) / len(parts)).tolist()
-        now = time.perf_counter()
-        share, clock = (now - clock) / len(alive), now
-        for place, i in enumerate(alive):
-            seconds[i] += share
-            loss_curves[i].append(mean_losses[place])
-            if finite[place]:
-                val_curves[i].append(accuracies[place])
+class FusedModels:
+    """K models of one structure.
+
+    Shape: [K, F, B] to [K, C, B].
+    """
+
+    def __init__(self, layers: list[FusedLayer]) -> None:
+        self.layers = layers
+
+    @classmethod
+    def build(cls, specs: Sequence[TrialSpec], resident: Resident) -> "FusedModels":
+        """The models of K trials with their initial weights, taken apart by layer.
+
+        Raises:
+            NotFusable: naming the layer that only the plain trainer knows.
+        """
+        dtype = DTYPES[specs[0].numerics.dtype]
+        models = [
+            build_model(spec.model, resident.data, seed=spec.seed, number=spec.number).to(
+                resident.device, dtype
+            )
+            for spec in specs
+        ]
+        keys = [dropout_key(spec.seed, spec.number) for spec in specs]
+        keys_K = torch.tensor(keys, dtype=torch.int32, device=resident.device)
+        return cls(fuse(models, resident.data.input_shape, keys_K))
+
+    def parameters(self) -> list[Tensor]:
+        """All trainable tensors, [K, ...] each."""
+        return [p for layer in self.layers for p in layer.parameters() if p.requires_grad]
+
+    def forward(self, x: Tensor, *, training: bool, step: int = 0) -> Tensor:
+        """Activations of the last layer; masks of dropout are those of the step."""
+        for layer in self.layers:
+            x = layer.forward(x, training=training, step=step)
+        return x
+
+    def keep(self, kept: Tensor) -> None:
+        """Go on with some of the trials alone: int64 indices [K']."""
+        for layer in self.layers:
+            layer.keep(kept)
+
+
+class FusedBatch:
+    """K trials in training.
+
+    Attributes:
+        specs: of all trials, also of those that have ended.
+        alive: the places in `specs` of those still training, in the models' order.
+        models: of those still training.
+        step: gradient steps taken.
+        results: of those that have ended, by their place in `specs`.
+    """
+
+    def __init__(self, specs: Sequence[TrialSpec], resident: Resident) -> None:
+        """Build the models of trials that may be mixed; see `train_fused`."""
+        self._clock = time.perf_counter()
+        first = specs[0]
+        set_numerics(first.numerics)
+        self.specs = tuple(specs)
+        self.resident = resident
+        self.dtype = DTYPES[first.numerics.dtype]
+        self.models = FusedModels.build(specs, resident)
+        self.optimizer = fused_optimizer(
+            [spec.optimizer for spec in specs], self.models.parameters()
+        )
+        self.n_rows = len(resident.y_train)
+        self.total_steps, per_epoch = count_steps(first, self.n_rows)
+        tables = [
+            learning_rates(spec.optimizer, total_steps=self.total_steps, steps_per_epoch=per_epoch)
+            for spec in specs
+        ]
+        # float64 [steps, K]
+        self._rates = torch.from_numpy(np.stack(tables, axis=1)).to(resident.device)
+        self._orders = [order_generator(spec.seed, spec.number) for spec in specs]
+        self.alive = list(range(len(specs)))
+        self.step = 0
+        self.results: dict[int, TrialResult] = {}
+        self._val_curves: list[list[float]] = [[] for _ in specs]
+        self._loss_curves: list[list[float]] = [[] for _ in specs]
+        self._seconds = [0.0] * len(specs)
+
+    def train(self) -> list[TrialResult]:
+        """Train and score all trials; returns their results in order."""
+        while self.step < self.total_steps and self.alive:
+            self.train_epoch()
+        if self.alive:
+            self._finish()
+        return [self.results[i] for i in range(len(self.specs))]
+
+    def train_epoch(self) -> None:
+        """Train an epoch, or what is left of the budget; validate; retire what diverged."""
+        losses_K = self._descend()
+        resident = self.resident
+        accuracies, val_losses_K = self.score(resident.x_val, resident.y_val)
+        finite = torch.isfinite(losses_K).logical_and(torch.isfinite(val_losses_K)).tolist()
+        self._share_time()
+        for i, loss, accuracy, is_finite in zip(
+            self.alive, losses_K.tolist(), accuracies, finite, strict=True
+        ):
+            self._loss_curves[i].append(loss)
+            if is_finite:
+                self._val_curves[i].append(accuracy)
             else:
-                results[i] = nonfinite_result(
-                    specs[i],
-                    data,
-                    val_curve=val_curves[i],
-                    loss_curve=loss_curves[i],
-                    steps=step,
-                    seconds=seconds[i],
+                self.results[i] = nonfinite_result(
+                    self.specs[i],
+                    resident.data,
+                    val_curve=self._val_curves[i],
+                    loss_curve=self._loss_curves[i],
+                    steps=self.step,
+                    seconds=self._seconds[i],
                 )
         if not all(finite):
-            places = [place for place, is_finite in enumerate(finite) if is_finite]
-            kept = torch.tensor(places, dtype=torch.int64, device=device)
-            models.keep(kept)
-            optimizer.keep(kept)
-            rates = rates[:, kept]
-            alive = [alive[place] for place in places]
+            self._keep([place for place, is_finite in enumerate(finite) if is_finite])
 
-    if alive:
-        accuracies, _ = score(models, resident, resident.x_test, resident.y_test, dtype)
-        share = (time.perf_counter() - clock) / len(alive)
-        for place, i in enumerate(alive):
-            results[i] = TrialResult(
-                study=specs[i].study,
-                number=specs[i].number,
-                outcome="finite",
-                val_accuracy=val_curves[i][-1],
-                test_accuracy=accuracies[place],
-                val_curve=tuple(val_curves[i]),
-                loss_curve=tuple(loss_curves[i]),
-                steps=step,
-                seconds=seconds[i] + share,
+    def _descend(self) -> Tensor:
+        """The steps of an epoch; returns each trial's mean loss, float64 [K], in nats."""
+        resident, models, device = self.resident, self.models, self.resident.device
+        # One permutation of the rows per trial and epoch, as the plain trainer draws it.
+        orders = [self._orders[i].permutation(self.n_rows) for i in self.alive]
+        rows_KN = torch.from_numpy(np.stack(orders)).to(device)
+        losses_K = torch.zeros(len(self.alive), dtype=self.dtype, device=device)
+        parameters = models.parameters()
+        parts = minibatches(self.n_rows, self.specs[0].batch_size)
+        parts = parts[: self.total_steps - self.step]
+        for start, stop in parts:
+            rows_KB = rows_KN[:, start:stop]
+            x_KFB = gather(resident, rows_KB, self.dtype)
+            outputs_KCB = models.forward(x_KFB, training=True, step=self.step)
+            y_KB = resident.y_train[rows_KB]
+            loss_K = F.cross_entropy(outputs_KCB, y_KB, reduction="none").mean(1)
+            grads = torch.autograd.grad(loss_K.sum(), parameters)
+            self.optimizer.step(parameters, grads, self._rates[self.step])
+            losses_K += loss_K.detach()
+            self.step += 1
+        return losses_K.to(torch.float64) / len(parts)
+
+    def score(self, x: Tensor, y: Tensor) -> tuple[list[float], Tensor]:
+        """Accuracies in [0, 1] and summed losses, float64 [K] in nats, of inputs x and classes y.
+
+        Args:
+            x: [N, ...].
+            y: [N].
+        """
+        k = len(self.alive)
+        hits_K = torch.zeros(k, dtype=torch.int64, device=y.device)
+        losses_K = torch.zeros(k, dtype=torch.float64, device=y.device)
+        for start in range(0, len(y), EVALUATION_ROWS):
+            part = slice(start, start + EVALUATION_ROWS)
+            outputs_KCB = self.predict(x[part])
+            labels_KB = y[part].expand(k, -1)
+            hits_K += (outputs_KCB.argmax(1) == labels_KB).sum(1)
+            losses_K += F.cross_entropy(outputs_KCB, labels_KB, reduction="none").sum(1)
+        return [count / len(y) for count in hits_K.tolist()], losses_K
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Outputs [K, C, B] in evaluation, of inputs [B, ...] in the type of their source."""
+        with torch.no_grad():
+            x_FB = self.resident.inputs(x, self.dtype).flatten(1).T
+            return self.models.forward(x_FB.expand(len(self.alive), *x_FB.shape), training=False)
+
+    def _share_time(self) -> None:
+        """Charge the time since the last call to the trials in training."""
+        now = time.perf_counter()
+        share, self._clock = (now - self._clock) / len(self.alive), now
+        for i in self.alive:
+            self._seconds[i] += share
+
+    def _keep(self, places: Sequence[int]) -> None:
+        """Go on with some of the trials in training alone."""
+        kept = torch.tensor(places, dtype=torch.int64, device=self.resident.device)
+        self.models.keep(kept)
+        self.optimizer.keep(kept)
+        self._rates = self._rates[:, kept]
+        self.alive = [self.alive[place] for place in places]
+
+    def _finish(self) -> None:
+        """Score the trials that trained to the end on the test set."""
+        accuracies, _ = self.score(self.resident.x_test, self.resident.y_test)
+        self._share_time()
+        for i, accuracy in zip(self.alive, accuracies, strict=True):
+            self.results[i] = finite_result(
+                self.specs[i],
+                test_accuracy=accuracy,
+                val_curve=self._val_curves[i],
+                loss_curve=self._loss_curves[i],
+                steps=self.step,
+                seconds=self._seconds[i],
             )
-    return [results[i] for i in range(len(specs))]
-
-
-def build_fused(specs: Sequence[TrialSpec], resident: Resident) -> FusedModels:
-    """The models of K trials with their initial weights, taken apart by layer."""
-    dtype = DTYPES[specs[0].numerics.dtype]
-    models = [
-        build_model(spec.model, resident.data, seed=spec.seed, number=spec.number).to(
-            resident.device, dtype
-        )
-        for spec in specs
-    ]
-    keys = [dropout_key(spec.seed, spec.number) for spec in specs]
-    return FusedModels(fuse(models, torch.tensor(keys, dtype=torch.int32, device=resident.device)))
 
 
 def gather(resident: Resident, rows: Tensor, dtype: torch.dtype) -> Tensor:
@@ -173,21 +246,3 @@ def gather(resident: Resident, rows: Tensor, dtype: torch.dtype) -> Tensor:
     k, b = rows.shape
     x = resident.x_train.index_select(0, rows.reshape(-1))
     return resident.inputs(x, dtype).view(k, b, -1).transpose(1, 2)
-
-
-def score(
-    models: FusedModels, resident: Resident, x: Tensor, y: Tensor, dtype: torch.dtype
-) -> tuple[list[float], Tensor]:
-    """Accuracies in [0, 1], and summed losses [K] in nats, on inputs x [N, ...], classes y [N]."""
-    k = models.parameters()[0].shape[0]
-    hits = torch.zeros(k, dtype=torch.int64, device=y.device)
-    losses = torch.zeros(k, dtype=dtype, device=y.device)
-    with torch.no_grad():
-        for start in range(0, len(y), EVALUATION_ROWS):
-            part = slice(start, start + EVALUATION_ROWS)
-            inputs = resident.inputs(x[part], dtype).flatten(1).T  # [F, B]
-            outputs = models.forward(inputs.expand(k, *inputs.shape), training=False)
-            labels = y[part].expand(k, -1)
-            hits += (outputs.argmax(1) == labels).sum(1)
-            losses += F.cross_entropy(outputs, labels, reduction="none").sum(1)
-    return [count / len(y) for count in hits.tolist()], losses

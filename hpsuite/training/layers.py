@@ -65,7 +65,8 @@ class LinearEnsemble:
         y = torch.bmm(weight, x)
         if slim:
             y = y[:, :n_outputs, :rows]
-        return y if self.bias is None else y + self.bias[:, :, None]
+        # In place: backward needs the inputs and weights of a product alone.
+        return y if self.bias is None else y.add_(self.bias[:, :, None])
 
     def keep(self, kept: Tensor) -> None:
         self.weight = _keep(self.weight, kept)
@@ -199,27 +200,43 @@ class Elementwise:
         pass
 
 
-def signature(model: nn.Module) -> tuple[object, ...]:
+def signature(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[object, ...]:
     """What K models must share to be fused: the kinds and shapes of their layers.
 
     Dropout rates and initial weights may differ.
 
+    Args:
+        model: as its builder gives it.
+        input_shape: the shape of one input.
+
     Raises:
         NotFusable: naming the layer that only the plain trainer knows.
     """
-    return tuple(_describe(layer) for layer in _layers(model))
+    layers = _layers(model)
+    if len(input_shape) > 1 and not (layers and type(layers[0]) is nn.Flatten):
+        raise NotFusable(f"inputs of shape {input_shape} without a Flatten before all else")
+    owned = [id(p) for layer in layers for p in layer.parameters(recurse=False)]
+    owned += [id(layer) for layer in layers if type(layer) is nn.Dropout]  # each has its own masks
+    if len(set(owned)) < len(owned):
+        raise NotFusable("weights or a Dropout that stand in two places")
+    return tuple(_describe(layer) for layer in layers)
 
 
-def fuse(models: Sequence[nn.Module], dropout_keys: Tensor) -> list[FusedLayer]:
+def fuse(
+    models: Sequence[nn.Module], input_shape: tuple[int, ...], dropout_keys: Tensor
+) -> list[FusedLayer]:
     """Take K models of one signature apart by layer.
 
     Args:
         models: K models, in the type and on the device to train in.
+        input_shape: the shape of one input.
         dropout_keys: int32 [K].
 
     Raises:
         NotFusable: naming the layer that only the plain trainer knows.
     """
+    signatures = {signature(model, input_shape) for model in models}
+    assert len(signatures) == 1, signatures
     layers: list[FusedLayer] = []
     n_dropouts = 0
     for column in zip(*(_layers(model) for model in models), strict=True):
@@ -234,8 +251,10 @@ def fuse(models: Sequence[nn.Module], dropout_keys: Tensor) -> list[FusedLayer]:
             )
             layers.append(DropoutEnsemble(rates, dropout_keys, n_dropouts))
             n_dropouts += 1
-        elif not isinstance(first, nn.Flatten | nn.Identity):  # inputs come flattened
+        elif isinstance(first, _ACTIVATIONS):
             layers.append(Elementwise(first))
+        else:
+            assert isinstance(first, nn.Flatten | nn.Identity), first  # inputs come flattened
     return layers
 
 
@@ -243,11 +262,11 @@ _ACTIVATIONS = (nn.ReLU, nn.Sigmoid, nn.Tanh, nn.LeakyReLU, nn.ELU, nn.GELU, nn.
 
 
 def _layers(model: nn.Module) -> list[nn.Module]:
-    """The layers of a sequential model, in order."""
+    """The layers of a sequential model, in order; one that stands in two places comes twice."""
     if type(model) is not nn.Sequential:
         raise NotFusable(f"{type(model).__name__} (only nn.Sequential)")
     layers: list[nn.Module] = []
-    for child in model.children():
+    for child in model:
         layers.extend(_layers(child) if type(child) is nn.Sequential else [child])
     return layers
 
@@ -255,16 +274,22 @@ def _layers(model: nn.Module) -> list[nn.Module]:
 def _describe(layer: nn.Module) -> tuple[object, ...]:
     """A layer's kind and all of it that K models must share."""
     kind = type(layer)
+    if layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks:
+        raise NotFusable(f"{kind.__name__} with hooks")
+    trained = tuple(p.requires_grad for p in layer.parameters(recurse=False))
     if isinstance(layer, nn.Linear) and kind is nn.Linear:
-        return ("Linear", tuple(layer.weight.shape), layer.bias is not None)
+        return ("Linear", tuple(layer.weight.shape), layer.bias is not None, trained)
     if isinstance(layer, nn.BatchNorm1d) and kind is nn.BatchNorm1d:
         BatchNormEnsemble.from_batch_norm([layer])
-        return ("BatchNorm1d", layer.num_features, layer.eps, layer.momentum, layer.affine)
+        return ("BatchNorm1d", layer.num_features, layer.eps, layer.momentum, layer.affine, trained)
     if kind is nn.Dropout:
         return ("Dropout",)
-    if kind in (nn.Flatten, nn.Identity, *_ACTIVATIONS):
+    if isinstance(layer, nn.Flatten) and (layer.start_dim, layer.end_dim) == (1, -1):
+        return ("Flatten",)
+    if kind in (nn.Identity, *_ACTIVATIONS):
         return (repr(layer),)
-    raise NotFusable(f"{layer}")
+    # A container's own text has many lines.
+    raise NotFusable(kind.__name__ if any(layer.children()) else str(layer))
 
 
 def _stack(tensors: Sequence[Tensor]) -> Tensor:

@@ -60,6 +60,29 @@ def build_model(spec: ModelSpec, data: Data, *, seed: int, number: int) -> nn.Mo
         return build(data.input_shape, data.n_classes, **arguments)
 
 
+def finite_result(
+    spec: TrialSpec,
+    *,
+    test_accuracy: float,
+    val_curve: Sequence[float],
+    loss_curve: Sequence[float],
+    steps: int,
+    seconds: float,
+) -> TrialResult:
+    """The result of a trial that trained to the end."""
+    return TrialResult(
+        study=spec.study,
+        number=spec.number,
+        outcome="finite",
+        val_accuracy=val_curve[-1],
+        test_accuracy=test_accuracy,
+        val_curve=tuple(val_curve),
+        loss_curve=tuple(loss_curve),
+        steps=steps,
+        seconds=seconds,
+    )
+
+
 def nonfinite_result(
     spec: TrialSpec,
     data: Data,

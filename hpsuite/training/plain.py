@@ -15,6 +15,7 @@ from hpsuite.training.loop import (
     EVALUATION_ROWS,
     build_model,
     count_steps,
+    finite_result,
     minibatches,
     nonfinite_result,
     set_numerics,
@@ -56,85 +57,112 @@ class KeyedDropout(nn.Module):
 
 def train_plain(spec: TrialSpec, resident: Resident) -> TrialResult:
     """Train one trial and score it on the validation and test sets."""
-    started = time.perf_counter()
-    set_numerics(spec.numerics)
-    dtype = DTYPES[spec.numerics.dtype]
-    device = resident.device
-    data = resident.data
-    model = build_model(spec.model, data, seed=spec.seed, number=spec.number)
-    model = key_dropouts(model.to(device, dtype), dropout_key(spec.seed, spec.number), device)
-    optimizer = PlainOptimizer(spec.optimizer, model.parameters())
-    total_steps, steps_per_epoch = count_steps(spec, len(resident.y_train))
-    rates = learning_rates(
-        spec.optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch
-    ).tolist()
-    order = order_generator(spec.seed, spec.number)
+    return PlainTrial(spec, resident).train()
 
-    step = 0
-    val_curve: list[float] = []
-    loss_curve: list[float] = []
-    while step < total_steps:
-        model.train()
-        rows = torch.from_numpy(order.permutation(len(resident.y_train))).to(device)
-        losses = torch.zeros((), dtype=dtype, device=device)
-        parts = minibatches(len(rows), spec.batch_size)[: total_steps - step]
+
+class PlainTrial:
+    """A trial in training.
+
+    Attributes:
+        spec: what it is to do.
+        model: with its dropout layers keyed.
+        step: gradient steps taken.
+    """
+
+    def __init__(self, spec: TrialSpec, resident: Resident) -> None:
+        """Build the model and its optimizer."""
+        self._started = time.perf_counter()
+        set_numerics(spec.numerics)
+        self.spec = spec
+        self.resident = resident
+        self.dtype = DTYPES[spec.numerics.dtype]
+        model = build_model(spec.model, resident.data, seed=spec.seed, number=spec.number)
+        self.model = key_dropouts(
+            model.to(resident.device, self.dtype),
+            dropout_key(spec.seed, spec.number),
+            resident.device,
+        )
+        self.optimizer = PlainOptimizer(spec.optimizer, self.model.parameters())
+        self.total_steps, per_epoch = count_steps(spec, len(resident.y_train))
+        self._rates = learning_rates(
+            spec.optimizer, total_steps=self.total_steps, steps_per_epoch=per_epoch
+        ).tolist()
+        self._order = order_generator(spec.seed, spec.number)
+        self.step = 0
+        self._val_curve: list[float] = []
+        self._loss_curve: list[float] = []
+
+    def train(self) -> TrialResult:
+        """Train and score it; returns its result."""
+        resident = self.resident
+        while self.step < self.total_steps:
+            if not self.train_epoch():
+                return nonfinite_result(
+                    self.spec,
+                    resident.data,
+                    val_curve=self._val_curve,
+                    loss_curve=self._loss_curve,
+                    steps=self.step,
+                    seconds=time.perf_counter() - self._started,
+                )
+        test_accuracy, _ = self.score(resident.x_test, resident.y_test)
+        return finite_result(
+            self.spec,
+            test_accuracy=test_accuracy,
+            val_curve=self._val_curve,
+            loss_curve=self._loss_curve,
+            steps=self.step,
+            seconds=time.perf_counter() - self._started,
+        )
+
+    def train_epoch(self) -> bool:
+        """Train an epoch, or what is left of the budget; validate; returns whether it is finite."""
+        resident = self.resident
+        self.model.train()
+        rows_N = torch.from_numpy(self._order.permutation(len(resident.y_train)))
+        rows_N = rows_N.to(resident.device)
+        losses = torch.zeros((), dtype=self.dtype, device=resident.device)
+        parts = minibatches(len(rows_N), self.spec.batch_size)[: self.total_steps - self.step]
         for start, stop in parts:
-            part = rows[start:stop]
-            outputs = model(resident.inputs(resident.x_train[part], dtype))
-            loss = F.cross_entropy(outputs, resident.y_train[part])
-            optimizer.step(loss, rates[step])
+            rows_B = rows_N[start:stop]
+            outputs_BC = self.model(resident.inputs(resident.x_train[rows_B], self.dtype))
+            loss = F.cross_entropy(outputs_BC, resident.y_train[rows_B])
+            self.optimizer.step(loss, self._rates[self.step])
             losses += loss.detach()
-            step += 1
+            self.step += 1
+        accuracy, val_loss = self.score(resident.x_val, resident.y_val)
+        self._loss_curve.append(losses.item() / len(parts))
+        finite = math.isfinite(self._loss_curve[-1]) and math.isfinite(val_loss)
+        if finite:
+            self._val_curve.append(accuracy)
+        return finite
 
-        accuracy, val_loss = evaluate(model, resident, resident.x_val, resident.y_val, dtype)
-        loss_curve.append(losses.item() / len(parts))
-        if not (math.isfinite(loss_curve[-1]) and math.isfinite(val_loss)):
-            return nonfinite_result(
-                spec,
-                data,
-                val_curve=val_curve,
-                loss_curve=loss_curve,
-                steps=step,
-                seconds=time.perf_counter() - started,
-            )
-        val_curve.append(accuracy)
+    def score(self, x: Tensor, y: Tensor) -> tuple[float, float]:
+        """Accuracy in [0, 1] and summed loss in nats, of inputs x [N, ...] and classes y [N]."""
+        hits, loss = 0, 0.0
+        for start in range(0, len(y), EVALUATION_ROWS):
+            part = slice(start, start + EVALUATION_ROWS)
+            outputs_BC = self.predict(x[part])
+            hits += int((outputs_BC.argmax(1) == y[part]).sum())
+            loss += float(F.cross_entropy(outputs_BC, y[part], reduction="sum"))
+        return hits / len(y), loss
 
-    test_accuracy, _ = evaluate(model, resident, resident.x_test, resident.y_test, dtype)
-    return TrialResult(
-        study=spec.study,
-        number=spec.number,
-        outcome="finite",
-        val_accuracy=val_curve[-1],
-        test_accuracy=test_accuracy,
-        val_curve=tuple(val_curve),
-        loss_curve=tuple(loss_curve),
-        steps=step,
-        seconds=time.perf_counter() - started,
-    )
+    def predict(self, x: Tensor) -> Tensor:
+        """Outputs [B, C] in evaluation, of inputs [B, ...] in the type of their source."""
+        self.model.eval()
+        with torch.no_grad():
+            outputs: Tensor = self.model(self.resident.inputs(x, self.dtype))
+        return outputs
 
 
 def key_dropouts(model: nn.Module, key: int, device: torch.device) -> nn.Module:
-    """Exchange a model's nn.Dropout layers for keyed ones, numbered in order."""
+    """Exchange a model's nn.Dropout layers for keyed ones, numbered in order of their places."""
     layer = 0
-    for parent in model.modules():
-        for name, child in parent.named_children():
+    for parent in list(model.modules()):
+        # Not named_children, which names a layer that stands in two places only once.
+        for name, child in parent._modules.items():
             if type(child) is nn.Dropout:
                 keyed = KeyedDropout(child.p, key=key, layer=layer, device=device)
                 setattr(parent, name, keyed)
                 layer += 1
     return model
-
-
-def evaluate(
-    model: nn.Module, resident: Resident, x: Tensor, y: Tensor, dtype: torch.dtype
-) -> tuple[float, float]:
-    """Accuracy in [0, 1] and mean loss in nats of a model on inputs x [N, ...], classes y [N]."""
-    model.eval()
-    hits, loss = 0, 0.0
-    with torch.no_grad():
-        for start in range(0, len(y), EVALUATION_ROWS):
-            part = slice(start, start + EVALUATION_ROWS)
-            outputs = model(resident.inputs(x[part], dtype))
-            hits += int((outputs.argmax(1) == y[part]).sum())
-            loss += float(F.cross_entropy(outputs, y[part], reduction="sum"))
-    return hits / len(y), loss / len(y)

@@ -128,7 +128,7 @@ class Planner:
         if spec.numerics.trainer == "plain":
             return None
         try:
-            return signature(model)
+            return signature(model, self.datasets[spec.dataset].input_shape)
         except NotFusable as reason:
             text = f"{spec.model.target} trains one by one: no fused form of {reason}"
             if text not in self._explained:

@@ -1,0 +1,184 @@
+"""Splits, normalisation and fingerprints, on digits and on made-up sources."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hpsuite.datasets import Data, Source, prepare
+from hpsuite.datasets.digits import digits
+
+
+@pytest.fixture(scope="module")
+def source() -> Source:
+    return digits()
+
+
+def split(source: Source, **arguments: object) -> Data:
+    defaults: dict[str, object] = {"split_seed": 0, "validation_size": 359, "test_size": 360}
+    return prepare(source, **(defaults | arguments))  # type: ignore[arg-type]
+
+
+def rows(x: np.ndarray) -> set[bytes]:
+    return {row.tobytes() for row in x}
+
+
+def test_digits(source: Source) -> None:
+    assert source.x.shape == (1797, 64)
+    assert source.x.dtype == np.uint8
+    assert (source.x.min(), source.x.max()) == (0, 16)
+    data = split(source)
+    assert (len(data.x_train), len(data.x_val), len(data.x_test)) == (1078, 359, 360)
+    assert (len(data.y_train), len(data.y_val), len(data.y_test)) == (1078, 359, 360)
+    assert data.input_shape == (64,)
+    assert data.n_classes == 10
+    assert data.x_train.dtype == np.uint8
+    assert data.y_train.dtype == np.int64
+
+
+def test_every_row_is_in_one_split(source: Source) -> None:
+    numbered = replace(source, x=np.arange(1797, dtype=np.int64)[:, None])
+    data = split(numbered)
+    parts = [part[:, 0] for part in (data.x_train, data.x_val, data.x_test)]
+    together = np.concatenate(parts)
+    assert np.array_equal(np.sort(together), np.arange(1797))
+    for part, labels in zip(parts, (data.y_train, data.y_val, data.y_test), strict=True):
+        assert np.array_equal(source.y[part], labels)
+
+
+def test_splits_are_stratified(source: Source) -> None:
+    data = split(source)
+    shares = np.bincount(source.y) / len(source.y)
+    for labels in (data.y_train, data.y_val, data.y_test):
+        assert np.abs(np.bincount(labels) - shares * len(labels)).max() <= 1
+
+
+def test_splits_are_the_seeds(source: Source) -> None:
+    data, same, other = split(source), split(source), split(source, split_seed=1)
+    assert data.fingerprint == same.fingerprint
+    assert np.array_equal(data.x_train, same.x_train)
+    assert data.fingerprint != other.fingerprint
+    for a, b in ((data.x_train, other.x_train), (data.x_test, other.x_test)):
+        assert rows(a) != rows(b)
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.2, 0.5, 0.99])
+def test_the_training_fraction_changes_neither_validation_nor_test(
+    source: Source, fraction: float
+) -> None:
+    whole, part = split(source), split(source, train_fraction=fraction)
+    assert len(part.y_train) == round(fraction * 1078)
+    assert np.array_equal(part.x_val, whole.x_val)
+    assert np.array_equal(part.x_test, whole.x_test)
+    assert rows(part.x_train) <= rows(whole.x_train)
+    shares = np.bincount(whole.y_train) / len(whole.y_train)
+    assert np.abs(np.bincount(part.y_train, minlength=10) - shares * len(part.y_train)).max() <= 1
+
+
+def normalised(data: Data) -> np.ndarray:
+    return data.x_train.astype(np.float64) * data.multiplier + data.offset
+
+
+def test_no_normalisation_is_the_scale(source: Source) -> None:
+    assert np.array_equal(normalised(split(source)), split(source).x_train / 16)
+
+
+def test_features_get_mean_0_and_variance_1(source: Source) -> None:
+    data = split(source, input_normalization="feature", train_fraction=0.3)
+    x = normalised(data)
+    constant = data.x_train.std(0) == 0
+    assert 0 < constant.sum() < 64  # digits has pixels that are always empty
+    assert np.abs(x.mean(0)).max() < 1e-12
+    assert x[:, ~constant].std(0) == pytest.approx(np.ones((~constant).sum()), abs=1e-12)
+    assert (x[:, constant] == 0).all()
+
+
+def test_channels_get_mean_0_and_variance_1() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (90, 3, 4, 5), dtype=np.uint8)
+    x[:, 1] //= 4
+    x[:, 2] = 7
+    source = Source(x, np.arange(90) % 3, 3, 255.0)
+    data = prepare(
+        source, split_seed=0, validation_size=20, test_size=20, input_normalization="channel"
+    )
+    found = normalised(data)
+    assert data.multiplier.shape == (3, 1, 1)
+    assert np.abs(found.mean((0, 2, 3))).max() < 1e-12
+    assert found.std((0, 2, 3)) == pytest.approx([1, 1, 0], abs=1e-12)
+    assert (found[:, 2] == 0).all()
+
+
+def test_the_fingerprint_is_of_all_that_matters(source: Source) -> None:
+    data = split(source)
+    x = source.x.copy()
+    x[0, 0] ^= 1
+    y = source.y.copy()
+    zero, one = np.flatnonzero(y == 0)[0], np.flatnonzero(y == 1)[0]
+    y[[zero, one]] = y[[one, zero]]
+    others = [
+        data,
+        split(source, split_seed=1),
+        split(source, validation_size=358),
+        split(source, test_size=359),
+        split(source, train_fraction=0.9),
+        split(source, input_normalization="feature"),
+        split(replace(source, x=x)),
+        split(replace(source, y=y)),
+        split(replace(source, x=source.x.astype(np.float32))),
+        split(replace(source, x=source.x.reshape(-1, 1, 8, 8))),
+        split(replace(source, n_classes=11)),
+        split(replace(source, scale=255.0)),
+    ]
+    assert len({other.fingerprint for other in others}) == len(others)
+    assert all(len(other.fingerprint) == 64 for other in others)
+
+
+def test_a_sources_own_test_set_is_used_whole(source: Source) -> None:
+    own = replace(
+        source, x=source.x[:1500], y=source.y[:1500], x_test=source.x[1500:], y_test=source.y[1500:]
+    )
+    data = split(own, test_size=None, validation_size=300)
+    assert np.array_equal(data.x_test, source.x[1500:])
+    assert (len(data.y_train), len(data.y_val)) == (1200, 300)
+
+
+def test_the_majority_class_is_the_training_sets() -> None:
+    y = np.array([2] * 60 + [0] * 40 + [1] * 20)
+    source = Source(np.zeros((120, 2)), y, 3, 1.0, np.zeros((4, 2)), np.array([2, 1, 2, 2]))
+    data = prepare(source, split_seed=0, validation_size=12)
+    assert data.majority_class == 2
+    assert data.majority_share("val") == 0.5
+    assert data.majority_share("test") == 0.75
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"validation_size": 1500}, "validation_size, test_size: found 1500 and 360 of 1797 rows"),
+        ({"test_size": None}, "test_size: found None for a source with no test set"),
+        (
+            {"train_fraction": 0.001},
+            r"train_fraction: found 0.001, 1 of 1078 rows; accepted: 10 to",
+        ),
+        ({"train_fraction": 0.999}, r"train_fraction: found 0.999, 1077 of 1078 rows; accepted"),
+        ({"validation_size": 9}, r"validation_size: found 9 of 1437 rows; accepted: 10 to 1427"),
+        ({"test_size": 1}, r"test_size: found 1 of 1797 rows; accepted: 10 to 1787"),
+        ({"input_normalization": "channel"}, r"input_normalization: found 'channel' for inputs"),
+    ],
+)
+def test_bad_arguments(source: Source, arguments: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words) as caught:
+        split(source, **arguments)
+    assert "accepted" in str(caught.value)
+
+
+def test_a_class_of_one_row_cannot_be_split() -> None:
+    source = Source(np.zeros((50, 2)), np.array([0] * 30 + [1] * 19 + [2]), 3, 1.0)
+    with pytest.raises(ValueError, match="of 50 rows, of which class 2 has one; accepted"):
+        prepare(source, split_seed=0, validation_size=10, test_size=10)
+
+
+def test_a_fraction_that_rounds_to_all_rows_takes_all(source: Source) -> None:
+    whole, nearly = split(source), split(source, train_fraction=0.9999)
+    assert nearly.fingerprint == whole.fingerprint

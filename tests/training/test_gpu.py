@@ -1,0 +1,122 @@
+"""On a GPU: fused equals plain in float64, and the same run gives the same bits again."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from hpsuite.datasets import Data
+from hpsuite.training import Planner, Resident
+from hpsuite.training.fused import FusedBatch
+from hpsuite.training.plain import PlainTrial
+from hpsuite.training.streams import dropout_key, dropout_mask
+from hpsuite.trials import OptimizerSpec, TrialSpec
+from tests.training.cases import largest_difference, states, trial
+
+pytestmark = pytest.mark.gpu
+
+KINDS = ("sgd", "sgd_ema", "adam")
+NORMALIZATIONS = ("none", "before", "after")
+
+
+@pytest.fixture(scope="module")
+def on_gpu(few: Data) -> Resident:
+    return Resident.place(few, torch.device("cuda"))
+
+
+def four(resident: Resident, kind: str, normalization: str, dtype: str) -> list[TrialSpec]:
+    return [
+        trial(
+            resident,
+            i,
+            model={
+                "units": (24, 17),
+                "activation": "tanh",
+                "normalization": normalization,
+                "dropout": 0.1 * (i + 1),
+            },
+            optimizer=OptimizerSpec(
+                kind=kind,  # type: ignore[arg-type]
+                learning_rate={"sgd": 0.02, "sgd_ema": 0.1, "adam": 0.003}[kind] / (1 + i),
+                weight_decay=1e-3 * (1 + i),
+                schedule="cosine",
+            ),
+            dtype=dtype,
+            steps=200,
+        )
+        for i in range(4)
+    ]
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_fused_equals_plain(on_gpu: Resident, kind: str, normalization: str) -> None:
+    specs = four(on_gpu, kind, normalization, "float64")
+    batch = FusedBatch(specs, on_gpu)
+    results = batch.train()
+    predictions = batch.predict(on_gpu.x_val)
+    for k, spec in enumerate(specs):
+        plain = PlainTrial(spec, on_gpu)
+        expected = plain.train()
+        assert largest_difference(predictions[k].T, plain.predict(on_gpu.x_val)) < 1e-10
+        assert results[k].loss_curve == pytest.approx(expected.loss_curve, rel=0, abs=1e-10)
+        assert results[k].val_curve == expected.val_curve
+        assert results[k].test_accuracy == expected.test_accuracy
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_run_again_with_the_same_mates_to_the_bit(
+    on_gpu: Resident, kind: str, normalization: str
+) -> None:
+    specs = four(on_gpu, kind, normalization, "float32")
+    first, second = FusedBatch(specs, on_gpu), FusedBatch(specs, on_gpu)
+    for a, b in zip(first.train(), second.train(), strict=True):
+        assert a.same_outcome(b)
+    for ours, theirs in zip(states(first), states(second), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_gpu_and_cpu_agree(on_gpu: Resident, resident_few: Resident) -> None:
+    """The same weights, data order and masks: what is left is rounding."""
+    specs = four(resident_few, "sgd", "before", "float64")
+    gpu, cpu = FusedBatch(specs, on_gpu), FusedBatch(specs, resident_few)
+    gpu.train()
+    cpu.train()
+    ours, theirs = gpu.predict(on_gpu.x_val).cpu(), cpu.predict(resident_few.x_val)
+    assert largest_difference(ours, theirs) < 1e-10
+
+
+def test_masks_are_those_of_the_cpu() -> None:
+    keys = torch.tensor([dropout_key(3, i) for i in range(5)], dtype=torch.int32)
+    rates = torch.linspace(0, 0.8, 5, dtype=torch.float64)
+    ours, theirs = (
+        dropout_mask(
+            keys.to(device),
+            rates.to(device),
+            step=9,
+            layer=1,
+            units=65,
+            rows=33,
+            dtype=torch.float32,
+        ).cpu()
+        for device in ("cuda", "cpu")
+    )
+    assert torch.equal(ours, theirs)
+
+
+def test_diverged_trials_leave(on_gpu: Resident) -> None:
+    specs = four(on_gpu, "sgd", "none", "float32")
+    specs[1] = replace(specs[1], optimizer=replace(specs[1].optimizer, learning_rate=1e30))
+    batch = FusedBatch(specs, on_gpu)
+    assert [r.outcome for r in batch.train()] == ["finite", "nonfinite", "finite", "finite"]
+    assert batch.alive == [0, 2, 3]
+
+
+def test_the_planner_fills_the_gpu(few: Data, on_gpu: Resident) -> None:
+    planner = Planner({few.fingerprint: few}, on_gpu.device, n_workers=1)
+    small, large = (
+        planner.most_at_once(trial(on_gpu, model={"units": units})) for units in (64, 16_384)
+    )
+    assert small > 256
+    assert 1 <= large < small

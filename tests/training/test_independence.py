@@ -1,0 +1,239 @@
+"""A trial's bits depend on its spec alone: not on mates, order, K, place, process or worker."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hpsuite.datasets import Data
+from hpsuite.executors import InlineExecutor, ProcessExecutor
+from hpsuite.training import Resident, train, train_fused
+from hpsuite.training.fused import FusedBatch
+from hpsuite.trials import OptimizerSpec, TrialSpec
+from tests.training.cases import bits, trial
+
+ACTIVATIONS = ("relu", "sigmoid", "tanh", "leaky_relu", "elu", "gelu", "silu")
+KINDS = ("sgd", "sgd_ema", "adam")
+
+# (units, batch size): round and odd ones, last mini-batches of 24, 18, 6 and 2 rows of 216, and
+# nothing so small that a gradient is exactly 0.
+SIZES = (((32, 16), 64), ((37, 5), 33), (7, 7), ((3, 50), 107))
+
+
+def mixed(
+    resident: Resident,
+    n: int,
+    *,
+    units: object,
+    batch_size: int,
+    activation: str,
+    norm: str,
+    kind: str,
+) -> list[TrialSpec]:
+    """Trials of one bucket, each with other hyperparameters."""
+    return [
+        trial(
+            resident,
+            i,
+            model={
+                "layers": 2,
+                "units": units,
+                "activation": activation,
+                "normalization": norm,
+                "dropout": 0.1 + 0.02 * i if batch_size == 33 else 0.0,
+            },
+            optimizer=OptimizerSpec(
+                kind=kind,  # type: ignore[arg-type]
+                learning_rate=0.002 * (1 + i),
+                momentum=0.05 * i,
+                weight_decay=0.001 * (i + 1) if batch_size == 7 else 0.0,
+            ),
+            batch_size=batch_size,
+            steps=9,
+        )
+        for i in range(n)
+    ]
+
+
+def trained(specs: list[TrialSpec], resident: Resident) -> dict[int, str]:
+    batch = FusedBatch(specs, resident)
+    batch.train()
+    return bits(batch)
+
+
+@pytest.mark.parametrize("norm", ["none", "before", "after"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_of_mates_order_and_number(resident_few: Resident, activation: str, norm: str) -> None:
+    for place, (units, batch_size) in enumerate(SIZES):
+        kind = KINDS[(place + ACTIVATIONS.index(activation)) % 3]
+        specs = mixed(
+            resident_few,
+            17,
+            units=units,
+            batch_size=batch_size,
+            activation=activation,
+            norm=norm,
+            kind=kind,
+        )
+        together = trained(specs, resident_few)
+        assert len(set(together.values())) == 17
+        assert trained(specs[::-1], resident_few) == together
+        for chosen in ([0], [16], [5, 11], [16, 3, 8], list(range(2, 10))):
+            alone = trained([specs[i] for i in chosen], resident_few)
+            assert alone == {i: together[i] for i in chosen}, (units, batch_size, kind, chosen)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("norm", ["none", "before", "after"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_of_every_size(resident_few: Resident, activation: str, norm: str, kind: str) -> None:
+    for units in (32, 37, (5, 3), (1, 2), (2, 1), 128):
+        if norm != "none" and units in ((1, 2), (2, 1)):
+            continue  # batch norm of one feature trains one by one
+        for batch_size in (64, 33, 7, 2, 1):
+            if batch_size == 1 and norm != "none":
+                continue
+            specs = mixed(
+                resident_few,
+                8,
+                units=units,
+                batch_size=batch_size,
+                activation=activation,
+                norm=norm,
+                kind=kind,
+            )
+            together = trained(specs, resident_few)
+            assert trained(specs[::-1], resident_few) == together
+            for chosen in ([0], [7], [6, 1], [2, 3, 5]):
+                alone = trained([specs[i] for i in chosen], resident_few)
+                assert alone == {i: together[i] for i in chosen}, (units, batch_size, chosen)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("norm", ["none", "before", "after"])
+def test_of_diverging_mates(resident_few: Resident, norm: str, kind: str) -> None:
+    """Mates that overflow at once, and that are dropped at the end of an epoch."""
+    specs = [
+        trial(
+            resident_few,
+            i,
+            model={"units": (21, 13), "normalization": norm, "activation": "relu"},
+            optimizer=OptimizerSpec(kind=kind, learning_rate=rate),  # type: ignore[arg-type]
+            epochs=4,
+        )
+        for i, rate in enumerate((0.01, 1e30, 0.02, 1e6, 1e38, 0.003, 1e20))
+    ]
+    batch = FusedBatch(specs, resident_few)
+    results = batch.train()
+    together = bits(batch)
+    assert {0, 2, 5} <= set(together)
+    assert set(together) < set(range(7))  # somebody diverged
+    for i, spec in enumerate(specs):
+        lonely = FusedBatch([spec], resident_few)
+        assert lonely.train()[0].same_outcome(results[i])
+        if i in together:
+            assert bits(lonely)[i] == together[i]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_the_study_and_its_name(resident_few: Resident, kind: str) -> None:
+    """Equal specs in two studies are one trial; another seed or number is another."""
+    optimizer = OptimizerSpec(kind=kind)  # type: ignore[arg-type]
+    model = {"units": 9, "dropout": 0.2}
+    first, same, seed, number = train_fused(
+        [
+            trial(resident_few, n, model=model, optimizer=optimizer, seed=s, study=study)
+            for n, s, study in ((3, 8, "a"), (3, 8, "b"), (3, 9, "a"), (4, 8, "a"))
+        ],
+        resident_few,
+    )
+    assert first.same_outcome(same)
+    assert not first.same_outcome(seed)
+    assert not first.same_outcome(number)
+
+
+def work(resident: Resident) -> list[TrialSpec]:
+    return [
+        trial(
+            resident,
+            i,
+            model={"units": (33, 12), "normalization": "before", "dropout": 0.1, "activation": act},
+            optimizer=OptimizerSpec(kind="adam", learning_rate=0.003 * (i + 1)),
+            batch_size=50,
+            epochs=3,
+        )
+        for act in ("sigmoid", "elu")
+        for i in range(4)
+    ]
+
+
+def batches(specs: list[TrialSpec], sizes: list[int]) -> list[list[TrialSpec]]:
+    """Cut into batches; sizes must not put two activations into one."""
+    parts, start = [], 0
+    for size in sizes:
+        parts.append(specs[start : start + size])
+        start += size
+    assert start == len(specs)
+    return parts
+
+
+def test_of_executor_and_worker(few: Data, resident_few: Resident) -> None:
+    specs = work(resident_few)
+    expected = train(specs[:4], resident_few) + train(specs[4:], resident_few)
+    datasets = {few.fingerprint: few}
+    with InlineExecutor(datasets, resident_few.device) as inline:
+        futures = [inline.submit(part) for part in batches(specs, [1, 3, 2, 2])]
+        found = [result for future in futures for result in future.result()]
+        assert all(a.same_outcome(b) for a, b in zip(found, expected, strict=True))
+    for n_workers, sizes in ((1, [3, 1, 4]), (2, [1, 1, 2, 3, 1])):
+        with ProcessExecutor(datasets, n_workers) as pool:
+            futures = [pool.submit(part) for part in batches(specs, sizes)]
+            found = [result for future in futures for result in future.result(timeout=100)]
+        assert all(a.same_outcome(b) for a, b in zip(found, expected, strict=True)), n_workers
+
+
+PROGRAM = """
+import json, sys, torch
+from hpsuite.training.reproducible import reproducible
+reproducible()
+from hpsuite.datasets import prepare
+from hpsuite.datasets.digits import digits
+from hpsuite.training import Resident
+from hpsuite.training.fused import FusedBatch
+from tests.training.cases import bits
+from tests.training.test_independence import work
+data = prepare(digits(), split_seed=0, validation_size=359, test_size=360, train_fraction=0.2,
+               input_normalization="feature")
+resident = Resident.place(data, torch.device("cpu"))
+specs = work(resident)
+found = []
+for part in (specs[2:4], specs[:2], specs[4:]):
+    batch = FusedBatch(part, resident)
+    batch.train()
+    found += [[part[0].model.arguments[0][1], n, d] for n, d in bits(batch).items()]
+json.dump(found, sys.stdout)
+"""
+
+
+def test_weights_of_a_fresh_process(resident_few: Resident) -> None:
+    specs = work(resident_few)
+    expected = {}
+    for part in (specs[:4], specs[4:]):
+        for number, digest in trained(part, resident_few).items():
+            expected[part[0].model.arguments[0][1], number] = digest
+    root = Path(__file__).resolve().parents[2]
+    environment = {k: v for k, v in os.environ.items() if k != "MKL_CBWR"}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        cwd=root,
+        env={**environment, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert {(act, number): digest for act, number, digest in json.loads(done.stdout)} == expected

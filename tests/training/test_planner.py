@@ -1,0 +1,181 @@
+"""The planner: every trial exactly once, with whom it can be mixed, lowest numbers first."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from hpsuite.datasets import Data
+from hpsuite.training import Planner, Resident, train_fused
+from hpsuite.training.planner import CPU_LEAST, CPU_MOST
+from hpsuite.trials import Numerics, OptimizerSpec, TrialSpec
+from tests.training.cases import trial
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def planner(few: Data, data: Data) -> Planner:
+    return Planner({few.fingerprint: few, data.fingerprint: data}, CPU, n_workers=2)
+
+
+def test_what_can_be_mixed_is(planner: Planner, resident_few: Resident) -> None:
+    """Everything that each trial of a batch has of its own."""
+    base = trial(resident_few, model={"units": 8, "dropout": 0.1})
+    sgd = base.optimizer
+    same = [
+        base,
+        replace(base, number=5),
+        replace(base, study="another arm", seed=99),
+        replace(base, optimizer=replace(sgd, learning_rate=3.0, momentum=0.1)),
+        replace(base, optimizer=replace(sgd, schedule="cosine")),
+        replace(base, optimizer=replace(sgd, schedule="step", decay_rate=0.1, decay_epochs=2)),
+        trial(resident_few, model={"units": 8, "dropout": 0.4}),
+        trial(resident_few, model={"units": (8, 8), "dropout": 0.4}),
+        trial(resident_few, model={"units": 8, "dropout": 0.1, "initialization": "xavier"}),
+    ]
+    assert len({planner.bucket(spec) for spec in same}) == 1
+    results = train_fused(same, resident_few)  # and it truly can
+    assert all(result.outcome == "finite" for result in results[:3])
+
+
+def test_what_cannot_be_mixed_is_not(
+    planner: Planner, resident_few: Resident, resident: Resident
+) -> None:
+    base = trial(resident_few, model={"units": 8}, steps=3)
+    sgd = base.optimizer
+    others = [
+        base,
+        replace(base, batch_size=32),
+        replace(base, steps=4),
+        replace(base, steps=None, epochs=3),
+        replace(base, dataset=resident.data.fingerprint),
+        replace(base, numerics=Numerics(dtype="float64")),
+        replace(base, numerics=Numerics(tf32=True)),
+        replace(base, optimizer=replace(sgd, kind="sgd_ema")),
+        replace(base, optimizer=replace(sgd, kind="adam")),
+        replace(base, optimizer=replace(sgd, weight_decay=1e-3)),
+    ]
+    others += [
+        trial(resident_few, model={"units": 8, **arguments}, steps=3)
+        for arguments in (
+            {"units": 9},
+            {"layers": 1},
+            {"layers": 3},
+            {"activation": "tanh"},
+            {"normalization": "before"},
+            {"normalization": "after"},
+            {"dropout": 0.5},
+        )
+    ]
+    for a, b in itertools.combinations(others, 2):
+        assert planner.bucket(a) != planner.bucket(b), (a, b)
+
+
+def check_batch(planner: Planner, batch: list[TrialSpec]) -> None:
+    assert 1 <= len(batch) <= planner.most_at_once(batch[0])
+    assert len({planner.bucket(spec) for spec in batch}) == 1
+    numbers = [spec.number for spec in batch]
+    assert numbers == sorted(numbers)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_trial_exactly_once_whatever_is_added_when(
+    planner: Planner, resident_few: Resident, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    kinds: list[dict[str, object]] = [
+        {"units": 8},
+        {"units": 8, "normalization": "before"},
+        {"units": 300},
+    ]
+    specs = [
+        trial(resident_few, int(rng.integers(60)), model=kinds[rng.integers(3)], study=f"s{i}")
+        for i in range(150)
+    ]
+    waiting, taken = list(specs), []
+    while waiting or len(planner):
+        if waiting and rng.random() < 0.8:
+            planner.add(waiting.pop())
+            continue
+        before = len(planner)
+        lowest: dict[object, int] = {}
+        for queue in planner._waiting.values():
+            lowest[planner.bucket(queue[0][2])] = min(entry[0] for entry in queue)
+        batch = planner.take()
+        assert len(planner) == before - len(batch)
+        if before == 0:
+            assert batch == []
+            continue
+        check_batch(planner, batch)
+        assert batch[0].number == lowest[planner.bucket(batch[0])]
+        taken += batch
+    assert sorted(taken, key=lambda spec: spec.study) == sorted(specs, key=lambda s: s.study)
+    assert planner.take() == []
+
+
+def test_lowest_numbers_of_all_studies_come_first(planner: Planner, resident_few: Resident) -> None:
+    size = planner.most_at_once(trial(resident_few, model={"units": 8}))
+    for number in reversed(range(size)):
+        for study in ("a", "b", "c"):
+            planner.add(trial(resident_few, number, model={"units": 8}, study=study))
+    taken = []
+    while len(planner):
+        batch = planner.take()
+        check_batch(planner, batch)
+        taken += batch
+    numbers = [spec.number for spec in taken]
+    assert numbers == sorted(numbers)
+    assert len(numbers) == 3 * size
+
+
+def test_full_batches_come_before_others(planner: Planner, resident_few: Resident) -> None:
+    small = trial(resident_few, 0, model={"units": 8})
+    planner.add(replace(small, optimizer=OptimizerSpec(kind="adam")))
+    assert not planner.has_full_batch()
+    size = planner.most_at_once(small)
+    for number in range(2 * size):
+        planner.add(replace(small, number=100 + number))
+    assert planner.has_full_batch()
+    assert len(planner.take()) == size
+    assert {spec.optimizer.kind for spec in planner.take()} == {"sgd"}  # still a full one left
+    assert [spec.optimizer.kind for spec in planner.take()] == ["adam"]  # its number is lowest
+
+
+def test_the_last_trials_are_shared_among_the_workers(few: Data, resident_few: Resident) -> None:
+    planner = Planner({few.fingerprint: few}, CPU, n_workers=2)
+    spec = trial(resident_few, model={"units": 8})
+    size = planner.most_at_once(spec)
+    for number in range(size):
+        planner.add(replace(spec, number=number))
+    assert [len(planner.take()), len(planner.take()), len(planner.take())] == [
+        size // 2,
+        size // 2,
+        size % 2,
+    ]
+
+
+def test_larger_trials_come_in_smaller_batches(planner: Planner, resident_few: Resident) -> None:
+    def size(units: int, dtype: str = "float32", kind: str = "sgd") -> int:
+        spec = trial(
+            resident_few,
+            model={"units": units},
+            dtype=dtype,
+            optimizer=OptimizerSpec(kind=kind),  # type: ignore[arg-type]
+        )
+        return planner.most_at_once(spec)
+
+    sizes = [size(units) for units in (4, 64, 128, 256, 512, 2048)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] == CPU_MOST
+    assert sizes[-1] == CPU_LEAST
+    assert size(128, dtype="float64") < size(128)
+    assert size(128, kind="adam") < size(128)
+
+
+def test_costs_are_multiply_adds(planner: Planner, resident: Resident) -> None:
+    spec = trial(resident, model={"units": (128, 128)}, epochs=10)
+    n_parameters = 64 * 128 + 128 + 128 * 128 + 128 + 128 * 10 + 10
+    assert planner.cost(spec) == pytest.approx(3 * 170 * 64 * n_parameters)
