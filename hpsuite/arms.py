@@ -1,11 +1,13 @@
 """Arms on their way: planned against the data, identified, and opened in the record."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import optuna
 import torch
 from optuna.storages import BaseStorage
+from optuna.trial import TrialState
 
 from hpsuite import RESULTS_VERSION, __version__
 from hpsuite.checks import UserError
@@ -25,6 +27,8 @@ from hpsuite.record import (
 )
 from hpsuite.study import StudyRun
 from hpsuite.training.streams import study_seed
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,20 @@ def plan_arms(arms: Sequence[Arm]) -> list[PlannedArm]:
             "seed": arm.seed,
         }
         planned.append(PlannedArm(arm, data, decided_by, sampler.n_planned))
+    _check_distinct(planned)
     return planned
+
+
+def _check_distinct(planned: Sequence[PlannedArm]) -> None:
+    """Arms that differ in name, budget or repeats alone would be the same studies."""
+    labels: dict[str, str] = {}
+    for p in planned:
+        other = labels.setdefault(p.identity, p.arm.label)
+        if other != p.arm.label:
+            raise UserError(
+                f"matrix: found {other} and {p.arm.label}, which would make the same trials; "
+                "accepted: arms that differ in more than their number of trials or repeats"
+            )
 
 
 @dataclass(frozen=True)
@@ -122,7 +139,8 @@ def open_studies(
         device: where trials will be trained.
 
     Raises:
-        UserError: studies that are short of trials and were trained elsewhere; nothing is created.
+        UserError: studies that are short of trials and were trained elsewhere, that somebody else
+            changed, or of another schema; nothing is created.
     """
     now = Provenance(RESULTS_VERSION, torch.__version__, optuna.__version__, device.type)
     origin = {
@@ -132,26 +150,34 @@ def open_studies(
         "processor": processor(),
     }
     found = generations(storage)
-    chosen: list[tuple[PlannedArm, int]] = []
+    newest = {p.identity: newest_generation(found, p.identity) for p in planned}
+    chosen = {arm: n + 1 if fresh else max(n, 1) for arm, n in newest.items()}
+    names = {p.identity: dict(found.get((p.identity, chosen[p.identity]), {})) for p in planned}
+
+    # All that the record has is looked at before anything is written.
+    studies: dict[str, StudyRun] = {}
     for p in planned:
-        newest = newest_generation(found, p.identity)
-        generation = newest + 1 if fresh else max(newest, 1)
-        chosen.append((p, generation))
-        for repeat, name in found.get((p.identity, generation), {}).items():
-            if repeat < p.arm.repeats:
-                _check_provenance(storage, name, now, p)
+        names[p.identity] = _usable(storage, names[p.identity], now, p)
+        for repeat, name in names[p.identity].items():
+            studies[name] = _open(storage, name, p, repeat)
+
+    begins = chosen if fresh else None
     runs = []
-    for p, generation in chosen:
-        names = found.get((p.identity, generation), {})
+    for p in planned:
+        generation = chosen[p.identity]
         for repeat in range(p.arm.repeats):
-            if repeat not in names:
-                name = study_name(p.arm.label, p.identity, repeat, generation)
-                create_study(storage, name, {"provenance": origin, "decided_by": p.decided_by})
-                names[repeat] = name
-        provenance = read_study(storage, names[0])["provenance"]
+            if repeat in names[p.identity]:
+                continue
+            name = study_name(p.arm.label, p.identity, repeat, generation)
+            attributes = {"provenance": origin, "decided_by": p.decided_by}
+            create_study(storage, name, attributes, begins=begins)
+            begins = None  # one study says it for all
+            names[p.identity][repeat] = name
+            studies[name] = _open(storage, name, p, repeat)
+        own = [names[p.identity][repeat] for repeat in range(p.arm.repeats)]
+        provenance = read_study(storage, own[0])["provenance"]
         assert isinstance(provenance, dict)
-        studies = [_open(storage, names[repeat], p, repeat) for repeat in range(p.arm.repeats)]
-        runs.append(ArmRun(p, generation, provenance, studies))
+        runs.append(ArmRun(p, generation, provenance, [studies[name] for name in own]))
     return runs
 
 
@@ -169,18 +195,37 @@ def _open(storage: BaseStorage, name: str, planned: PlannedArm, repeat: int) -> 
     )
 
 
-def _check_provenance(
-    storage: BaseStorage, name: str, now: Provenance, planned: PlannedArm
-) -> None:
-    """A study that needs more trials must get them where it got those that it has."""
-    attributes = read_study(storage, name)
-    before = attributes.get("provenance", {})
-    assert isinstance(before, dict)
-    difference = now.difference(before)
-    study_id = storage.get_study_id_from_name(name)
-    if difference and storage.get_n_trials(study_id) < planned.n_planned:
-        raise UserError(
-            f"storage: study {name!r} is unfinished and was trained with {difference}; its trials "
-            "would not be comparable; accepted: the same as before, another storage=, or "
-            "fresh=true to train it anew beside the old one"
-        )
+def _usable(
+    storage: BaseStorage, names: Mapping[int, str], now: Provenance, planned: PlannedArm
+) -> dict[int, str]:
+    """Those of an arm's studies that go on: repeat -> name.
+
+    One that needs more trials must get them where it got those that it has. One that has none yet
+    is begun anew where it comes from elsewhere.
+
+    Raises:
+        UserError: a study that was begun elsewhere and is unfinished.
+    """
+    usable = {}
+    elsewhere = set()
+    for repeat in sorted(repeat for repeat in names if repeat < planned.arm.repeats):
+        name = names[repeat]
+        before = read_study(storage, name)["provenance"]
+        assert isinstance(before, dict)
+        difference = now.difference(before)
+        study_id = storage.get_study_id_from_name(name)
+        if difference and storage.get_n_trials(study_id) == 0:
+            continue
+        if difference:
+            n_told = storage.get_n_trials(study_id, TrialState.COMPLETE)
+            if n_told < planned.n_planned:
+                raise UserError(
+                    f"storage: study {name!r} is unfinished and was trained with {difference}; "
+                    "its trials would not be comparable; accepted: the same as before, another "
+                    "storage=, or fresh=true to train it anew beside the old one"
+                )
+            elsewhere.add(difference)
+        usable[repeat] = name
+    for difference in sorted(elsewhere):
+        _log.warning("%s: complete and used as it is, though of %s", planned.arm.label, difference)
+    return usable

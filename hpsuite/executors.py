@@ -3,15 +3,18 @@
 The main process alone asks, tells and writes; what it needs back comes as futures.
 """
 
+import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
+import shutil
 import signal
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import fields
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -42,6 +45,16 @@ class Executor(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+class WorkerLost(BrokenExecutor):
+    """A worker process, or the server that forks them, ended before its batch was done."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a worker process ended before its batch was done: it was killed, or memory ran out; "
+            "what was told is in the record, and the same command continues it"
+        )
 
 
 class InlineExecutor:
@@ -78,7 +91,10 @@ class InlineExecutor:
 
 
 class ProcessExecutor:
-    """Trains in single-threaded processes on the CPU, which share the pages of the data."""
+    """Trains in single-threaded processes on the CPU, which share the pages of the data.
+
+    A script that makes one needs the usual `if __name__ == "__main__":`, as the workers import it.
+    """
 
     def __init__(self, datasets: Mapping[str, Data], n_workers: int) -> None:
         """Datasets by fingerprint."""
@@ -86,19 +102,23 @@ class ProcessExecutor:
         self._folder = tempfile.TemporaryDirectory(prefix="hpsuite-")
         for fingerprint, data in datasets.items():
             _save(data, Path(self._folder.name) / fingerprint)
-        # A server that has imported torch once forks the workers: a start costs milliseconds,
-        # and nothing of this process, such as its threads or its open record, is inherited.
-        context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
-        if os.name == "posix":
-            context.set_forkserver_preload(["hpsuite.executors"])
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
         self._pool = ProcessPoolExecutor(
-            n_workers, mp_context=context, initializer=_start_worker, initargs=(self._folder.name,)
+            n_workers,
+            mp_context=_start_server(),
+            initializer=_start_worker,
+            initargs=(self._folder.name,),
         )
 
     def submit(self, batch: Sequence[TrialSpec]) -> Future[list[TrialResult]]:
-        """Let a worker train a batch."""
-        return self._pool.submit(_train_in_worker, tuple(batch))
+        """Let a worker train a batch.
+
+        Raises:
+            BrokenExecutor: a worker ended, now or before.
+        """
+        try:
+            return self._pool.submit(_train_in_worker, tuple(batch))
+        except (EOFError, ConnectionError) as error:  # the server ended
+            raise WorkerLost from error
 
     def __enter__(self) -> Self:
         return self
@@ -109,11 +129,50 @@ class ProcessExecutor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is not None:
-            for process in dict(self._pool._processes or {}).values():
-                process.terminate()
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._folder.cleanup()
+        try:
+            if kind is not None:
+                _kill_server()  # first, as it may be about to fork a worker
+                for process in dict(self._pool._processes or {}).values():
+                    process.terminate()
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        finally:
+            self._folder.cleanup()
+
+
+def _start_server() -> BaseContext:
+    """How worker processes start; on POSIX, by forks of a server that imported torch once.
+
+    A start then costs milliseconds, and nothing of this process, such as its threads or its open
+    record, is inherited.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if os.name != "posix":
+        return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    # The main process decides what an interrupt means. The server inherits that it ignores them,
+    # and the workers do from it; set later, one during the imports would end it.
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main_thread else None
+    try:
+        forkserver.ensure_running()
+    finally:
+        if in_main_thread:
+            signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+    return context
+
+
+def _kill_server() -> None:
+    """Let the server of worker processes fork no more; the next executor starts another one."""
+    if os.name == "posix":
+        from multiprocessing import forkserver
+
+        pid = getattr(forkserver._forkserver, "_forkserver_pid", None)
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def make_executor(
@@ -166,7 +225,6 @@ def _start_worker(folder: str) -> None:
     global _folder  # noqa: PLW0603 (a worker process is started with it once)
     _folder = Path(folder)
     reproducible()
-    # The main process decides what an interrupt means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -176,11 +234,15 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     multiprocessing.connection.wait([parent.sentinel])
+    shutil.rmtree(_folder, ignore_errors=True)
     os._exit(1)
 
 
 def _train_in_worker(batch: tuple[TrialSpec, ...]) -> list[TrialResult]:
     fingerprint = batch[0].dataset
     if fingerprint not in _residents:
-        _residents[fingerprint] = Resident.place(_load(_folder / fingerprint), torch.device("cpu"))
+        data = _load(_folder / fingerprint)
+        # Not `Resident.place`, which copies.
+        tensors = {name: torch.from_numpy(getattr(data, name)) for name in _ARRAYS}
+        _residents[fingerprint] = Resident(data, **tensors)
     return train(batch, _residents[fingerprint])

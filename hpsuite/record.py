@@ -9,13 +9,13 @@ import logging
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsuite.checks import UserError
@@ -26,7 +26,7 @@ ATTRIBUTE = "hpsuite"
 
 # Seconds after which the lock of a killed process is taken away. An append holds it for
 # milliseconds; Optuna's own default, 30, is what a resumed run would have to wait.
-LOCK_GRACE_SECONDS = 10
+LOCK_GRACE_SECONDS = 5
 
 _log = logging.getLogger(__name__)
 
@@ -66,20 +66,16 @@ def identity(parts: Mapping[str, object]) -> str:
 def open_storage(address: str) -> BaseStorage:
     """Open a record: the path of a journal file, or an address that Optuna takes.
 
-    A journal's torn last line, as a crash leaves it, is moved to a file beside it.
+    A journal's folder is made where it is missing. What a crash left of a line at the end of one
+    is moved to a file beside it.
 
     Raises:
-        UserError: an address that cannot be opened.
+        UserError: an address that cannot be opened, a file that is no journal, a damaged journal.
     """
     try:
         if "://" in address:
             return optuna.storages.get_storage(address)
-        # Absolute, as the lock is a symbolic link to it, which Optuna follows.
-        path = Path(address).expanduser().absolute()
-        lock = JournalFileSymlinkLock(str(path), grace_period=LOCK_GRACE_SECONDS)
-        if path.exists():
-            mend(path, lock)
-        return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+        return _open_journal(Path(address).expanduser().absolute())
     except UserError:
         raise
     except Exception as error:  # each database driver has errors of its own
@@ -90,25 +86,54 @@ def open_storage(address: str) -> BaseStorage:
         ) from error
 
 
-def mend(path: Path, lock: JournalFileSymlinkLock) -> None:
-    """Cut a journal's torn last line off, and keep it in a file beside the journal.
+def _open_journal(path: Path) -> JournalStorage:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Optuna's other lock is a symbolic link to the journal: a link that was left by a killed
+    # process and points nowhere, as in a folder that was moved, is waited for without an end.
+    lock = JournalFileOpenLock(str(path), grace_period=LOCK_GRACE_SECONDS)
+    if path.exists():
+        mend(path, lock)
+    try:
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+    except ValueError as error:  # of JSON, or of its encoding
+        with path.open("rb") as file:
+            damaged = (number for number, line in enumerate(file, 1) if not _is_whole(line))
+            number = next(damaged, None)
+        if number is None:
+            raise
+        raise UserError(
+            f"storage: line {number} of {path} is damaged, as by a crash, and others follow it; "
+            "accepted: a journal of whole lines; take that line out of a copy, or use another "
+            "storage="
+        ) from error
+
+
+def mend(path: Path, lock: JournalFileOpenLock) -> None:
+    """Cut a journal's torn end off, and keep it in a file beside the journal.
 
     Optuna reads past a torn line, but appends to it, and can never open the journal again. The
     lock keeps this from cutting the line that a living process is writing.
+
+    Raises:
+        UserError: a file that is no journal; it stays as it is.
     """
     lock.acquire()
     try:
         with path.open("rb+") as file:
-            start = _torn_from(file.read())
-            if start is None:
+            content = file.read()
+            start = _torn_from(content)
+            torn = content[start:]
+            if not torn:
                 return
-            file.seek(start)
-            torn = file.read()
+            if start == 0 and not (torn.startswith(_BEGIN) or _BEGIN.startswith(torn)):
+                raise UserError(
+                    f"storage: {path} is no journal of Optuna's; accepted: the path of a journal "
+                    "file, new or old, or an address such as sqlite:///record.db"
+                )
             stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
             copy = path.with_name(f"{path.name}.torn-{stamp}")
             copy.write_bytes(torn)
             file.truncate(start)
-            file.flush()
             os.fsync(file.fileno())
             _log.warning(
                 "%s ended in a torn line of %d bytes, as after a crash; it is now in %s",
@@ -120,19 +145,28 @@ def mend(path: Path, lock: JournalFileSymlinkLock) -> None:
         lock.release()
 
 
-def _torn_from(content: bytes) -> int | None:
-    """Where a journal's torn last line starts; None where it ends well."""
-    if not content:
-        return None
-    ends_well = content.endswith(b"\n")
-    start = content.rfind(b"\n", 0, len(content) - 1) + 1
-    if ends_well:
-        try:
-            json.loads(content[start:])
-        except ValueError:
-            return start
-        return None
-    return start
+# How Optuna begins each line of a journal.
+_BEGIN = b'{"op_code":'
+
+
+def _torn_from(content: bytes) -> int:
+    """Where the part after a journal's last whole line starts."""
+    end = len(content)
+    while end > 0:
+        start = content.rfind(b"\n", 0, end - 1) + 1
+        if _is_whole(content[start:end]):
+            break
+        end = start
+    return end
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether this is a line of a journal, with its end."""
+    try:
+        log = json.loads(line)
+    except ValueError:  # of JSON, or of its encoding
+        return False
+    return line.endswith(b"\n") and isinstance(log, dict) and "op_code" in log
 
 
 def study_name(label: str, arm: str, repeat: int, generation: int) -> str:
@@ -144,13 +178,21 @@ _NAME = re.compile(r"r(?P<repeat>\d+) (?P<arm>[0-9a-f]{16}) g(?P<generation>\d+)
 
 
 def generations(storage: BaseStorage) -> dict[tuple[str, int], dict[int, str]]:
-    """All of hpsuite's studies in a record: (arm, generation) -> repeat -> name."""
+    """All of hpsuite's studies in a record: (arm, generation) -> repeat -> name.
+
+    A generation that was begun (see `create_study`) is there even without studies. A name to which
+    a kill left no attributes is not there: such a study was never begun.
+    """
     found: dict[tuple[str, int], dict[int, str]] = {}
     for study in storage.get_all_studies():
         match = _NAME.search(study.study_name)
-        if match:
-            key = (match["arm"], int(match["generation"]))
-            found.setdefault(key, {})[int(match["repeat"])] = study.study_name
+        attributes = study.user_attrs.get(ATTRIBUTE)
+        if match is None or attributes is None:
+            continue
+        for arm, generation in attributes.get("begins", {}).items():
+            found.setdefault((arm, generation), {})
+        key = (match["arm"], int(match["generation"]))
+        found.setdefault(key, {})[int(match["repeat"])] = study.study_name
     return found
 
 
@@ -159,20 +201,45 @@ def newest_generation(found: Mapping[tuple[str, int], object], arm: str) -> int:
     return max((generation for name, generation in found if name == arm), default=0)
 
 
-def create_study(storage: BaseStorage, name: str, attributes: Mapping[str, object]) -> None:
-    """Create a study with hpsuite's attributes."""
-    study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
-    study.set_user_attr(ATTRIBUTE, {"schema": SCHEMA, **attributes})
+def create_study(
+    storage: BaseStorage,
+    name: str,
+    attributes: Mapping[str, object],
+    *,
+    begins: Mapping[str, int] | None = None,
+) -> None:
+    """Create a study with hpsuite's attributes, or complete one that was created by half.
+
+    Args:
+        storage: the record.
+        name: of the study; it has no trials yet.
+        attributes: what to keep with it.
+        begins: generation by arm, of all arms for which new ones begin with this study: should
+            the process be killed before it has created their studies, they are new all the same.
+
+    Raises:
+        UserError: a study of that name that has trials.
+    """
+    study = optuna.create_study(
+        storage=storage, study_name=name, direction="maximize", load_if_exists=True
+    )
+    if storage.get_n_trials(study._study_id):
+        raise UserError(
+            f"storage: study {name!r} has trials, but is not of hpsuite's making; accepted: "
+            "studies that hpsuite alone writes; use another storage="
+        )
+    marks = {} if begins is None else {"begins": dict(begins)}
+    study.set_user_attr(ATTRIBUTE, {"schema": SCHEMA, **attributes, **marks})
 
 
 def read_study(storage: BaseStorage, name: str) -> Mapping[str, object]:
     """The attributes that hpsuite gave a study.
 
     Raises:
-        UserError: a study without them, or of another version of the schema.
+        UserError: a study of another version of the schema.
     """
     found = storage.get_study_user_attrs(storage.get_study_id_from_name(name))
-    attributes: Mapping[str, object] = found.get(ATTRIBUTE, {})
+    attributes: Mapping[str, object] = found[ATTRIBUTE]
     schema = attributes.get("schema")
     if schema != SCHEMA:
         raise UserError(
@@ -194,6 +261,6 @@ def result_of(trial: FrozenTrial, study: str) -> TrialResult | None:
 
 def attribute_of(result: TrialResult) -> dict[str, object]:
     """A result as the attribute that a record keeps with its trial."""
-    values = asdict(result)
-    del values["study"], values["number"]
-    return values
+    return {
+        f.name: getattr(result, f.name) for f in fields(result) if f.name not in ("study", "number")
+    }

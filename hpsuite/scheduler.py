@@ -1,12 +1,17 @@
 """The main loop: keep the workers busy, ask late, tell in order."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+import heapq
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 
-from hpsuite.executors import Executor
+from hpsuite.executors import Executor, WorkerLost
 from hpsuite.study import StudyRun
 from hpsuite.training import Planner
 from hpsuite.trials import TrialResult
+
+# Where no batch fills, as with a batch size searched over hundreds of values, asking stops at so
+# many times the trials that fit into one.
+MOST_WAITING_BATCHES = 16
 
 
 def run_studies(
@@ -27,32 +32,71 @@ def run_studies(
         planner: where trials wait.
         executor: where batches run.
         on_told: called with the number of trials newly told.
+
+    Raises:
+        WorkerLost: a worker ended before its batch was done.
+        UserError: a study that another process changes at the same time.
     """
-    by_name = {study.name: study for study in studies}
+    turns = Turns(studies)
     running: set[Future[list[TrialResult]]] = set()
-    while True:
-        # One batch more than there are workers: none waits for this process to tell and ask.
-        while len(running) <= executor.n_workers and fill(planner, studies):
-            if len(running) == executor.n_workers and not planner.has_full_batch():
-                break
-            running.add(executor.submit(planner.take()))
-        if not running:
-            return
-        done, running = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            told = sum(by_name[result.study].tell(result) for result in future.result())
-            on_told(told)
+    try:
+        while True:
+            # One batch more than there are workers: none waits for this process to tell and ask.
+            # What is done is told before more is asked for.
+            while len(running) <= executor.n_workers and not any(f.done() for f in running):
+                turns.fill(planner)
+                if not len(planner) or (
+                    len(running) == executor.n_workers and not planner.has_full_batch()
+                ):
+                    break
+                running.add(executor.submit(planner.take()))
+            if not running:
+                return
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            # Those that failed last: what the others found is told before.
+            for future in sorted(done, key=lambda future: future.exception() is not None):
+                on_told(turns.tell(future.result()))
+    except BrokenExecutor as error:
+        raise WorkerLost from error
 
 
-def fill(planner: Planner, studies: Sequence[StudyRun]) -> bool:
-    """Ask until some batch is full or nobody can be asked; returns whether any trial waits.
+class Turns:
+    """The studies, and whose turn it is to be asked.
 
-    Studies take turns by the number of their next trial: those that wait for results get them
-    early.
+    They take turns by the number of their next trial: those that wait for results get them early.
     """
-    while not planner.has_full_batch():
-        askable = [study for study in studies if study.can_ask]
-        if not askable:
-            break
-        planner.add(min(askable, key=lambda study: study.n_asked).ask())
-    return len(planner) > 0
+
+    def __init__(self, studies: Iterable[StudyRun]) -> None:
+        """No study waits for results yet."""
+        self._studies = list(studies)
+        self._index = {study.name: i for i, study in enumerate(self._studies)}
+        assert len(self._index) == len(self._studies), "two studies of one name"
+        # Those that can be asked, by the number of their next trial.
+        self._askable: list[tuple[int, int]] = []
+        for i in self._index.values():
+            self._line_up(i)
+
+    def _line_up(self, i: int) -> None:
+        if self._studies[i].can_ask:
+            heapq.heappush(self._askable, (self._studies[i].n_asked, i))
+
+    def fill(self, planner: Planner) -> None:
+        """Ask until some batch is full, enough trials wait, or nobody can be asked."""
+        while self._askable and not planner.has_full_batch():
+            _, i = heapq.heappop(self._askable)
+            spec = self._studies[i].ask()
+            planner.add(spec)
+            self._line_up(i)
+            if len(planner) >= MOST_WAITING_BATCHES * planner.most_at_once(spec):
+                return
+
+    def tell(self, results: Iterable[TrialResult]) -> int:
+        """Tell results to their studies; returns how many trials were told in order."""
+        told = 0
+        for result in results:
+            i = self._index[result.study]
+            was_askable = self._studies[i].can_ask
+            told += self._studies[i].tell(result)
+            if not was_askable:
+                self._line_up(i)
+        return told

@@ -2,6 +2,7 @@
 
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -73,11 +74,7 @@ class StudyRun:
             elif trial.state is TrialState.RUNNING:
                 self._left.append(trial)
             else:
-                raise UserError(
-                    f"storage: trial {trial.number} of study {name!r} is {trial.state.name} and "
-                    "not of hpsuite's making; accepted: studies that hpsuite alone writes; "
-                    "fresh=true starts new ones beside them"
-                )
+                raise self._changed(f"trial {trial.number} is {trial.state.name}")
 
     @property
     def n_asked(self) -> int:
@@ -103,17 +100,19 @@ class StudyRun:
         return limit is None or self.n_asked < limit
 
     def ask(self) -> TrialSpec:
-        """The next trial to train; one that an interrupted run left comes before any new one."""
-        if self._left:
-            # Optuna has no public way back to a running trial: this is what its `ask` does.
-            trial = Trial(self._study, self._left.pop(0)._trial_id)
-        else:
-            trial = self._study.ask()
+        """The next trial to train; one that an interrupted run left comes before any new one.
+
+        Raises:
+            UserError: a study that another process changes at the same time, or a trial that
+                somebody else left.
+        """
+        trial = self._go_on(self._left.pop(0)) if self._left else self._study.ask()
+        if trial.number != self.n_asked:
+            raise self._changed(f"trial {self.n_asked} was asked for by another process")
         stored = {
             name: _suggest(trial, name, distribution)
             for name, distribution in self._sampler.search_space.items()
         }
-        assert trial.number == self.n_asked, (trial.number, self.n_asked)
         values = self._setup.space.values(stored)
         self.values.append(values)
         self._open[trial.number] = trial
@@ -121,14 +120,38 @@ class StudyRun:
             values, study=self.name, number=trial.number, seed=self._seed, dataset=self._dataset
         )
 
+    def _go_on(self, left: FrozenTrial) -> Trial:
+        """A trial that was left running, perhaps with some of its values; it keeps them."""
+        # Optuna has no public way back to a running trial: this is what its `ask` does.
+        trial = Trial(self._study, left._trial_id)
+        drawn, space = trial.relative_params, self._sampler.search_space
+        for name, value in left.params.items():
+            if left.distributions[name] != space.get(name) or drawn.get(name, value) != value:
+                raise self._changed(f"trial {left.number} has {name} = {value}")
+        return trial
+
+    def _changed(self, found: str) -> UserError:
+        return UserError(
+            f"storage: in study {self.name!r} {found}, which is not of this run's making; "
+            "accepted: studies that hpsuite alone writes, one run at a time; fresh=true starts "
+            "new ones beside them"
+        )
+
     def tell(self, result: TrialResult) -> int:
-        """Take a result in, and tell Optuna all that are now in order; returns how many."""
+        """Take a result in, and tell Optuna all that are now in order; returns how many.
+
+        Raises:
+            UserError: a trial that another process told.
+        """
         self._early[result.number] = result
         n_before = self.n_told
         while self.n_told in self._early:
             ready = self._early.pop(self.n_told)
             trial = self._open.pop(ready.number)
-            trial.set_user_attr(ATTRIBUTE, attribute_of(ready))
+            try:
+                trial.set_user_attr(ATTRIBUTE, attribute_of(ready))
+            except UpdateFinishedTrialError as error:
+                raise self._changed(f"trial {ready.number} was told by another process") from error
             self._study.tell(trial, ready.val_accuracy)
             self.results.append(ready)
         self.trained_here += self.n_told - n_before

@@ -1,0 +1,253 @@
+"""Where batches run: the same results in any process, nothing left behind, no waiting for ever."""
+
+import contextlib
+import dataclasses
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from optuna.storages import InMemoryStorage
+
+from hpsuite import executors
+from hpsuite.config import ExecutorConfig
+from hpsuite.datasets import Data
+from hpsuite.executors import (
+    InlineExecutor,
+    ProcessExecutor,
+    WorkerLost,
+    count_cores,
+    count_workers,
+    make_executor,
+)
+from hpsuite.scheduler import run_studies
+from hpsuite.training import Planner
+from hpsuite.trials import TrialSpec
+from tests.studies import CPU, STRATEGIES, assert_same, open_runs, plan, run, trials_of
+
+ARM = ("strategy=log_random", "budget.trials=12", "repeats=3")
+
+
+def datasets() -> dict[str, Data]:
+    return {p.data.fingerprint: p.data for p in plan(*ARM)}
+
+
+def some_specs(n: int, *overrides: str) -> list[TrialSpec]:
+    """The first trials of a study."""
+    trials = (f"budget.trials={n}", "repeats=1")
+    _, (study,) = open_runs(InMemoryStorage(), "strategy=log_random", *trials, *overrides)
+    return [study.ask() for _ in range(n)]
+
+
+# What workers run for the tests; they import it by name.
+def pid_of_worker() -> int:
+    return os.getpid()
+
+
+def threads_of_worker() -> tuple[int, str | None, object]:
+    return torch.get_num_threads(), os.environ["OMP_NUM_THREADS"], signal.getsignal(signal.SIGINT)
+
+
+def mapped_files() -> tuple[dict[str, list[bool]], str]:
+    """Whether each array that the worker trains on lies in a page of its file."""
+    spans = []
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        span, *_, name = line.split(maxsplit=5)
+        if name.endswith(".npy"):
+            spans.append(tuple(int(end, 16) for end in span.split("-")))
+    found = {}
+    for fingerprint, resident in executors._residents.items():
+        tensors = (resident.x_train, resident.x_val, resident.x_test, resident.y_train)
+        pointers = [tensor.data_ptr() for tensor in tensors]
+        found[fingerprint] = [any(low <= p < high for low, high in spans) for p in pointers]
+    return found, str(executors._folder)
+
+
+def test_results_are_the_same_in_any_process(tmp_path: Path) -> None:
+    for strategy in STRATEGIES:
+        arm = (f"strategy={strategy}", "budget.trials=6")
+        expected = run(tmp_path / f"{strategy} inline", *arm)
+        with ProcessExecutor(datasets(), 2) as executor:
+            found = run(tmp_path / f"{strategy} processes", *arm, executor=executor)
+        assert_same(found, expected)
+
+
+def test_data_is_shared_and_batches_are_small() -> None:
+    specs = some_specs(32)
+    assert len(pickle.dumps(tuple(specs))) < 20_000
+    with ProcessExecutor(datasets(), 1) as executor:
+        results = executor.submit(specs[:4]).result(timeout=60)
+        assert [result.number for result in results] == [0, 1, 2, 3]
+        if sys.platform == "linux":
+            mapped, folder = executor._pool.submit(mapped_files).result(timeout=60)
+            assert mapped == {fingerprint: [True] * 4 for fingerprint in datasets()}
+            assert Path(folder).is_dir()
+    # Training wrote nothing to the pages, and nothing stays.
+    with InlineExecutor(datasets(), CPU) as inline:
+        again = inline.submit(specs[:4]).result()
+    assert all(a.same_outcome(b) for a, b in zip(results, again, strict=True))
+
+
+def test_workers_have_one_thread_and_leave_interrupts_to_the_main_process() -> None:
+    with ProcessExecutor(datasets(), 1) as executor:
+        threads, omp, handler = executor._pool.submit(threads_of_worker).result(timeout=60)
+    assert threads == 1
+    assert omp == os.environ["OMP_NUM_THREADS"]
+    assert handler == signal.SIG_IGN
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt, OSError])
+def test_executor_ends_at_once_and_leaves_nothing(
+    error: type[BaseException] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    executor = ProcessExecutor(datasets(), 2)
+    assert len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(error) if error else contextlib.nullcontext(), executor:
+        pids = {executor._pool.submit(pid_of_worker).result(timeout=60) for _ in range(4)}
+        if error:
+            for spec in some_specs(3, "budget.epochs=100000"):
+                executor.submit([spec])
+        started = time.monotonic()
+        if error:
+            raise error
+    assert time.monotonic() - started < 2
+    assert not list(tmp_path.iterdir())
+    wait_until_gone(pids)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    except OSError:
+        return False
+
+
+def wait_until_gone(pids: set[int]) -> None:
+    deadline = time.monotonic() + 10
+    while any(is_alive(pid) for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_killed_worker_ends_the_run_and_the_next_one_continues(tmp_path: Path) -> None:
+    path = tmp_path / "x.journal"
+    expected = run(tmp_path / "whole", *ARM)
+    _, studies = open_runs(path, *ARM)
+    planner = Planner(datasets(), CPU, 8)  # small batches towards the end
+
+    def kill(told: int) -> None:
+        os.kill(executor._pool.submit(pid_of_worker).result(timeout=60), signal.SIGKILL)
+
+    started = time.monotonic()
+    with (
+        pytest.raises(WorkerLost, match="the same command continues it"),
+        ProcessExecutor(datasets(), 2) as executor,
+    ):
+        run_studies(studies, planner, executor, on_told=kill)
+    assert time.monotonic() - started < 60
+    told = trials_of(studies)
+    n_told = sum(len(results) for _, results in told.values())
+    assert 0 < n_told < 36
+    # Nothing is lost: what was told is in the record.
+    _, studies = open_runs(path, *ARM)
+    assert_same(trials_of(studies), told)
+    with ProcessExecutor(datasets(), 2) as executor:
+        assert_same(run(path, *ARM, executor=executor), expected)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is a server on POSIX alone")
+def test_killed_server_ends_the_run(tmp_path: Path) -> None:
+    with pytest.raises(WorkerLost), ProcessExecutor(datasets(), 2) as executor:
+        executors._kill_server()
+        run(tmp_path / "x.journal", *ARM, executor=executor)
+    with ProcessExecutor(datasets(), 2) as executor:
+        run(tmp_path / "x.journal", *ARM, executor=executor)
+
+
+def test_error_of_a_trial_comes_to_the_main_process() -> None:
+    (spec,) = some_specs(1)
+    with ProcessExecutor(datasets(), 1) as executor:
+        future = executor.submit([dataclasses.replace(spec, dataset="no-such-fingerprint")])
+        with pytest.raises(FileNotFoundError, match="no-such-fingerprint"):
+            future.result(timeout=60)
+        # The worker lives on.
+        assert executor.submit([spec]).result(timeout=60)[0].number == 0
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from tests.studies import *
+from hpsuite.executors import ProcessExecutor
+
+def main():
+    arm = ("strategy=log_random", "budget.trials=400", "budget.epochs=400")
+    datasets = {{p.data.fingerprint: p.data for p in plan(*arm)}}
+    with ProcessExecutor(datasets, 2) as executor:
+        print(executor._folder.name, flush=True)
+        print(executor._pool.submit(__import__("os").getpid).result(), flush=True)
+        run(Path("x.journal"), *arm, executor=executor)
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_workers_end_with_a_main_process_that_was_terminated(tmp_path: Path) -> None:
+    folder = tmp_path / "with a space"
+    folder.mkdir()
+    script = folder / "a script.py"
+    script.write_text(SCRIPT.format(root=str(Path(__file__).resolve().parents[1])))
+    with subprocess.Popen(
+        [sys.executable, script.name],
+        cwd=folder,
+        env={**os.environ, "TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        mapped = Path(process.stdout.readline().strip())
+        worker = int(process.stdout.readline())
+        assert mapped.is_dir()
+        assert is_alive(worker)
+        process.terminate()
+    assert process.returncode == -signal.SIGTERM
+    wait_until_gone({worker})
+    deadline = time.monotonic() + 10
+    while mapped.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not mapped.exists()
+
+
+def test_number_of_workers() -> None:
+    processes = ExecutorConfig("processes")
+    assert count_workers(processes, CPU) == count_cores() >= 1
+    assert count_workers(ExecutorConfig("processes", 7), CPU) == 7
+    # On a GPU, and where it is asked for, one process trains all.
+    for config, device in ((processes, torch.device("cuda")), (ExecutorConfig("inline", 7), CPU)):
+        assert count_workers(config, device) == 1
+        assert isinstance(make_executor(config, {}, device), InlineExecutor)
+
+
+def test_data_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    for fingerprint, data in datasets().items():
+        executors._save(data, tmp_path / fingerprint)
+        loaded = executors._load(tmp_path / fingerprint)
+        for name in executors._ARRAYS:
+            saved, read = getattr(data, name), getattr(loaded, name)
+            assert saved.dtype == read.dtype
+            np.testing.assert_array_equal(saved, read)
+        assert (loaded.n_classes, loaded.fingerprint) == (data.n_classes, data.fingerprint)
