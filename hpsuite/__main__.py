@@ -4,59 +4,112 @@ Exit status: 0 done, 2 a mistake in what was asked (nothing was written), 130 in
 command continues), 1 anything else.
 """
 
+import contextlib
+import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 
 def main() -> None:
-    """Compose what the command line asks for, and run it."""
+    """Compose what the command line asks for, and run it; ends the process with its status."""
     # Hydra then raises its errors instead of printing them and leaving with status 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     import hydra
     from hydra.core.hydra_config import HydraConfig
-    from hydra.errors import HydraException
-    from omegaconf import DictConfig
-    from omegaconf.errors import OmegaConfBaseException
+    from omegaconf import DictConfig, OmegaConf
 
     from hpsuite.checks import UserError
-    from hpsuite.compose import config_dir, explain
+    from hpsuite.compose import config_dir, into_matrix
 
     statuses: list[int] = []
 
     @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")
     def task(_: DictConfig) -> None:
-        statuses.append(run(HydraConfig.get().overrides.task))
+        statuses.append(1)
+        asked = HydraConfig.get()
+        overrides = [str(text) for text in OmegaConf.to_container(asked.overrides.task) or ()]
+        statuses[-1] = run(overrides, str(asked.job.config_name))
 
+    sys.argv[1:] = into_matrix(sys.argv[1:])
     try:
+        _check_flags()
         task()
     except UserError as error:
         sys.exit(_complain(error))
-    except (HydraException, OmegaConfBaseException) as error:
-        sys.exit(_complain(explain(error)))
+    except KeyboardInterrupt:
+        print("interrupted: what was told is in the record; the same command continues it")
+        sys.exit(130)
+    except Exception as error:
+        if statuses:  # not a mistake in what was asked: our own, or the machine's
+            raise
+        sys.exit(_complain(_explained(error)))
     sys.exit(max(statuses, default=0))
 
 
-def run(overrides: Sequence[str]) -> int:
+def run(overrides: Sequence[str], config_name: str = "config") -> int:
     """Run one experiment; returns the exit status."""
     from hpsuite.checks import UserError
     from hpsuite.compose import compose_experiment
     from hpsuite.experiment import run_experiment
 
     try:
-        settings, arms = compose_experiment(overrides)
+        settings, arms = compose_experiment(overrides, config_name)
         run_experiment(settings, arms)
     except UserError as error:
         return _complain(error)
-    except KeyboardInterrupt:
-        print("interrupted: what was told is in the record; the same command continues it")
-        return 130
     return 0
 
 
 def _complain(error: object) -> int:
     print(f"hpsuite: {error}", file=sys.stderr)
     return 2
+
+
+def _check_flags() -> None:
+    """Refuse what Hydra's own flags cannot be, in one line."""
+    from hydra._internal.utils import get_args_parser
+
+    from hpsuite.checks import UserError, refuse
+
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+            arguments = get_args_parser().parse_args()
+    except SystemExit as error:
+        if error.code:
+            accepted = "the flags of --hydra-help, and all key=value side by side"
+            reason = said.getvalue().strip().rpartition("error: ")[2]
+            raise UserError(f"{reason}; accepted: {accepted}") from error
+        return  # --version: Hydra answers it
+    if arguments.config_dir is not None and not Path(arguments.config_dir).is_dir():
+        raise refuse("--config-dir", arguments.config_dir, "a folder")
+
+
+def _explained(error: Exception) -> str:
+    """An error of Hydra's in one line. Hydra has ended by now, so it is started once more."""
+    from hydra._internal.hydra import Hydra
+    from hydra._internal.utils import create_config_search_path, get_args_parser
+    from hydra.core.global_hydra import GlobalHydra
+
+    from hpsuite.checks import UserError
+    from hpsuite.compose import config_dir
+    from hpsuite.explain import check_choices, explain
+
+    arguments = get_args_parser().parse_args()
+    search_path = create_config_search_path(str(config_dir()))
+    if arguments.config_dir is not None:
+        search_path.append("command-line", f"file://{Path(arguments.config_dir).absolute()}")
+    GlobalHydra.instance().clear()
+    Hydra.create_main_hydra2(task_name="hpsuite", config_search_path=search_path)
+    try:
+        check_choices(arguments.overrides)
+        return explain(error, arguments.overrides, arguments.config_name or "config")
+    except UserError as found:
+        return str(found)
+    finally:
+        GlobalHydra.instance().clear()
 
 
 if __name__ == "__main__":

@@ -1,17 +1,22 @@
 """Checking what a user gave against the signature of what will receive it.
 
 A function or dataclass says what it accepts by its annotations (with `annotated_types` for
-ranges); that is the whole schema. Pydantic reads the annotations.
+ranges); that is the whole schema. Pydantic reads the annotations, and is held to them: no text for
+a number, no fraction for an integer, no true or false for either.
 """
 
 import inspect
+import json
 import pkgutil
+import re
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
+
+T = TypeVar("T")
 
 
 class UserError(ValueError):
@@ -42,16 +47,34 @@ def resolve(key: str, target: object) -> Callable[..., object]:
     Raises:
         UserError: a name that cannot be imported or called.
     """
-    if not isinstance(target, str) or "." not in target:
+    if not isinstance(target, str) or "." not in target.strip("."):
         raise refuse(key, target, "the dotted name of a function or class")
     module, _, name = target.rpartition(".")
     try:
         found: object = pkgutil.resolve_name(f"{module}:{name}")
-    except (ImportError, AttributeError, ValueError) as error:
-        raise refuse(key, target, f"an importable name ({error})") from error
+    except Exception as error:  # importing runs a user's module, which may fail in any way
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        raise refuse(
+            key, target, f"the name of something that can be imported ({reason})"
+        ) from error
     if not callable(found):
         raise refuse(key, target, "the name of a function or class")
     return found
+
+
+def build(path: str, kind: Callable[..., T], given: Mapping[str, object], **provided: object) -> T:
+    """What a function or class makes of a user's arguments, checked against its signature.
+
+    Args:
+        path: the config key that holds them, for messages.
+        kind: a function or class with annotated parameters.
+        given: the user's arguments by name.
+        provided: arguments that are not the user's to give.
+
+    Raises:
+        UserError: an unknown or missing name, a wrong type, or a value out of range.
+    """
+    return kind(**checked_arguments(path, kind, given, provided=provided), **provided)
 
 
 def checked_arguments(
@@ -75,21 +98,18 @@ def checked_arguments(
     Raises:
         UserError: an unknown or missing name, a wrong type, or a value out of range.
     """
-    signature = inspect.signature(function)
+    accepted, takes_any = _parameters(path, function)
     hints = _hints(function)
-    accepted = [
-        name
-        for name, parameter in signature.parameters.items()
-        if name not in provided
-        and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-    ]
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    provided = set(provided)
+    names = [name for name in accepted if name not in provided]
     for name in given:
-        if name not in accepted and not takes_any:
-            raise refuse(_join(path, name), given[name], f"one of {', '.join(accepted) or 'none'}")
-    for name in accepted:
-        if name not in given and signature.parameters[name].default is inspect.Parameter.empty:
-            raise UserError(f"{_join(path, name)}: found nothing; accepted: {hints.get(name)}")
+        if name in provided or (name not in accepted and not takes_any):
+            among = f"one of {', '.join(names)}" if names else "no keys"
+            raise UserError(f"{_join(path, name)}: found no such key; accepted: {among}")
+    for name in names:
+        if name not in given and accepted[name].default is inspect.Parameter.empty:
+            wanted = _describe(hints.get(name, object))
+            raise UserError(f"{_join(path, name)}: found nothing; accepted: {wanted}")
     return {
         name: checked(_join(path, name), hints.get(name, object), value)
         for name, value in given.items()
@@ -102,30 +122,102 @@ def checked(key: str, annotation: Any, value: object) -> Any:
     Raises:
         UserError: a wrong type, or a value out of range.
     """
-    wants_number = annotation is not bool and isinstance(value, bool)
-    try:
-        adapter: TypeAdapter[object] = TypeAdapter(
-            annotation, config=ConfigDict(arbitrary_types_allowed=True)
-        )
-    except PydanticUserError:
-        adapter = TypeAdapter(annotation)  # a class with a configuration of its own
-    except PydanticSchemaGenerationError:
+    adapter = _adapter(annotation)
+    if adapter is None:
         return value
     try:
-        result: Any = adapter.validate_python(value)
+        text = json.dumps(value)
+    except TypeError as error:
+        raise refuse(key, value, "plain values, lists and keys with values") from error
+    try:
+        # As JSON, since a list is the only way to write a tuple in a configuration.
+        return adapter.validate_json(text, strict=True)
     except ValidationError as error:
-        texts = dict.fromkeys(_accepted(str(part["msg"])) for part in error.errors())
-        raise refuse(key, value, " or ".join(texts)) from error
-    if wants_number and not isinstance(result, bool):
-        raise refuse(key, value, "a number, not true or false")
-    return result
+        raise refuse(key, value, _accepted(error, annotation)) from error
 
 
-def _accepted(message: str) -> str:
-    """Pydantic's message as what would be accepted."""
-    for start in ("Input should be ", "Value error, "):
-        message = message.removeprefix(start)
-    return message.split(", got ")[0].split(", unable to ")[0]
+def one_line(error: BaseException) -> str:
+    """An error's message on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def under(path: str, error: BaseException) -> UserError:
+    """An error about what a config key holds, as the user's.
+
+    `units: found 0; ...` becomes `model.units: found 0; ...`; other words follow the key.
+    """
+    text = one_line(error)
+    names_key = re.match(r"\w+(, \w+)*: found ", text)
+    return UserError(f"{path}.{text}" if names_key else f"{path}: {text}")
+
+
+def _adapter(annotation: Any) -> TypeAdapter[object] | None:
+    """Pydantic's reading of an annotation; None where it has none."""
+    config = ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False)
+    try:
+        return TypeAdapter(annotation, config=config)
+    except PydanticSchemaGenerationError:
+        return None
+    except PydanticUserError:
+        return TypeAdapter(annotation)  # a class with a configuration of its own
+
+
+def _describe(annotation: Any) -> str:
+    """What an annotation accepts, in words."""
+    adapter = _adapter(annotation)
+    try:
+        if adapter is not None:
+            adapter.validate_python(object(), strict=True)  # which nothing but object accepts
+    except ValidationError as error:
+        return _accepted(error, annotation)
+    return "a value"
+
+
+def _accepted(error: ValidationError, annotation: Any) -> str:
+    """Pydantic's errors as what would be accepted."""
+    texts = []
+    for part in error.errors():
+        text = str(part["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
+        for theirs, ours in _WORDS.items():
+            text = text.replace(theirs, ours)
+        texts.append(text.split(", got ")[0].split(", unable to ")[0])
+    if type(None) in typing.get_args(annotation):
+        texts.append("null")
+    return " or ".join(dict.fromkeys(texts))
+
+
+# Pydantic's words, and those of somebody who writes a configuration.
+_WORDS = {
+    "a valid integer": "an integer",
+    "a valid number": "a number",
+    "a valid string": "text",
+    "a valid boolean": "true or false",
+    "a valid array": "a list",
+    "a valid list": "a list",
+    "a valid tuple": "a list",
+    "an object": "keys with values",
+    "a valid dictionary": "keys with values",
+    "a valid mapping": "keys with values",
+}
+
+
+def _parameters(
+    path: str, function: Callable[..., object]
+) -> tuple[dict[str, inspect.Parameter], bool]:
+    """The parameters of a function that have names, and whether it takes any others by name."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError) as error:  # some of those that are written in C
+        name = getattr(function, "__name__", str(function))
+        raise refuse(
+            _join(path, "_target_"), name, "a function that names its arguments"
+        ) from error
+    by_name = {
+        name: parameter
+        for name, parameter in parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
+    return by_name, any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
 def _hints(function: Callable[..., object]) -> dict[str, Any]:

@@ -3,13 +3,16 @@
 parsing.py makes them of a composed configuration, and checks it.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Annotated, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Lt
+from pydantic import AfterValidator
 
-from hpsuite.checks import UserError, resolve
+from hpsuite.checks import UserError, build, one_line, refuse, resolve, under
 from hpsuite.datasets import Data, Source, prepare
 from hpsuite.space import Space
 from hpsuite.strategies import ScaledRandomSampler
@@ -25,6 +28,28 @@ from hpsuite.trials import (
 Group = Mapping[str, object]
 AtLeastOne = Annotated[int, Ge(1)]
 NotNegative = Annotated[int, Ge(0)]
+SplitSeed = Annotated[int, Ge(0), Lt(1 << 32)]  # numpy's legacy generators take no more
+
+
+def _plain_name(name: str) -> str:
+    """A name that is also good for a folder."""
+    if not re.fullmatch(r"\w[\w .-]*", name) or name != name.strip():
+        raise ValueError("letters, digits, '_', '-', '.' and spaces, as it names a folder")
+    return name
+
+
+def _path(text: str) -> str:
+    """A path with its ~ expanded; an address as it is."""
+    if not text or "\0" in text:
+        raise ValueError("a path")
+    try:
+        return text if "://" in text or text[0] != "~" else str(Path(text).expanduser())
+    except RuntimeError as error:  # no such user
+        raise ValueError(f"a path ({error})") from error
+
+
+Name = Annotated[str, AfterValidator(_plain_name)]
+PathText = Annotated[str, AfterValidator(_path)]
 
 
 @dataclass(frozen=True)
@@ -34,6 +59,22 @@ class Budget:
     trials: AtLeastOne
     epochs: AtLeastOne | None = None
     steps: AtLeastOne | None = None
+
+
+@dataclass(frozen=True)
+class MiniBatch:
+    """Rows per mini-batch."""
+
+    batch_size: AtLeastOne = 64
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Studies per arm, and the seeds of all trials and of the data's split."""
+
+    repeats: AtLeastOne
+    seed: NotNegative
+    split_seed: SplitSeed
 
 
 @dataclass(frozen=True)
@@ -81,12 +122,12 @@ class Settings:
         executor, tracking: see the classes.
     """
 
-    name: str
+    name: Name
     title: str
     device: Literal["auto", "cpu", "cuda"]
-    data_dir: str
-    storage: str
-    output_dir: str
+    data_dir: PathText
+    storage: PathText
+    output_dir: PathText
     fresh: bool
     plan: bool
     log_level: Literal["debug", "info", "warning", "error"]
@@ -112,24 +153,40 @@ class DatasetConfig:
         """
         try:
             source = resolve("dataset._target_", self.target)(**dict(self.arguments))
-            assert isinstance(source, Source), source
-            return prepare(source, split_seed=self.split_seed, **dict(self.split))  # type: ignore[arg-type]
+            if not isinstance(source, Source):
+                raise refuse("dataset._target_", self.target, "what returns an hpsuite Source")
+            split = dict(self.split)
+            return build("dataset", prepare, split, source=source, split_seed=self.split_seed)
         except UserError:
             raise
-        except ValueError as error:
-            text = str(error)
-            own = text.startswith("data_dir")
-            raise UserError(text if own else f"dataset.{text}") from error
+        except (ValueError, OSError) as error:
+            if str(error).startswith("data_dir: "):
+                raise UserError(one_line(error)) from error
+            raise under("dataset", error) from error
 
 
 @dataclass(frozen=True)
 class StrategyConfig:
-    """A sampler's class, its arguments, and how it is asked."""
+    """A sampler's class, its arguments, and how it is asked.
+
+    Attributes:
+        name: of the strategy's option.
+        target: dotted name of the sampler's class.
+        arguments: the user's, sorted by name.
+        asking: for samplers that are not hpsuite's, arguments of `PerTrialSeeded`.
+        variant: what else tells it from others of its experiment, as (key, value).
+    """
 
     name: str
     target: str
     arguments: tuple[tuple[str, object], ...]
     asking: tuple[tuple[str, object], ...]
+    variant: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Its name, and what else tells it apart."""
+        return labelled(self.name, self.variant)
 
     @property
     def is_reference(self) -> bool:
@@ -232,8 +289,13 @@ class Arm:
     @property
     def label(self) -> str:
         """Data set, model and strategy in words."""
-        parts = (self.setup.dataset.name, self.setup.model_name, self.strategy.name)
-        return " ".join((*parts, *(f"{key}={value}" for key, value in self.setup.variant)))
+        model = labelled(self.setup.model_name, self.setup.variant)
+        return f"{self.setup.dataset.name} {model} {self.strategy.label}"
+
+
+def labelled(name: str, variant: tuple[tuple[str, str], ...]) -> str:
+    """A name, and what else tells it apart: `mlp optimizer=sgd_ema`."""
+    return " ".join((name, *(f"{key}={value}" for key, value in variant)))
 
 
 def with_values(spec: TrialSpec, values: Mapping[str, Scalar]) -> TrialSpec:
@@ -241,10 +303,11 @@ def with_values(spec: TrialSpec, values: Mapping[str, Scalar]) -> TrialSpec:
     optimizer_names = {f.name for f in fields(OptimizerSpec)}
     optimizer = {k: v for k, v in values.items() if k in optimizer_names}
     own = {k: v for k, v in values.items() if k in ("batch_size", "epochs", "steps")}
-    for name, other in (("epochs", "steps"), ("steps", "epochs")):
-        if name in own:
-            own[other] = None
     model = {k: v for k, v in values.items() if k not in optimizer_names and k not in own}
+    if "epochs" in own:
+        own["steps"] = None
+    elif "steps" in own:
+        own["epochs"] = None
     arguments = frozen_arguments({**dict(spec.model.arguments), **model})
     return replace(
         spec,

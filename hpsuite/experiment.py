@@ -32,6 +32,7 @@ from hpsuite.report.tables import print_tables
 from hpsuite.scheduler import run_studies
 from hpsuite.tracking import TrackingError, how_to_open, resolve_uri, sync
 from hpsuite.training import Planner
+from hpsuite.training.reproducible import reproducible
 
 
 def run_experiment(settings: Settings, arms: Sequence[Arm]) -> None:
@@ -45,6 +46,7 @@ def run_experiment(settings: Settings, arms: Sequence[Arm]) -> None:
         UserError: a mistake that shows only with the data or the record; nothing was trained.
     """
     started = time.monotonic()
+    reproducible()  # before anything here multiplies matrices
     console = make_console()
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s: %(message)s")
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -4,40 +4,48 @@ What a data set, a model or a sampler accepts is read off the signature of its f
 checks.py). Nothing past this file knows of Hydra or OmegaConf.
 """
 
-import functools
 import inspect
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
-from typing import Annotated, Any
+from typing import TypeVar
 
-from annotated_types import Ge, Lt
+import optuna
 from optuna.samplers import BaseSampler
 from torch import nn
 
-from hpsuite.checks import UserError, checked, checked_arguments, refuse, resolve
+from hpsuite.checks import UserError, build, checked_arguments, one_line, refuse, resolve
 from hpsuite.config import (
     Arm,
-    AtLeastOne,
     Budget,
+    Counts,
     DatasetConfig,
     ExecutorConfig,
     Group,
-    NotNegative,
+    MiniBatch,
     Settings,
     Setup,
     StrategyConfig,
     TrackingConfig,
 )
 from hpsuite.datasets import Data, prepare
-from hpsuite.space import Hyperparameter, Space
+from hpsuite.model_checks import checked_model, examples
+from hpsuite.parsing_space import TO_MODEL, check_space, parse_optimizer, parse_space
 from hpsuite.strategies import PerTrialSeeded, PlannedSampler
-from hpsuite.training.loop import build_model
-from hpsuite.trials import ModelSpec, Numerics, OptimizerSpec, frozen_arguments
+from hpsuite.trials import ModelSpec, Numerics, frozen_arguments
+
+T = TypeVar("T")
+
+# Keys of the configuration that say what the arms are.
+ARM_GROUPS = ("dataset", "model", "optimizer", "space", "strategy", "budget", "numerics")
+_COUNTS = ("repeats", "seed", "split_seed")
 
 # Settings of `prepare` that stand in a data set's group beside its own arguments.
 _SPLIT_KEYS = ("validation_size", "test_size", "train_fraction", "input_normalization")
 # Settings of `PerTrialSeeded` that stand in a strategy's group beside the sampler's own arguments.
 _ASKING_KEYS = ("asks_at_once", "seeding")
+# What hpsuite itself passes to samplers.
+_TO_STRATEGY = ("search_space", "n_trials", "seed")
 
 
 def parse_settings(config: Group) -> Settings:
@@ -49,196 +57,167 @@ def parse_settings(config: Group) -> Settings:
     Raises:
         UserError: on the first mistake.
     """
-    groups = {
-        "executor": ExecutorConfig(**_checked(ExecutorConfig, config, "executor")),
-        "tracking": TrackingConfig(**_checked(TrackingConfig, config, "tracking")),
-    }
-    plain = {k: v for k, v in config.items() if k not in (*_ARM_KEYS, *groups, "matrix")}
-    accepted = checked_arguments("", Settings, plain, provided=groups)
-    return Settings(**accepted, **groups)
+    executor = _build(ExecutorConfig, config, "executor")
+    tracking = _build(TrackingConfig, config, "tracking")
+    elsewhere = {*ARM_GROUPS, *_COUNTS, "executor", "tracking", "matrix"}
+    plain = {key: value for key, value in config.items() if key not in elsewhere}
+    unknown = set(plain).difference(f.name for f in fields(Settings))
+    if unknown:
+        accepted = ", ".join(sorted(elsewhere.union(f.name for f in fields(Settings))))
+        raise UserError(f"{min(unknown)}: found no such key; accepted: one of {accepted}")
+    return build("", Settings, plain, executor=executor, tracking=tracking)
 
 
 def parse_arm(
-    config: Group, *, choices: Mapping[str, str], variant: tuple[tuple[str, str], ...]
+    config: Group,
+    *,
+    choices: Mapping[str, str],
+    variant: tuple[tuple[str, str], ...],
 ) -> Arm:
     """One cell of the matrix, checked.
 
     Args:
         config: the whole composed configuration.
         choices: chosen option by config group.
-        variant: what else tells this cell's setup from others, as (key, value).
+        variant: what else tells this cell from others, as (key, value).
 
     Raises:
         UserError: on the first mistake.
     """
-    dataset = _dataset(config, choices["dataset"])
-    budget = Budget(**_checked(Budget, config, "budget"))
+    counts = build("", Counts, {key: config[key] for key in _COUNTS if key in config})
+    budget = _build(Budget, config, "budget")
     if (budget.epochs is None) == (budget.steps is None):
         found = "both" if budget.epochs else "neither"
-        raise UserError(f"budget: found {found} epochs and steps; accepted: one of the two")
-    optimizer_group = dict(_group(config, "optimizer"))
-    batch_size = checked("optimizer.batch_size", AtLeastOne, optimizer_group.pop("batch_size", 64))
-    assert isinstance(batch_size, int)
+        raise UserError(
+            f"budget: found {found} of epochs and steps; accepted: one of them, the other null"
+        )
+    optimizer = dict(_group(config, "optimizer"))
+    size = {key: optimizer.pop(key) for key in ("batch_size",) if key in optimizer}
+    space = parse_space(_group(config, "space"))
     setup = Setup(
-        dataset=dataset,
-        model_name=choices["model"],
+        dataset=_dataset(config, _choice(choices, "dataset"), counts.split_seed),
+        model_name=_choice(choices, "model"),
         model=_model(_group(config, "model")),
-        optimizer=OptimizerSpec(**checked_arguments("optimizer", OptimizerSpec, optimizer_group)),
-        batch_size=batch_size,
+        optimizer=parse_optimizer(optimizer, space),
+        batch_size=build("optimizer", MiniBatch, size).batch_size,
         epochs=budget.epochs,
         steps=budget.steps,
-        space=_space(_group(config, "space")),
-        numerics=Numerics(**_checked(Numerics, config, "numerics")),
-        variant=variant,
+        space=space,
+        numerics=_build(Numerics, config, "numerics"),
+        variant=tuple(pair for pair in variant if not _of_strategy(pair[0])),
     )
-    _check_space(setup)
-    repeats = checked("repeats", AtLeastOne, config["repeats"])
-    seed = checked("seed", NotNegative, config["seed"])
-    assert isinstance(repeats, int)
-    assert isinstance(seed, int)
-    strategy = _strategy(_group(config, "strategy"), choices["strategy"])
-    return Arm(setup, strategy, budget.trials, repeats, seed)
+    check_space(setup)
+    strategy = _strategy(
+        _group(config, "strategy"),
+        _choice(choices, "strategy"),
+        tuple(pair for pair in variant if _of_strategy(pair[0])),
+    )
+    return Arm(setup, strategy, budget.trials, counts.repeats, counts.seed)
 
 
-# Keys of the configuration that say what the arms are.
-_ARM_KEYS = (
-    "dataset",
-    "model",
-    "optimizer",
-    "space",
-    "strategy",
-    "budget",
-    "numerics",
-    "repeats",
-    "seed",
-    "split_seed",
-)
+def _of_strategy(key: str) -> bool:
+    """Whether a key of the matrix tells strategies apart, not setups."""
+    return key.startswith("strategy.") or key == "budget.trials"
 
 
 def _group(config: Group, key: str) -> Group:
-    group = config[key]
+    group = config.get(key)
     if not isinstance(group, Mapping):
         raise refuse(key, group, "the name of an option, or its keys and values")
     return group
 
 
-def _checked(kind: type, config: Group, key: str) -> dict[str, Any]:
-    return checked_arguments(key, kind, _group(config, key))
+def _build(kind: Callable[..., T], config: Group, key: str) -> T:
+    return build(key, kind, _group(config, key))
 
 
-def _callable(group: Group, path: str) -> tuple[str, dict[str, object]]:
-    """The canonical dotted name of a group's target, and the group's other keys."""
+def _choice(choices: Mapping[str, str], group: str) -> str:
+    """The chosen option of a group; `custom` where it was written without one."""
+    return choices.get(group, "custom")
+
+
+def _callable(group: Group, path: str) -> tuple[str, Callable[..., object], dict[str, object]]:
+    """A group's target by its canonical dotted name, the target, and the group's other keys."""
     arguments = dict(group)
-    target = resolve(f"{path}._target_", arguments.pop("_target_", None))
-    return f"{target.__module__}.{target.__qualname__}", arguments
+    given = arguments.pop("_target_", None)
+    key = f"{path}._target_"
+    target = resolve(key, given)
+    name = f"{getattr(target, '__module__', '')}.{getattr(target, '__qualname__', '')}"
+    try:
+        if resolve(key, name) is target:
+            return name, target, arguments
+    except UserError:
+        pass  # what has no other name than the one given
+    return str(given), target, arguments
 
 
-def _dataset(config: Group, name: str) -> DatasetConfig:
-    target, arguments = _callable(_group(config, "dataset"), "dataset")
+def _dataset(config: Group, name: str, split_seed: int) -> DatasetConfig:
+    target, function, arguments = _callable(_group(config, "dataset"), "dataset")
     split = {key: arguments.pop(key) for key in _SPLIT_KEYS if key in arguments}
     split = checked_arguments("dataset", prepare, split, provided=("source", "split_seed"))
-    function = resolve("dataset._target_", target)
+    arguments = checked_arguments("dataset", function, arguments, provided=("data_dir",))
     if "data_dir" in inspect.signature(function).parameters:
-        arguments.setdefault("data_dir", config["data_dir"])
-    arguments = checked_arguments("dataset", function, arguments)
-    split_seed = checked("split_seed", Annotated[int, Ge(0), Lt(1 << 32)], config["split_seed"])
-    assert isinstance(split_seed, int)
+        arguments["data_dir"] = config["data_dir"]
     return DatasetConfig(
         name, target, tuple(sorted(arguments.items())), tuple(sorted(split.items())), split_seed
     )
 
 
 def _model(group: Group) -> ModelSpec:
-    target, arguments = _callable(group, "model")
-    function = resolve("model._target_", target)
-    arguments = checked_arguments("model", function, arguments, provided=_MODEL_PROVIDED)
-    return ModelSpec(target, frozen_arguments(_with_defaults(function, arguments, _MODEL_PROVIDED)))
+    target, function, arguments = _callable(group, "model")
+    arguments = checked_arguments("model", function, arguments, provided=TO_MODEL)
+    return ModelSpec(target, frozen_arguments(_with_defaults(function, arguments, TO_MODEL)))
 
 
-_MODEL_PROVIDED = ("input_shape", "n_classes", "generator")
-
-
-def _space(group: Group) -> Space:
-    """The search space of a group: name -> {scale, low, high} or {scale: choice, choices}."""
-    hyperparameters = []
-    for name, entry in sorted(group.items()):
-        if not isinstance(entry, Mapping):
-            raise refuse(f"space.{name}", entry, "scale, low and high, or scale and choices")
-        arguments = checked_arguments(f"space.{name}", Hyperparameter, entry, provided=("name",))
-        try:
-            hyperparameters.append(Hyperparameter(name, **arguments))
-        except ValueError as error:
-            raise UserError(str(error)) from error
-    if not hyperparameters:
-        raise UserError("space: found nothing to search; accepted: at least one hyperparameter")
-    return Space(tuple(hyperparameters))
-
-
-def _check_space(setup: Setup) -> None:
-    """Both ends of each range, and each choice, must be what the trial would accept as it is."""
-    function = resolve("model._target_", setup.model.target)
-    for hyperparameter in setup.space.hyperparameters:
-        name = hyperparameter.name
-        owner, key = (
-            (OptimizerSpec, "optimizer")
-            if name in {f.name for f in fields(OptimizerSpec)}
-            else (Setup, "budget")
-            if name in ("batch_size", "epochs", "steps")
-            else (function, "model")
-        )
-        for value in hyperparameter.ends():
-            try:
-                if owner is Setup:
-                    checked(key, AtLeastOne, value)
-                else:
-                    provided = _MODEL_PROVIDED if owner is function else ()
-                    checked_arguments(key, owner, {name: value}, provided=provided)
-            except UserError as error:
-                _, _, rest = str(error).partition(": ")
-                names = _searchable(setup) if "one of" in rest else ""
-                accepted = f"found {name}; accepted: {names}" if names else rest
-                raise UserError(f"space.{name}: {accepted}") from error
-
-
-def _searchable(setup: Setup) -> str:
-    names = [f.name for f in fields(OptimizerSpec)] + ["batch_size", "epochs", "steps"]
-    return ", ".join(names + [name for name, _ in setup.model.arguments])
-
-
-def _strategy(group: Group, name: str) -> StrategyConfig:
-    target, arguments = _callable(group, "strategy")
-    asking = {key: arguments.pop(key) for key in _ASKING_KEYS if key in arguments}
-    sampler = resolve("strategy._target_", target)
-    if inspect.isclass(sampler) and issubclass(sampler, PlannedSampler):
-        provided: tuple[str, ...] = ("search_space", "n_trials", "seed")
-        if asking:
-            key, value = asking.popitem()
-            raise refuse(f"strategy.{key}", value, "none: this sampler knows by itself")
-        arguments = _with_defaults(sampler, arguments, provided)
-    elif inspect.isclass(sampler) and issubclass(sampler, BaseSampler):
-        provided = ("seed",)
-        asking = checked_arguments("strategy", PerTrialSeeded, asking, provided=_WRAPPER_PROVIDED)
+def _strategy(group: Group, name: str, variant: tuple[tuple[str, str], ...]) -> StrategyConfig:
+    target, sampler, arguments = _callable(group, "strategy")
+    asking: dict[str, object] = {}
+    if isinstance(sampler, type) and issubclass(sampler, PlannedSampler):
+        arguments = checked_arguments("strategy", sampler, arguments, provided=_TO_STRATEGY)
+        arguments = _with_defaults(sampler, arguments, _TO_STRATEGY)
+    elif isinstance(sampler, type) and issubclass(sampler, BaseSampler):
+        asking = {key: arguments.pop(key) for key in _ASKING_KEYS if key in arguments}
+        provided = {*_TO_STRATEGY, "factory"}
+        asking = checked_arguments("strategy", PerTrialSeeded, asking, provided=provided)
+        asking = _with_defaults(PerTrialSeeded, asking, provided)
+        arguments = checked_arguments("strategy", sampler, arguments, provided=("seed",))
+        arguments = _without_defaults(sampler, arguments)
     else:
         raise refuse("strategy._target_", target, "a sampler of Optuna's or of hpsuite's")
-    arguments = checked_arguments("strategy", sampler, arguments, provided=provided)
     return StrategyConfig(
-        name, target, tuple(sorted(arguments.items())), tuple(sorted(asking.items()))
+        name, target, tuple(sorted(arguments.items())), tuple(sorted(asking.items())), variant
     )
 
 
-_WRAPPER_PROVIDED = ("search_space", "n_trials", "factory", "seed")
-
-
 def _with_defaults(
-    function: Callable[..., object], given: Mapping[str, object], provided: tuple[str, ...]
+    function: Callable[..., object], given: Mapping[str, object], provided: Collection[str]
 ) -> dict[str, object]:
     """Arguments with the defaults of those not given, so that both say the same thing."""
-    defaults = {
+    return {**{k: v for k, v in _defaults(function).items() if k not in provided}, **given}
+
+
+def _without_defaults(
+    function: Callable[..., object], given: Mapping[str, object]
+) -> dict[str, object]:
+    """Arguments without those at their defaults.
+
+    For samplers of others, whose defaults may be functions, and warn when they are passed.
+    """
+    defaults = _defaults(function)
+    missing = object()
+    return {
+        name: value
+        for name, value in given.items()
+        if type(defaults.get(name, missing)) is not type(value) or defaults[name] != value
+    }
+
+
+def _defaults(function: Callable[..., object]) -> dict[str, object]:
+    return {
         name: parameter.default
         for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.default is not inspect.Parameter.empty and name not in provided
+        if parameter.default is not inspect.Parameter.empty
     }
-    return {**defaults, **given}
 
 
 def build_sampler(arm: Arm, seed: int) -> PlannedSampler:
@@ -252,7 +231,9 @@ def build_sampler(arm: Arm, seed: int) -> PlannedSampler:
         UserError: a plan that does not fit the budget or the space.
     """
     space = arm.setup.space
+    distributions = space.distributions()
     sampler = resolve("strategy._target_", arm.strategy.target)
+    is_planned = isinstance(sampler, type) and issubclass(sampler, PlannedSampler)
     stored_names = {h.name: h.stored_name for h in space.hyperparameters}
     arguments: dict[str, object] = {}
     for key, value in arm.strategy.arguments:
@@ -260,26 +241,62 @@ def build_sampler(arm: Arm, seed: int) -> PlannedSampler:
             for name in value:
                 if name not in stored_names:
                     raise refuse(f"strategy.{key}", name, f"names of {', '.join(stored_names)}")
-            value = {stored_names[name]: entry for name, entry in value.items()}
-        arguments[key] = value
-    asking = dict(arm.strategy.asking)
-    try:
-        if issubclass(sampler, PlannedSampler):
-            built = sampler(space.distributions(), arm.trials, seed=seed, **arguments)
+            arguments[key] = {stored_names[name]: entry for name, entry in value.items()}
         else:
-            factory = functools.partial(sampler, **arguments)
-            factory(seed=0)
-            built = PerTrialSeeded(
-                space.distributions(),
-                arm.trials,
-                factory=factory,
-                seed=seed,
-                **asking,
-            )
+            arguments[key] = value
+
+    def factory(*, seed: int) -> BaseSampler:
+        built = sampler(seed=seed, **arguments)
+        assert isinstance(built, BaseSampler)
+        return built
+
+    try:
+        if is_planned:
+            planned = sampler(distributions, n_trials=arm.trials, seed=seed, **arguments)
+            assert isinstance(planned, PlannedSampler)
+            return planned
+        factory(seed=0)
+        asking = dict(arm.strategy.asking)
+        return build(
+            "strategy",
+            PerTrialSeeded,
+            asking,
+            search_space=distributions,
+            n_trials=arm.trials,
+            factory=factory,
+            seed=seed,
+        )
+    except UserError:
+        raise
     except (ValueError, TypeError, ImportError) as error:
-        raise UserError(f"strategy.{error}") from error
-    assert isinstance(built, PlannedSampler)
-    return built
+        text = one_line(error)
+        for name, stored_name in stored_names.items():
+            text = text.replace(stored_name, name)
+        raise UserError(f"strategy: {text}") from error
+
+
+def check_sampler(arm: Arm) -> None:
+    """Build the sampler of an arm, and ask it for one trial of a study in memory.
+
+    Raises:
+        UserError: a sampler that does not fit the budget or the space.
+    """
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study = optuna.create_study(sampler=build_sampler(arm, 0), direction="maximize")
+            study.ask(arm.setup.space.distributions())
+    except UserError:
+        raise
+    except (ValueError, TypeError, ImportError, RuntimeError, NotImplementedError) as error:
+        raise UserError(
+            f"strategy: {arm.strategy.name} cannot search this space ({one_line(error)}); "
+            "accepted: another strategy or space"
+        ) from error
+    finally:
+        optuna.logging.set_verbosity(verbosity)
 
 
 def check_against_data(setup: Setup, data: Data) -> None:
@@ -287,7 +304,7 @@ def check_against_data(setup: Setup, data: Data) -> None:
 
     Raises:
         UserError: a batch larger than the training set, or of one row under batch norm; a model
-            that cannot be built.
+            that cannot be built, or that does not take these inputs.
     """
     n_rows = len(data.y_train)
     searched = {h.name: h for h in setup.space.hyperparameters}.get("batch_size")
@@ -296,12 +313,7 @@ def check_against_data(setup: Setup, data: Data) -> None:
     for size in sizes:
         if isinstance(size, int) and size > n_rows:
             raise refuse(key, size, f"1 to {n_rows}, the rows of the training set")
-    try:
-        model = build_model(setup.model, data, seed=0, number=0)
-    except ValueError as error:
-        raise UserError(f"model.{error}") from error
-    normalised = any(
-        isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in model.modules()
-    )
-    if normalised and 1 in sizes:
-        raise refuse(key, 1, "2 or more, as batch norm needs a variance")
+    for spec in examples(setup, data):
+        layers = checked_model(spec.model, data).modules()
+        if 1 in sizes and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in layers):
+            raise refuse(key, 1, "2 or more, as batch norm needs a variance")

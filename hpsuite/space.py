@@ -80,7 +80,8 @@ class Hyperparameter:
             raise ValueError(self._refuse("high", self.high, "less than 1, as 1 - x is on a log"))
 
     def _refuse(self, key: str, found: object, accepted: str) -> str:
-        return f"space.{self.name}.{key}: found {found}; accepted: {accepted}"
+        text = "nothing" if found is None else found
+        return f"space.{self.name}.{key}: found {text}; accepted: {accepted}"
 
     @property
     def stored_name(self) -> str:

@@ -1,0 +1,145 @@
+"""Hydra's and OmegaConf's errors as one line each: the key, what was found, what is accepted."""
+
+import re
+from collections.abc import Sequence
+
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import (
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
+
+from hpsuite.checks import one_line, refuse
+
+# What Hydra says where a key, or a choice of a group, is not there to be changed.
+_NOT_THERE = re.compile(r"Could not (?:override|append to config|delete|delete from config)\b")
+_KEY = re.compile(r"'([^'=]+)[^']*'")
+
+
+def explain(error: Exception, overrides: Sequence[str], config_name: str = "config") -> str:
+    """An error of composition as one line. Hydra must be initialised.
+
+    Args:
+        error: what was raised.
+        overrides: the command line's.
+        config_name: of the file that holds the defaults.
+    """
+    first = str(error).strip().partition("\n")[0].rstrip(".")
+    if isinstance(error, MissingMandatoryValue):
+        return _missing(error)
+    if isinstance(error, InterpolationResolutionError):
+        return f"{error.full_key}: {first}; accepted: a key of the configuration, or oc.env:NAME"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        return str(refuse(group or "defaults", name, ", ".join(error.options or ()) or "no option"))
+    if isinstance(error, UnicodeDecodeError):
+        return f"found a configuration file that is not text ({first}); accepted: YAML in UTF-8"
+    if hasattr(error, "problem_mark"):  # the YAML parser's, which names the file and the line
+        return f"{one_line(error)}; accepted: a YAML file"
+    file, composing, reason = one_line(error).partition(" raised while composing config: ")
+    if composing:
+        file = file.removeprefix("In '").partition("'")[0]
+        return f"{file}: cannot be composed ({reason}); accepted: a file of keys with values"
+    return _bad_override(error, overrides, config_name) or one_line(error)
+
+
+def _bad_override(error: Exception, overrides: Sequence[str], config_name: str) -> str:
+    """The line for what Hydra says of an override."""
+    lines = [line.rstrip(".") for line in str(error).splitlines() if line] or [""]
+    first = lines[0]
+    if isinstance(error, OverrideParseException):
+        # Hydra's first line repeats the override where its second says what is wrong.
+        reason = next(line for line in lines if not line.startswith("Error parsing override"))
+        return (
+            f"{error.override}: cannot be read ({reason}); accepted: key=value, "
+            "with values that hold spaces or signs quoted twice, as in 'title=\"two words\"'"
+        )
+    if first.startswith("Ambiguous value for argument"):
+        return f"{_key(first)}: found several values; accepted: one, or -m to run them in turn"
+    if first.startswith("Multiple values for "):
+        group = first.removeprefix("Multiple values for ").partition(".")[0]
+        return f"{group}: found a second choice; accepted: {group}=OPTION, which replaces the first"
+    if first.startswith("force-add of config groups"):
+        asked = first.rpartition(": ")[2].strip("'")
+        return f"{asked}: found ++ with a group; accepted: {asked.lstrip('+')}"
+    if "already at" in first:
+        key = first.rpartition(" ")[2].strip("'")
+        return f"{key}: found +{key}, and the key is there already; accepted: {key}=VALUE"
+    if first.startswith("Error merging override "):
+        key, _, value = first.removeprefix("Error merging override ").partition("=")
+        return f"{key.lstrip('+')}: found {value}; accepted: keys with values"
+    return _not_there(_key(first), overrides, config_name) if _NOT_THERE.match(first) else ""
+
+
+def check_choices(overrides: Sequence[str]) -> None:
+    """Check that what a command line chooses of a group is one of its options, by name.
+
+    Hydra itself takes a list, and merges its options.
+
+    Raises:
+        UserError: something else.
+    """
+    for override in _parsed(overrides):
+        group = override.key_or_group
+        if not group:
+            raise refuse("override", override.input_line, "key=value")
+        named = override.is_delete() or isinstance(override.value(), str | dict)
+        if not named and _options(group):
+            raise refuse(group, override.value(), ", ".join(_options(group)))
+
+
+def _missing(error: MissingMandatoryValue) -> str:
+    if error.full_key == "name":
+        return (
+            "name: found nothing; accepted: +experiment=NAME for an experiment "
+            f"({', '.join(_options('experiment'))}), or name=NAME for one arm of your own"
+        )
+    return f"{error.full_key}: found nothing; accepted: a value"
+
+
+def _not_there(key: str, overrides: Sequence[str], config_name: str) -> str:
+    if key == "experiment":
+        return f"experiment: found no +; accepted: +experiment=NAME ({', '.join(_options(key))})"
+    parent, _, _ = key.rpartition(".")
+    where = f"in {parent}" if parent else "at the top level"
+    siblings = _siblings(parent, overrides, config_name)
+    if not siblings:
+        return f"{key}: found no such key; accepted: none {where}"
+    return f"{key}: found no such key; accepted {where}: {', '.join(siblings)}"
+
+
+def _siblings(parent: str, overrides: Sequence[str], config_name: str) -> list[str]:
+    """The keys at a place, with the options that the command line chooses."""
+    chosen = [
+        str(override.input_line)
+        for override in _parsed(overrides)
+        if isinstance(override.value(), str) and override.value() in _options(override.key_or_group)
+    ]
+    try:
+        config = compose(config_name, overrides=chosen)
+        node = OmegaConf.select(config, parent) if parent else config
+    except (HydraException, OmegaConfBaseException):
+        return []
+    return [str(key) for key in node] if isinstance(node, DictConfig) else []
+
+
+def _parsed(overrides: Sequence[str]) -> list[Override]:
+    try:
+        return OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException:
+        return []
+
+
+def _options(group: str) -> list[str]:
+    return list(GlobalHydra.instance().config_loader().get_group_options(group))
+
+
+def _key(text: str) -> str:
+    found = _KEY.search(text)
+    return found[1] if found else text

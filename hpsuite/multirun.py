@@ -1,0 +1,44 @@
+"""`-m`: several experiments in one go, all checked before the first of them is run."""
+
+import sys
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from hpsuite.arms import plan_arms
+from hpsuite.checks import UserError
+from hpsuite.compose import compose_experiment
+from hpsuite.experiment import find_device
+from hpsuite.explain import explain
+
+
+class CheckFirst(Callback):
+    """Checks every experiment of `-m` before Hydra writes its folder and starts the first."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
+        """Leave with status 2 where an experiment has a mistake."""
+        overrides = OmegaConf.to_container(config.hydra.overrides.task)
+        assert isinstance(overrides, list)
+        name = str(config.hydra.job.config_name)
+        try:
+            for job in _jobs([str(text) for text in overrides]):
+                settings, arms = compose_experiment(job, name)
+                find_device(settings.device)
+                plan_arms(arms)
+        except UserError as error:
+            print(f"hpsuite: {error}", file=sys.stderr)
+            raise SystemExit(2) from error  # Hydra makes a warning of anything less
+        except HydraException as error:
+            print(f"hpsuite: {explain(error, [], name)}", file=sys.stderr)
+            raise SystemExit(2) from error
+
+
+def _jobs(overrides: list[str]) -> list[list[str]]:
+    """The overrides of each job, as Hydra's own sweeper makes them."""
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    (jobs,) = BasicSweeper.split_arguments(parser.parse_overrides(overrides), None)
+    return [[text for text in job if not text.startswith("hydra.")] for job in jobs]

@@ -1,0 +1,58 @@
+"""Whether all that a run will write can be written: checked before it trains anything."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from hpsuite.checks import refuse
+from hpsuite.config import Settings
+
+# How a journal of Optuna's begins. A record cut short in its first line begins with a part of it.
+_JOURNAL = b'{"op_code"'
+
+
+def check_places(settings: Settings) -> None:
+    """Check that the record and the summaries can be written; nothing is left behind.
+
+    Raises:
+        UserError: a folder that cannot be written, a file in the place of one, or a record that is
+            something else.
+    """
+    _check_folder("output_dir", settings.output_dir, Path(settings.output_dir) / settings.name)
+    if "://" in settings.storage:
+        return
+    record = Path(settings.storage).expanduser()
+    if record.is_dir():
+        raise refuse("storage", settings.storage, "a file, but this is a folder")
+    _check_folder("storage", settings.storage, record.parent)
+    if record.exists():
+        _check_journal(settings.storage, record)
+
+
+def _check_folder(key: str, found: str, folder: Path) -> None:
+    there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    if not there.is_dir():
+        raise refuse(key, found, f"a folder, but {there} is a file")
+    try:
+        # Asking for permissions is not enough: the superuser has them in /proc too.
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise refuse(
+            key, found, f"a folder that can be written, but {there} cannot ({error.strerror})"
+        ) from error
+
+
+def _check_journal(address: str, record: Path) -> None:
+    """A file that is no journal must not be written to, and even less mended."""
+    if not record.is_file() or not os.access(record, os.R_OK | os.W_OK):
+        raise refuse("storage", address, "a file that can be written")
+    with record.open("rb") as file:
+        start = file.read(len(_JOURNAL))
+    if not _JOURNAL.startswith(start):
+        raise refuse(
+            "storage",
+            address,
+            "a journal file, which this is not; for a database give its address, as in "
+            "sqlite:///record.db",
+        )
