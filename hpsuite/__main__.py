@@ -1,7 +1,7 @@
 """`python -m hpsuite +experiment=NAME [key=value ...]`: the whole interface.
 
 Exit status: 0 done, 2 a mistake in what was asked (nothing was written), 130 interrupted (the same
-command continues), 1 anything else.
+command continues), 1 anything else, such as a worker that was killed.
 """
 
 import contextlib
@@ -52,6 +52,7 @@ def run(overrides: Sequence[str], config_name: str = "config") -> int:
     """Run one experiment; returns the exit status."""
     from hpsuite.checks import UserError
     from hpsuite.compose import compose_experiment
+    from hpsuite.executors import WorkerLost
     from hpsuite.experiment import run_experiment
 
     try:
@@ -59,12 +60,14 @@ def run(overrides: Sequence[str], config_name: str = "config") -> int:
         run_experiment(settings, arms)
     except UserError as error:
         return _complain(error)
+    except WorkerLost as error:
+        return _complain(error, status=1)
     return 0
 
 
-def _complain(error: object) -> int:
+def _complain(error: object, status: int = 2) -> int:
     print(f"hpsuite: {error}", file=sys.stderr)
-    return 2
+    return status
 
 
 def _check_flags() -> None:

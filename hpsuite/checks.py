@@ -10,7 +10,7 @@ import json
 import pkgutil
 import re
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
@@ -83,6 +83,7 @@ def checked_arguments(
     given: Mapping[str, object],
     *,
     provided: Iterable[str] = (),
+    beside: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Arguments as the function wants them, checked against its signature.
 
@@ -91,6 +92,7 @@ def checked_arguments(
         function: a function or class with annotated parameters.
         given: the arguments by name.
         provided: names of parameters that are not the user's to give.
+        beside: names that the user can give at the same place, which somebody else checks.
 
     Returns:
         The checked arguments, as given: defaults are left to the function.
@@ -104,7 +106,7 @@ def checked_arguments(
     names = [name for name in accepted if name not in provided]
     for name in given:
         if name in provided or (name not in accepted and not takes_any):
-            among = f"one of {', '.join(names)}" if names else "no keys"
+            among = f"one of {', '.join([*names, *beside])}" if names or beside else "no keys"
             raise UserError(f"{_join(path, name)}: found no such key; accepted: {among}")
     for name in names:
         if name not in given and accepted[name].default is inspect.Parameter.empty:

@@ -131,7 +131,8 @@ class ProcessExecutor:
     ) -> None:
         try:
             if kind is not None:
-                _kill_server()  # first, as it may be about to fork a worker
+                if not issubclass(kind, Exception):  # an interrupt, at any place
+                    _kill_server()  # first, as it may be about to fork a worker
                 for process in dict(self._pool._processes or {}).values():
                     process.terminate()
             self._pool.shutdown(wait=True, cancel_futures=True)
@@ -166,13 +167,18 @@ def _start_server() -> BaseContext:
 
 def _kill_server() -> None:
     """Let the server of worker processes fork no more; the next executor starts another one."""
-    if os.name == "posix":
-        from multiprocessing import forkserver
+    if os.name != "posix":
+        return
+    from multiprocessing import forkserver
 
-        pid = getattr(forkserver._forkserver, "_forkserver_pid", None)
-        if pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    # There is no public way; without this, an interrupt during its imports leaves it to fork a
+    # worker that finds its queues gone, and says so in a traceback.
+    server = forkserver._forkserver
+    pid: int | None = getattr(server, "_forkserver_pid", None)
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        server._stop()  # type: ignore[attr-defined]
 
 
 def make_executor(

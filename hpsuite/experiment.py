@@ -161,8 +161,10 @@ def print_heading(
     total = sum(p.n_planned * p.arm.repeats for p in planned)
     workers = count_workers(settings.executor, device)
     where = f"{device.type}, {workers} worker{'s' if workers > 1 else ''}"
-    console.print(f"[bold]{settings.name}[/bold]  {escape(settings.title)}", highlight=False)
-    console.print(f"{len(planned)} arms, {total} trials on {where}", highlight=False)
+    title = f": {escape(settings.title)}" if settings.title else ""
+    arms = f"{len(planned)} arm{'s' if len(planned) > 1 else ''}"
+    console.print(f"[bold]{escape(settings.name)}[/bold]{title}", highlight=False, soft_wrap=True)
+    console.print(f"{arms}, {total} trials on {where}", highlight=False)
     for p in planned:
         if p.n_planned != p.arm.trials:
             console.print(

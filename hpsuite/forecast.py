@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from optuna.trial import TrialState
 from rich.console import Console
 from rich.markup import escape
 
@@ -92,13 +93,16 @@ def _in_record(settings: Settings, planned: Sequence[PlannedArm]) -> dict[str, i
     address = settings.storage
     if settings.fresh or ("://" not in address and not Path(address).expanduser().exists()):
         return {}
-    storage = open_storage(address)
+    storage = open_storage(address, writing=False)
     found = generations(storage)
     counts: dict[str, int] = {}
     for p in planned:
         names = found.get((p.identity, newest_generation(found, p.identity)), {})
         counts[p.identity] = sum(
-            min(storage.get_n_trials(storage.get_study_id_from_name(name)), p.n_planned)
+            min(
+                storage.get_n_trials(storage.get_study_id_from_name(name), TrialState.COMPLETE),
+                p.n_planned,
+            )
             for repeat, name in names.items()
             if repeat < p.arm.repeats
         )

@@ -31,8 +31,13 @@ def checked_model(spec: ModelSpec, data: Data) -> nn.Module:
     """
     try:
         model = build_model(spec, data, seed=0, number=0)
-    except (ValueError, TypeError, RuntimeError, MemoryError) as error:
+    except ValueError as error:
         raise under("model", error) from error
+    except (TypeError, RuntimeError, MemoryError) as error:
+        raise UserError(
+            f"model: {spec.target} cannot be built ({one_line(error)}); "
+            "accepted: other arguments, or another model"
+        ) from error
     if not isinstance(model, nn.Module):
         raise refuse("model._target_", spec.target, "what returns a torch.nn.Module")
     rows = data.x_train[:2].astype(np.float64) * data.multiplier + data.offset

@@ -155,7 +155,9 @@ def _dataset(config: Group, name: str, split_seed: int) -> DatasetConfig:
     target, function, arguments = _callable(_group(config, "dataset"), "dataset")
     split = {key: arguments.pop(key) for key in _SPLIT_KEYS if key in arguments}
     split = checked_arguments("dataset", prepare, split, provided=("source", "split_seed"))
-    arguments = checked_arguments("dataset", function, arguments, provided=("data_dir",))
+    arguments = checked_arguments(
+        "dataset", function, arguments, provided=("data_dir",), beside=_SPLIT_KEYS
+    )
     if "data_dir" in inspect.signature(function).parameters:
         arguments["data_dir"] = config["data_dir"]
     return DatasetConfig(
@@ -180,7 +182,9 @@ def _strategy(group: Group, name: str, variant: tuple[tuple[str, str], ...]) -> 
         provided = {*_TO_STRATEGY, "factory"}
         asking = checked_arguments("strategy", PerTrialSeeded, asking, provided=provided)
         asking = _with_defaults(PerTrialSeeded, asking, provided)
-        arguments = checked_arguments("strategy", sampler, arguments, provided=("seed",))
+        arguments = checked_arguments(
+            "strategy", sampler, arguments, provided=("seed",), beside=_ASKING_KEYS
+        )
         arguments = _without_defaults(sampler, arguments)
     else:
         raise refuse("strategy._target_", target, "a sampler of Optuna's or of hpsuite's")

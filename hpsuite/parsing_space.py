@@ -51,7 +51,8 @@ def parse_optimizer(group: Group, space: Space) -> OptimizerSpec:
     Raises:
         UserError: on the first mistake.
     """
-    optimizer = build("optimizer", OptimizerSpec, group)
+    beside = [f.name for f in fields(MiniBatch)]
+    optimizer = OptimizerSpec(**checked_arguments("optimizer", OptimizerSpec, group, beside=beside))
     kinds = {h.name: h.choices for h in space.hyperparameters}.get("kind") or (optimizer.kind,)
     for path, names in (("optimizer", group), ("space", space.names)):
         for name in names:

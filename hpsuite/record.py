@@ -63,11 +63,16 @@ def identity(parts: Mapping[str, object]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def open_storage(address: str) -> BaseStorage:
+def open_storage(address: str, *, writing: bool = True) -> BaseStorage:
     """Open a record: the path of a journal file, or an address that Optuna takes.
 
     A journal's folder is made where it is missing. What a crash left of a line at the end of one
     is moved to a file beside it.
+
+    Args:
+        address: where it is.
+        writing: False for a record that exists and is only to be read: then nothing is made or
+            mended.
 
     Raises:
         UserError: an address that cannot be opened, a file that is no journal, a damaged journal.
@@ -75,7 +80,7 @@ def open_storage(address: str) -> BaseStorage:
     try:
         if "://" in address:
             return optuna.storages.get_storage(address)
-        return _open_journal(Path(address).expanduser().absolute())
+        return _open_journal(Path(address).expanduser().absolute(), writing)
     except UserError:
         raise
     except Exception as error:  # each database driver has errors of its own
@@ -86,12 +91,13 @@ def open_storage(address: str) -> BaseStorage:
         ) from error
 
 
-def _open_journal(path: Path) -> JournalStorage:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _open_journal(path: Path, writing: bool) -> JournalStorage:
+    if writing:
+        path.parent.mkdir(parents=True, exist_ok=True)
     # Optuna's other lock is a symbolic link to the journal: a link that was left by a killed
     # process and points nowhere, as in a folder that was moved, is waited for without an end.
     lock = JournalFileOpenLock(str(path), grace_period=LOCK_GRACE_SECONDS)
-    if path.exists():
+    if writing and path.exists():
         mend(path, lock)
     try:
         return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))

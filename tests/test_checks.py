@@ -74,6 +74,13 @@ def test_what_is_not_the_users_to_give() -> None:
         build("dish", anything, {"known": 1}, known=2)
 
 
+def test_names_that_somebody_else_checks_are_named() -> None:
+    with pytest.raises(
+        UserError, match=r"^dish.salt: found no such key; accepted: one of .*, pot$"
+    ):
+        checked_arguments("dish", cook, {"minutes": 1, "salt": 2}, beside=["pot"])
+
+
 def test_a_function_that_takes_any_name() -> None:
     assert build("", anything, {"other": [1]}) == {"known": 0, "other": [1]}
     with pytest.raises(UserError, match=r"^known: found 'x'; accepted: an integer$"):

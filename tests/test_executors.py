@@ -164,13 +164,13 @@ def test_killed_worker_ends_the_run_and_the_next_one_continues(tmp_path: Path) -
         assert_same(run(path, *ARM, executor=executor), expected)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="there is a server on POSIX alone")
-def test_killed_server_ends_the_run(tmp_path: Path) -> None:
-    with pytest.raises(WorkerLost), ProcessExecutor(datasets(), 2) as executor:
-        executors._kill_server()
-        run(tmp_path / "x.journal", *ARM, executor=executor)
-    with ProcessExecutor(datasets(), 2) as executor:
-        run(tmp_path / "x.journal", *ARM, executor=executor)
+def test_executor_after_one_that_was_interrupted() -> None:
+    (spec,) = some_specs(1)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt), ProcessExecutor(datasets(), 1):
+            raise KeyboardInterrupt
+    with ProcessExecutor(datasets(), 1) as executor:
+        assert executor.submit([spec]).result(timeout=60)[0].number == 0
 
 
 def test_error_of_a_trial_comes_to_the_main_process() -> None:

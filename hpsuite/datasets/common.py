@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Gt, Le
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 
 Fraction = Annotated[float, Gt(0), Le(1)]
 InputNormalization = Literal["none", "feature", "channel"]
@@ -150,6 +149,8 @@ def _stratified(
     Raises:
         ValueError: starting with `found`, where a class cannot have a row on either side.
     """
+    from sklearn.model_selection import train_test_split  # costs a second: workers do without
+
     classes, counts = np.unique(y[rows], return_counts=True)
     least, most = len(classes), len(rows) - len(classes)
     if counts.min() < 2:

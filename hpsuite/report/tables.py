@@ -11,14 +11,29 @@ from hpsuite.analysis import Interval
 from hpsuite.config import Setup
 from hpsuite.findings import ArmFinding, Difference, Findings, SetupFinding
 
+SETUP_LEGEND = (
+    "good: share of the space, sampled on its proper scales, whose validation accuracy is",
+    "within 2 points of the setup's best 4%; [95% interval], given one split of the data",
+)
+ARM_LEGEND = (
+    "best val: mean over repeats of each one's best validation accuracy, [95% t interval];",
+    "test: of the trial that validation selected; rank: among the setup's arms, by Welch",
+    "tests of all pairs, Holm-corrected; seconds: of one worker",
+)
+
 
 def print_tables(findings: Findings, console: Console) -> None:
     """Print setups, their differences, and arms."""
     console.print(setup_table(findings.setups))
     for line in difference_lines(findings.differences):
         console.print(line, highlight=False, soft_wrap=True)
+    reasons = dict.fromkeys(setup.reason for setup in findings.setups if setup.reason)
+    for line in (*SETUP_LEGEND, *reasons):
+        console.print(line, style="dim", highlight=False, soft_wrap=True)
     console.print()
     console.print(arm_table(findings.arms))
+    for line in ARM_LEGEND:
+        console.print(line, style="dim", highlight=False, soft_wrap=True)
 
 
 def setup_table(setups: Sequence[SetupFinding]) -> Table:
@@ -43,14 +58,6 @@ def setup_table(setups: Sequence[SetupFinding]) -> Table:
             percent(found.best_val_accuracy, 1),
             percent(found.test_accuracy, 1),
         )
-    reasons = dict.fromkeys(setup.reason for setup in setups if setup.reason)
-    table.caption = "\n".join(
-        [
-            "good: share of the space, sampled on its proper scales, whose validation accuracy is",
-            "within 2 points of the setup's best 4%; [95% interval], given one split of the data",
-            *reasons,
-        ]
-    )
     return table
 
 
@@ -99,13 +106,6 @@ def arm_table(arms: Sequence[ArmFinding]) -> Table:
             arm.rank.text,
             f"{arm.seconds:.1f}",
         )
-    table.caption = "\n".join(
-        [
-            "best val: mean over repeats of each one's best validation accuracy, [95% t interval];",
-            "test: of the trial that validation selected; rank: among the setup's arms, by Welch",
-            "tests of all pairs, Holm-corrected; seconds: of one worker",
-        ]
-    )
     return table
 
 
@@ -133,8 +133,6 @@ def _table(title: str) -> Table:
         title=title,
         title_justify="left",
         title_style="bold",
-        caption_justify="left",
-        caption_style="dim",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )

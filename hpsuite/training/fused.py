@@ -93,6 +93,11 @@ class FusedModels:
             layer.keep(kept)
 
 
+# Rows scored at once on a CPU, where more would fall out of its caches (a third faster than all
+# 359 of digits' validation rows). A constant, so that scores cannot depend on mates.
+CPU_EVALUATION_ROWS = 128
+
+
 class FusedBatch:
     """K trials in training.
 
@@ -197,8 +202,9 @@ class FusedBatch:
         k = len(self.alive)
         hits_K = torch.zeros(k, dtype=torch.int64, device=y.device)
         losses_K = torch.zeros(k, dtype=torch.float64, device=y.device)
-        for start in range(0, len(y), EVALUATION_ROWS):
-            part = slice(start, start + EVALUATION_ROWS)
+        rows = CPU_EVALUATION_ROWS if y.device.type == "cpu" else EVALUATION_ROWS
+        for start in range(0, len(y), rows):
+            part = slice(start, start + rows)
             outputs_KCB = self.predict(x[part])
             labels_KB = y[part].expand(k, -1)
             hits_K += (outputs_KCB.argmax(1) == labels_KB).sum(1)

@@ -60,7 +60,7 @@ class FusedSGD:
                 p, g = parameter.flatten(1), grad.flatten(1)
                 if self.decays:
                     g = torch.addcmul(g, p, decay)
-                velocity.mul_(momentum).add_(g)
+                torch.addcmul(g, velocity, momentum, out=velocity)
                 p.addcmul_(velocity, step_size)
 
     def keep(self, kept: Tensor) -> None:
