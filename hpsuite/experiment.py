@@ -4,7 +4,6 @@ Nothing is written before everything was checked (docs/architecture.md, law 12).
 """
 
 import logging
-import os
 import time
 import warnings
 from collections.abc import Sequence
@@ -55,14 +54,14 @@ def run_experiment(settings: Settings, arms: Sequence[Arm]) -> None:
     planned = plan_arms(arms)
     datasets = {p.data.fingerprint: p.data for p in planned}
     planner = Planner(datasets, device, count_workers(settings.executor, device))
-    check_folders(settings)
-    print_heading(console, settings, planned, device)
     if settings.plan:
+        print_heading(console, settings, planned, device)
         print_plan(console, settings, planned, planner, device)
         return
 
     storage = open_storage(settings.storage)
     runs = open_studies(storage, planned, fresh=settings.fresh, device=device)
+    print_heading(console, settings, planned, device)
     studies = [study for run in runs for study in run.studies]
     total = sum(study.n_planned for study in studies)
     missing = sum(study.n_planned - study.n_told for study in studies)
@@ -133,25 +132,6 @@ def find_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise refuse("device", name, "auto or cpu, as torch finds no CUDA device here")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def check_folders(settings: Settings) -> None:
-    """Check that all that will be written can be.
-
-    Raises:
-        UserError: a folder that cannot be written, or a file in the place of one.
-    """
-    places = {"output_dir": Path(settings.output_dir)}
-    if "://" not in settings.storage:
-        places["storage"] = Path(settings.storage).expanduser().parent
-        if Path(settings.storage).expanduser().is_dir():
-            raise refuse("storage", settings.storage, "a file, but this is a folder")
-    for key, folder in places.items():
-        there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
-        if not there.is_dir():
-            raise refuse(key, str(folder), f"a folder, but {there} is a file")
-        if not os.access(there, os.W_OK | os.X_OK):
-            raise refuse(key, str(folder), f"a folder that can be written, but {there} cannot")
 
 
 def print_heading(

@@ -9,6 +9,7 @@ import torch
 from optuna.trial import TrialState
 from rich.console import Console
 from rich.markup import escape
+from sqlalchemy import make_url
 
 from hpsuite.arms import PlannedArm
 from hpsuite.config import Settings
@@ -90,10 +91,9 @@ def _example(planned: PlannedArm) -> TrialSpec:
 
 def _in_record(settings: Settings, planned: Sequence[PlannedArm]) -> dict[str, int]:
     """Trials that the record has of each arm's newest generation; an absent record has none."""
-    address = settings.storage
-    if settings.fresh or ("://" not in address and not Path(address).expanduser().exists()):
+    if settings.fresh or not _exists(settings.storage):
         return {}
-    storage = open_storage(address, writing=False)
+    storage = open_storage(settings.storage, writing=False)
     found = generations(storage)
     counts: dict[str, int] = {}
     for p in planned:
@@ -107,3 +107,13 @@ def _in_record(settings: Settings, planned: Sequence[PlannedArm]) -> dict[str, i
             if repeat < p.arm.repeats
         )
     return counts
+
+
+def _exists(address: str) -> bool:
+    """Whether a record is there: opening one that is not would make it."""
+    if "://" not in address:
+        return Path(address).expanduser().exists()
+    url = make_url(address)
+    if url.get_backend_name() != "sqlite":
+        return True
+    return url.database is not None and Path(url.database).exists()

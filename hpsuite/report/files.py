@@ -72,7 +72,8 @@ def setup_names(table: ArmTable) -> dict[str, object]:
 
 def arm_names(table: ArmTable) -> dict[str, object]:
     """What an arm is called."""
-    return {**setup_names(table), "strategy": table.arm.strategy.name}
+    strategy = table.arm.strategy
+    return {**setup_names(table), "strategy": strategy.name, **dict(strategy.variant)}
 
 
 def setup_figures(setup: SetupFinding) -> dict[str, object]:

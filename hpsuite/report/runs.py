@@ -80,10 +80,10 @@ def _arm_view(arm: ArmFinding, best_trials: int) -> RunView:
     return RunView(
         key=f"arm:{table.identity}:g{table.generation}",
         kind="arm",
-        name=_name(table.arm.strategy.name, setup.model_name, setup.dataset.name, table),
+        name=_name(table.arm.strategy.label, setup.model_name, setup.dataset.name, table),
         metrics=_metrics(figures, _ARM_METRICS),
         series={"best_so_far": arm.figures.best_so_far},
-        params=_params(table) | {"strategy": table.arm.strategy.name},
+        params=_params(table) | {"strategy": table.arm.strategy.label},
         tags=_tags(table),
         note=note,
         table={str(name): [row[i] for row in rows] for i, name in enumerate(header)},

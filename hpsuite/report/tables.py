@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hpsuite.analysis import Interval
-from hpsuite.config import Setup
+from hpsuite.config import Setup, labelled
 from hpsuite.findings import ArmFinding, Difference, Findings, SetupFinding
 
 SETUP_LEGEND = (
@@ -99,7 +99,7 @@ def arm_table(arms: Sequence[ArmFinding]) -> Table:
         each = figures.n_trials // figures.repeats
         table.add_row(
             *_names(setup),
-            arm.table.arm.strategy.name,
+            arm.table.arm.strategy.label,
             f"{figures.repeats} x {each}",
             with_ends(figures.best_val_accuracy),
             with_ends(figures.test_accuracy),
@@ -139,8 +139,7 @@ def _table(title: str) -> Table:
 
 
 def _names(setup: Setup) -> tuple[str, str]:
-    model = " ".join((setup.model_name, *(f"{k}={v}" for k, v in setup.variant)))
-    return setup.dataset.name, model
+    return setup.dataset.name, labelled(setup.model_name, setup.variant)
 
 
 def _trained(setup: SetupFinding) -> bool:
