@@ -19,7 +19,7 @@ from hpsuite.trials import ModelSpec, TrialSpec
 
 # On a CPU core the fastest number of trials keeps their parameters, gradients, optimizer state
 # and activations in its caches (measured by benchmarks/fused_vs_plain.py).
-CPU_CACHE_BYTES = 8 << 20
+CPU_CACHE_BYTES = 5 << 20
 CPU_MOST = 32
 CPU_LEAST = 4
 GPU_MEMORY_SHARE = 0.25
