@@ -3,18 +3,21 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
-from optuna.trial import TrialState
 from rich.console import Console
 from rich.markup import escape
-from sqlalchemy import make_url
 
 from hpsuite.arms import PlannedArm
 from hpsuite.config import Settings
 from hpsuite.executors import count_workers
-from hpsuite.record import generations, newest_generation, open_storage
+from hpsuite.record import (
+    count_told,
+    generations,
+    newest_generation,
+    open_storage,
+    storage_exists,
+)
 from hpsuite.report.progress import duration
 from hpsuite.training import Planner, Resident, train
 from hpsuite.training.loop import count_steps
@@ -91,7 +94,7 @@ def _example(planned: PlannedArm) -> TrialSpec:
 
 def _in_record(settings: Settings, planned: Sequence[PlannedArm]) -> dict[str, int]:
     """Trials that the record has of each arm's newest generation; an absent record has none."""
-    if settings.fresh or not _exists(settings.storage):
+    if settings.fresh or not storage_exists(settings.storage):
         return {}
     storage = open_storage(settings.storage, writing=False)
     found = generations(storage)
@@ -99,21 +102,8 @@ def _in_record(settings: Settings, planned: Sequence[PlannedArm]) -> dict[str, i
     for p in planned:
         names = found.get((p.identity, newest_generation(found, p.identity)), {})
         counts[p.identity] = sum(
-            min(
-                storage.get_n_trials(storage.get_study_id_from_name(name), TrialState.COMPLETE),
-                p.n_planned,
-            )
+            min(count_told(storage, name), p.n_planned)
             for repeat, name in names.items()
             if repeat < p.arm.repeats
         )
     return counts
-
-
-def _exists(address: str) -> bool:
-    """Whether a record is there: opening one that is not would make it."""
-    if "://" not in address:
-        return Path(address).expanduser().exists()
-    url = make_url(address)
-    if url.get_backend_name() != "sqlite":
-        return True
-    return url.database is not None and Path(url.database).exists()

@@ -17,6 +17,7 @@ import optuna
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import make_url
 
 from hpsuite.checks import UserError
 from hpsuite.trials import TrialResult
@@ -89,6 +90,16 @@ def open_storage(address: str, *, writing: bool = True) -> BaseStorage:
             f"storage: cannot open {address} ({type(error).__name__}: {line}); accepted: the path "
             "of a journal file, or an address such as sqlite:///record.db"
         ) from error
+
+
+def storage_exists(address: str) -> bool:
+    """Whether a record is there: opening one that is not would make it."""
+    if "://" not in address:
+        return Path(address).expanduser().exists()
+    url = make_url(address)
+    if url.get_backend_name() != "sqlite":
+        return True
+    return url.database is not None and Path(url.database).exists()
 
 
 def _open_journal(path: Path, writing: bool) -> JournalStorage:
@@ -263,6 +274,11 @@ def result_of(trial: FrozenTrial, study: str) -> TrialResult | None:
     for curve in ("val_curve", "loss_curve"):
         values[curve] = tuple(values[curve])
     return TrialResult(study=study, number=trial.number, **values)
+
+
+def count_told(storage: BaseStorage, name: str) -> int:
+    """How many trials of a study have been told."""
+    return storage.get_n_trials(storage.get_study_id_from_name(name), TrialState.COMPLETE)
 
 
 def attribute_of(result: TrialResult) -> dict[str, object]:
