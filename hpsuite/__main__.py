@@ -1,6 +1,7 @@
 """`python -m hpsuite +experiment=NAME [key=value ...]`: the whole interface.
 
-Exit status: 0 done, 2 a mistake in what was asked (nothing was written), 130 interrupted (the same
+Exit status: 0 done, 2 a mistake in what was asked (nothing was written; or another run works on
+the same study), 130 interrupted (the same
 command continues), 1 anything else, such as a worker that was killed.
 """
 

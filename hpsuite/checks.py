@@ -222,6 +222,15 @@ def _parameters(
     return by_name, any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
+def defaults(function: Callable[..., object]) -> dict[str, object]:
+    """The defaults of a function's parameters."""
+    return {
+        name: parameter.default
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.default is not inspect.Parameter.empty
+    }
+
+
 def _hints(function: Callable[..., object]) -> dict[str, Any]:
     target = function.__init__ if inspect.isclass(function) else function
     try:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Lt
 from pydantic import AfterValidator
 
-from hpsuite.checks import UserError, build, one_line, refuse, resolve, under
+from hpsuite.checks import UserError, build, defaults, one_line, refuse, resolve, under
 from hpsuite.datasets import Data, Source, prepare
 from hpsuite.space import Space
 from hpsuite.strategies import ScaledRandomSampler
@@ -252,8 +252,10 @@ class Setup:
         if searched & {"epochs", "steps"}:
             searched |= {"epochs", "steps"}
         own = {"batch_size": self.batch_size, "epochs": self.epochs, "steps": self.steps}
+        # A model's arguments at their defaults say nothing, so that it can be given new ones.
+        usual = defaults(resolve("model._target_", self.model.target))
         parts: dict[str, dict[str, object]] = {
-            "model": dict(self.model.arguments),
+            "model": {k: v for k, v in self.model.arguments if k not in usual or usual[k] != v},
             "optimizer": optimizer,
             "budget": {**own},
         }

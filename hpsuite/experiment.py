@@ -119,7 +119,8 @@ def show_in_mlflow(settings: Settings, findings: Findings, console: Console) -> 
     console.print("\ncompare searches (first address) and setups (second) in MLflow:")
     searches = how_to_open(uri, synced.experiment_id, "arm")
     setups = how_to_open(uri, synced.experiment_id, "setup")
-    for line in [*searches, setups[-1]]:
+    shown = any(setup.sensitivity for setup in findings.setups)
+    for line in [*searches, *setups[-1:]] if shown else searches:
         console.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)
 
 

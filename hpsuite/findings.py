@@ -1,7 +1,7 @@
 """What an experiment found: its trials as tables, and the figures that analysis/ makes of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,8 +20,11 @@ from hpsuite.config import Arm
 from hpsuite.datasets import Data
 from hpsuite.trials import Scalar, TrialResult
 
-# Sensitivity counts trials of one split of the data; bootstraps draw from a stream of their own.
+# Bootstraps draw from a stream of their own, always the same: figures of equal trials are equal.
 _BOOTSTRAP_SEED = 20150211
+
+# A setup whose best is further under the common best did not train.
+GATE = 0.10
 
 
 @dataclass(frozen=True)
@@ -82,12 +85,16 @@ class SetupFinding:
         reference: the arm whose trials are the reference sample; None where there is none.
         sensitivity: None where there is no reference sample.
         reason: why there is none.
+        trained: whether it learned: its best is above chance, and at most 10 points under the best
+            of the experiment's setups on the same data. One that did not looks robust, as all of
+            its space is as bad.
     """
 
     arms: Sequence[ArmTable]
     reference: ArmTable | None
     sensitivity: Sensitivity | None
     reason: str
+    trained: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,7 +140,7 @@ def find(tables: Sequence[ArmTable]) -> Findings:
     by_setup: dict[str, list[ArmTable]] = {}
     for table in tables:
         by_setup.setdefault(table.setup_identity, []).append(table)
-    setups = [_setup(arms) for arms in by_setup.values()]
+    setups = _gated([_setup(arms) for arms in by_setup.values()])
     arms = [finding for setup in by_setup.values() for finding in _arms(setup)]
     order = {id(table): place for place, table in enumerate(tables)}
     arms.sort(key=lambda finding: order[id(finding.table)])
@@ -159,6 +166,24 @@ def _setup(arms: list[ArmTable]) -> SetupFinding:
     return SetupFinding(arms, reference, figures, "")
 
 
+def _gated(setups: Sequence[SetupFinding]) -> list[SetupFinding]:
+    """The setups, each with whether it trained."""
+    best: dict[str, float] = {}
+    for setup in setups:
+        data = setup.arms[0].data.fingerprint
+        if setup.sensitivity is not None:
+            best[data] = max(best.get(data, 0.0), setup.sensitivity.b)
+    return [
+        replace(
+            setup,
+            trained=setup.sensitivity is not None
+            and setup.sensitivity.above_chance
+            and setup.sensitivity.b >= best[setup.arms[0].data.fingerprint] - GATE,
+        )
+        for setup in setups
+    ]
+
+
 def _arms(arms: list[ArmTable]) -> list[ArmFinding]:
     figures = [
         arm_figures(
@@ -167,7 +192,14 @@ def _arms(arms: list[ArmTable]) -> list[ArmFinding]:
         )
         for table in arms
     ]
-    ranks = ranking({str(i): f.best_by_repeat for i, f in enumerate(figures)})
+    # A strategy that plans fewer trials, as a grid may, is compared with as many of the others.
+    n = min(len(study.results) for table in arms for study in table.studies)
+    ranks = ranking(
+        {
+            str(i): [max(r.val_accuracy for r in study.results[:n]) for study in table.studies]
+            for i, table in enumerate(arms)
+        }
+    )
     return [
         ArmFinding(table, f, ranks[str(i)], sum(r.seconds for r in table.results))
         for i, (table, f) in enumerate(zip(arms, figures, strict=True))

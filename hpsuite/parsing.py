@@ -14,7 +14,15 @@ import optuna
 from optuna.samplers import BaseSampler
 from torch import nn
 
-from hpsuite.checks import UserError, build, checked_arguments, one_line, refuse, resolve
+from hpsuite.checks import (
+    UserError,
+    build,
+    checked_arguments,
+    defaults,
+    one_line,
+    refuse,
+    resolve,
+)
 from hpsuite.config import (
     Arm,
     Budget,
@@ -186,6 +194,9 @@ def _strategy(group: Group, name: str, variant: tuple[tuple[str, str], ...]) -> 
             "strategy", sampler, arguments, provided=("seed",), beside=_ASKING_KEYS
         )
         arguments = _without_defaults(sampler, arguments)
+        for key, value in arguments.items():
+            if isinstance(value, Mapping):  # by the record's names and values, not by the user's
+                raise refuse(f"strategy.{key}", value, "no mapping, for a sampler of Optuna's")
     else:
         raise refuse("strategy._target_", target, "a sampler of Optuna's or of hpsuite's")
     return StrategyConfig(
@@ -197,7 +208,7 @@ def _with_defaults(
     function: Callable[..., object], given: Mapping[str, object], provided: Collection[str]
 ) -> dict[str, object]:
     """Arguments with the defaults of those not given, so that both say the same thing."""
-    return {**{k: v for k, v in _defaults(function).items() if k not in provided}, **given}
+    return {**{k: v for k, v in defaults(function).items() if k not in provided}, **given}
 
 
 def _without_defaults(
@@ -207,21 +218,28 @@ def _without_defaults(
 
     For samplers of others, whose defaults may be functions, and warn when they are passed.
     """
-    defaults = _defaults(function)
     missing = object()
+    default = defaults(function)
     return {
         name: value
         for name, value in given.items()
-        if type(defaults.get(name, missing)) is not type(value) or defaults[name] != value
+        if type(default.get(name, missing)) is not type(value) or default[name] != value
     }
 
 
-def _defaults(function: Callable[..., object]) -> dict[str, object]:
-    return {
-        name: parameter.default
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.default is not inspect.Parameter.empty
-    }
+def _by_stored_name(arm: Arm) -> dict[str, object]:
+    """A strategy's arguments; in mappings by hyperparameter, the record's names for the user's."""
+    stored_names = {h.name: h.stored_name for h in arm.setup.space.hyperparameters}
+    arguments: dict[str, object] = {}
+    for key, value in arm.strategy.arguments:
+        if isinstance(value, Mapping):
+            for name in value:
+                if name not in stored_names:
+                    raise refuse(f"strategy.{key}", name, f"names of {', '.join(stored_names)}")
+            arguments[key] = {stored_names[name]: entry for name, entry in value.items()}
+        else:
+            arguments[key] = value
+    return arguments
 
 
 def build_sampler(arm: Arm, seed: int) -> PlannedSampler:
@@ -238,16 +256,7 @@ def build_sampler(arm: Arm, seed: int) -> PlannedSampler:
     distributions = space.distributions()
     sampler = resolve("strategy._target_", arm.strategy.target)
     is_planned = isinstance(sampler, type) and issubclass(sampler, PlannedSampler)
-    stored_names = {h.name: h.stored_name for h in space.hyperparameters}
-    arguments: dict[str, object] = {}
-    for key, value in arm.strategy.arguments:
-        if isinstance(value, Mapping):  # by hyperparameter: the record's names for the user's
-            for name in value:
-                if name not in stored_names:
-                    raise refuse(f"strategy.{key}", name, f"names of {', '.join(stored_names)}")
-            arguments[key] = {stored_names[name]: entry for name, entry in value.items()}
-        else:
-            arguments[key] = value
+    arguments = _by_stored_name(arm) if is_planned else dict(arm.strategy.arguments)
 
     def factory(*, seed: int) -> BaseSampler:
         built = sampler(seed=seed, **arguments)

@@ -27,7 +27,6 @@ class StudyRun:
         n_asked, n_told: trials so far.
         values: hyperparameters of each trial that was asked for, in order of number.
         results: of each trial that was told, in order of number.
-        trained_here: how many of them this process was given, not the record.
     """
 
     def __init__(
@@ -64,7 +63,6 @@ class StudyRun:
         self._early: dict[int, TrialResult] = {}
         self.values: list[dict[str, Scalar]] = []
         self.results: list[TrialResult] = []
-        self.trained_here = 0
         self._left: list[FrozenTrial] = []
         for trial in self._study.get_trials(deepcopy=False)[: self.n_planned]:
             result = result_of(trial, name)
@@ -154,7 +152,6 @@ class StudyRun:
                 raise self._changed(f"trial {ready.number} was told by another process") from error
             self._study.tell(trial, ready.val_accuracy)
             self.results.append(ready)
-        self.trained_here += self.n_told - n_before
         return self.n_told - n_before
 
 

@@ -45,7 +45,7 @@ class Data:
         n_classes: number of classes.
         multiplier, offset: an input enters the network as x * multiplier + offset; float64,
             of a shape that broadcasts over one input.
-        fingerprint: SHA-256 of all of the above, in hexadecimal.
+        fingerprint: SHA-256, in hexadecimal, of all of the above or what it follows from.
     """
 
     x_train: NDArray[np.generic]
@@ -134,8 +134,10 @@ def prepare(
     if x_test is None or y_test is None:
         x_test, y_test = source.x[test_rows], source.y[test_rows]
     parts = (x_train, source.y[rows], source.x[val_rows], source.y[val_rows], x_test, y_test)
-    digest = hashlib.sha256(str(source.n_classes).encode())
-    for part in (*parts, multiplier, offset):
+    # Not of the statistics, whose last bits may differ between processors, but of their recipe.
+    recipe = (source.n_classes, source.scale, input_normalization)
+    digest = hashlib.sha256(str(recipe).encode())
+    for part in parts:
         digest.update(f"{part.dtype}{part.shape}".encode())
         digest.update(np.ascontiguousarray(part).data)
     return Data(*parts, source.n_classes, multiplier, offset, digest.hexdigest())

@@ -105,7 +105,7 @@ def setup_figures(setup: SetupFinding) -> dict[str, object]:
         "test_accuracy": found.test_accuracy,
         "b": found.b,
         "b_rule": found.b_rule,
-        "above_chance": found.above_chance,
+        "trained": setup.trained,
         "identity": setup.reference.setup_identity,
     }
 
@@ -135,11 +135,12 @@ def trial_rows(tables: Sequence[ArmTable]) -> list[list[object]]:
     Hyperparameters stand under their own names; one that an arm does not search is empty.
     """
     names = sorted({name for table in tables for name in table.arm.setup.space.names})
-    header: list[object] = ["study", "dataset", "model", "strategy", "repeat", "number", *names]
+    labels = list(dict.fromkeys(key for table in tables for key in arm_names(table)))
+    header: list[object] = ["study", *labels, "repeat", "number", *names]
     rows = [[*header, "val_accuracy", "test_accuracy", "state", "outcome", "seconds"]]
     for table in tables:
-        labels = arm_names(table)
-        own = [labels["dataset"], labels["model"], labels["strategy"]]
+        own_names = arm_names(table)
+        own = [own_names.get(key, "") for key in labels]
         for study in table.studies:
             for values, result in zip(study.values, study.results, strict=True):
                 rows.append(

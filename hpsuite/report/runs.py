@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from hpsuite.findings import ArmFinding, ArmTable, Findings, SetupFinding, StudyTable
 from hpsuite.report.files import arm_figures, arm_names, setup_figures, trial_rows
@@ -126,12 +127,9 @@ def _metrics(figures: Mapping[str, object], names: Sequence[str]) -> dict[str, f
 def _params(table: ArmTable) -> dict[str, str]:
     """The setup's own settings; a searched one shows its range."""
     setup = table.arm.setup
-    decided = setup.decided_by(table.data.fingerprint[:16])
-    params: dict[str, str] = {}
-    for part in ("budget", "optimizer", "model"):
-        entries = decided[part]
-        assert isinstance(entries, dict)
-        params |= {name: str(value) for name, value in entries.items() if value is not None}
+    own = {"batch_size": setup.batch_size, "epochs": setup.epochs, "steps": setup.steps}
+    settings = {**own, **asdict(setup.optimizer), **dict(setup.model.arguments)}
+    params = {name: str(value) for name, value in settings.items() if value is not None}
     for h in setup.space.hyperparameters:
         over = list(h.choices) if h.choices is not None else f"[{h.low:g}, {h.high:g}]"
         params[h.name] = f"{h.scale} {over}"

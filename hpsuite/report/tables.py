@@ -13,12 +13,14 @@ from hpsuite.findings import ArmFinding, Difference, Findings, SetupFinding
 
 SETUP_LEGEND = (
     "good: share of the space, sampled on its proper scales, whose validation accuracy is",
-    "within 2 points of the setup's best 4%; [95% interval], given one split of the data",
+    "within 2 points of the setup's best 4%; [95% interval], given one split of the data;",
+    "best trial: the highest validation accuracy of all n, and that trial's test accuracy",
 )
 ARM_LEGEND = (
     "best val: mean over repeats of each one's best validation accuracy, [95% t interval];",
     "test: of the trial that validation selected; rank: among the setup's arms, by Welch",
-    "tests of all pairs, Holm-corrected; seconds: of one worker",
+    "tests of all pairs, Holm-corrected, after as many trials as the shortest arm has;",
+    "seconds: of one worker",
 )
 
 
@@ -41,7 +43,7 @@ def setup_table(setups: Sequence[SetupFinding]) -> Table:
     table = _table("Setups: how much of the search space is good?")
     for column in ("dataset", "model"):
         table.add_column(column)
-    for column in ("n", "good within 2 points", "diverged", "at chance", "best val", "its test"):
+    for column in ("n", "good within 2 points", "diverged", "at chance", "best trial", "its test"):
         table.add_column(column, justify="right")
     for setup in setups:
         names = _names(setup.arms[0].arm.setup)
@@ -52,7 +54,7 @@ def setup_table(setups: Sequence[SetupFinding]) -> Table:
         table.add_row(
             *names,
             str(found.n),
-            with_ends(found.good_fractions[2]) + ("" if found.above_chance else " (did not train)"),
+            with_ends(found.good_fractions[2]) + ("" if setup.trained else " (did not train)"),
             percent(found.nonfinite_fraction.estimate, 0),
             percent(found.chance_fraction.estimate, 0),
             percent(found.best_val_accuracy, 1),
@@ -67,7 +69,7 @@ def difference_lines(differences: Sequence[Difference]) -> list[str]:
     for pair in differences:
         a, b = (_title(setup) for setup in (pair.a, pair.b))
         found = pair.difference.own[2]
-        flat = [t for t, setup in ((a, pair.a), (b, pair.b)) if not _trained(setup)]
+        flat = [t for t, setup in ((a, pair.a), (b, pair.b)) if not setup.trained]
         if flat:
             verdict = f"{' and '.join(flat)} did not train, so this says nothing of sensitivity"
         elif found.low > 0:
@@ -140,10 +142,6 @@ def _table(title: str) -> Table:
 
 def _names(setup: Setup) -> tuple[str, str]:
     return setup.dataset.name, labelled(setup.model_name, setup.variant)
-
-
-def _trained(setup: SetupFinding) -> bool:
-    return setup.sensitivity is not None and setup.sensitivity.above_chance
 
 
 def _title(setup: SetupFinding) -> str:

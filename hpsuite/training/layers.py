@@ -64,7 +64,8 @@ class LinearEnsemble:
             x = F.pad(x, (0, int(rows == 1), 0, int(n_inputs == 1)))
         y = torch.bmm(weight, x)
         if slim:
-            y = y[:, :n_outputs, :rows]
+            # Contiguous for any number of trials: gelu computes strided values otherwise.
+            y = y[:, :n_outputs, :rows].contiguous()
         # In place: backward needs the inputs and weights of a product alone.
         return y if self.bias is None else y.add_(self.bias[:, :, None])
 

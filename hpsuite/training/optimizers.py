@@ -80,13 +80,14 @@ class FusedAdam:
         self.decays = specs[0].weight_decay > 0
         self.means = [torch.zeros_like(p.detach()).flatten(1) for p in parameters]
         self.squares = [torch.zeros_like(p.detach()).flatten(1) for p in parameters]
-        self.steps = 0
+        # beta^t as running products: torch's power of a vector depends on the vector's length.
+        self.power1, self.power2 = torch.ones_like(self.beta1), torch.ones_like(self.beta2)
 
     def step(self, parameters: Sequence[Tensor], grads: Sequence[Tensor], rates: Tensor) -> None:
-        self.steps += 1
+        self.power1, self.power2 = self.power1 * self.beta1, self.power2 * self.beta2
         dtype = grads[0].dtype
-        step_size = (-rates / (1 - self.beta1**self.steps)).to(dtype)[:, None]
-        root = torch.sqrt(1 - self.beta2**self.steps).to(dtype)[:, None]
+        step_size = (-rates / (1 - self.power1)).to(dtype)[:, None]
+        root = torch.sqrt(1 - self.power2).to(dtype)[:, None]
         new1 = (1 - self.beta1).to(dtype)[:, None]
         beta2 = self.beta2.to(dtype)[:, None]
         new2 = (1 - self.beta2).to(dtype)[:, None]
@@ -105,6 +106,7 @@ class FusedAdam:
 
     def keep(self, kept: Tensor) -> None:
         self.beta1, self.beta2 = self.beta1[kept], self.beta2[kept]
+        self.power1, self.power2 = self.power1[kept], self.power2[kept]
         self.epsilon, self.weight_decay = self.epsilon[kept], self.weight_decay[kept]
         self.means = [m[kept] for m in self.means]
         self.squares = [s[kept] for s in self.squares]

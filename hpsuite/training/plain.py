@@ -93,7 +93,17 @@ class PlainTrial:
         self._loss_curve: list[float] = []
 
     def train(self) -> TrialResult:
-        """Train and score it; returns its result."""
+        """Train and score it; returns its result.
+
+        A model that draws from torch's global stream while it trains (alpha dropout, say) gets
+        that stream set from the trial's own, and put back after.
+        """
+        device = self.resident.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(dropout_key(self.spec.seed, self.spec.number) % 2**32)
+            return self._train()
+
+    def _train(self) -> TrialResult:
         resident = self.resident
         while self.step < self.total_steps:
             if not self.train_epoch():

@@ -14,5 +14,5 @@ MKL_MODE = "AUTO,STRICT"
 
 def reproducible() -> None:
     """Set MKL's mode and one thread per process; before the first matrix product."""
-    os.environ.setdefault("MKL_CBWR", MKL_MODE)
+    os.environ["MKL_CBWR"] = MKL_MODE
     torch.set_num_threads(1)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from hpsuite.datasets import Data
 from hpsuite.executors import InlineExecutor, ProcessExecutor
@@ -84,6 +85,51 @@ def test_of_mates_order_and_number(resident_few: Resident, activation: str, norm
         for chosen in ([0], [16], [5, 11], [16, 3, 8], list(range(2, 10))):
             alone = trained([specs[i] for i in chosen], resident_few)
             assert alone == {i: together[i] for i in chosen}, (units, batch_size, kind, chosen)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_of_the_number_of_mates_at_layers_of_one_unit(
+    resident_few: Resident, activation: str
+) -> None:
+    """A side of length 1 is padded, and its slice must not be strided for some numbers alone."""
+    for units in ((1, 2), (2, 1)):
+        specs = mixed(
+            resident_few,
+            8,
+            units=units,
+            batch_size=64,
+            activation=activation,
+            norm="none",
+            kind="sgd",
+        )
+        together = trained(specs, resident_few)
+        for chosen in ([0], [7, 2], [4, 5, 6]):
+            alone = trained([specs[i] for i in chosen], resident_few)
+            assert alone == {i: together[i] for i in chosen}, (units, chosen)
+
+
+def gelu_first(input_shape: tuple[int, ...], n_classes: int) -> nn.Sequential:
+    return nn.Sequential(nn.GELU(), nn.Linear(input_shape[0], n_classes))
+
+
+def elu_first(input_shape: tuple[int, ...], n_classes: int) -> nn.Sequential:
+    return nn.Sequential(nn.ELU(), nn.Linear(input_shape[0], n_classes))
+
+
+@pytest.mark.parametrize("name", ["gelu_first", "elu_first"])
+@pytest.mark.parametrize("batch_size", [64, 33])
+def test_of_the_number_of_mates_with_an_activation_of_the_inputs(
+    resident_few: Resident, name: str, batch_size: int
+) -> None:
+    """Gathered inputs are transposed views, those of an evaluation expanded ones."""
+    target = f"tests.training.test_independence.{name}"
+    specs = [
+        trial(resident_few, i, target=target, steps=5, batch_size=batch_size) for i in range(8)
+    ]
+    together = trained(specs, resident_few)
+    for chosen in ([0], [7, 2], [4, 5, 6]):
+        alone = trained([specs[i] for i in chosen], resident_few)
+        assert alone == {i: together[i] for i in chosen}
 
 
 @pytest.mark.slow
