@@ -38,6 +38,7 @@ from hpsuite.training.reproducible import MKL_MODE
 from hpsuite.trials import ModelSpec, OptimizerKind, OptimizerSpec, TrialSpec, frozen_arguments
 
 BATCH_SIZE = 64
+STRICT_PAIRS = 6
 IMPLEMENTATIONS: dict[str, dict[str, Any]] = {
     "for-loop": {"foreach": False},
     "foreach": {"foreach": True},
@@ -226,19 +227,31 @@ def print_results(arguments: argparse.Namespace) -> None:
     )
 
     print(
-        "\nWhat MKL's strict mode costs: CPU seconds with it over those without (own processes)\n"
+        "\nWhat MKL's strict mode costs: CPU seconds with it over those without, each in "
+        f"processes of its own; n = {STRICT_PAIRS} pairs of them, median ratio (quartiles)\n"
     )
-    rounds = [(run_in(MKL_MODE, "--k", "1"), run_in(None, "--k", "1")) for _ in range(2)]
+    pairs = [run_pair(strict_first=i % 2 == 0) for i in range(STRICT_PAIRS)]
     rows = []
     for case, found in cases.items():
         row = [case]
         for name in (fastest(found["seconds"]), f"K = {found['chosen']}"):
             strict, free = (
-                [t for pair in rounds for t in pair[side][case]["seconds"][name]] for side in (0, 1)
+                [statistics.median(pair[side][case]["seconds"][name]) for pair in pairs]
+                for side in (0, 1)
             )
-            row.append(f"{statistics.median(strict) / statistics.median(free):.3f}")
+            row.append(ratio(strict, free))
         rows.append(row)
     print(table(["optimizer, batch norm", "b", "planner's K"], rows))
+
+
+def run_pair(*, strict_first: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A short measurement with MKL's strict mode and one without, in turns going first."""
+    options = ("--k", "1", "--repeats", "3")
+    if strict_first:
+        strict = run_in(MKL_MODE, *options)
+        return strict, run_in(None, *options)
+    free = run_in(None, *options)
+    return run_in(MKL_MODE, *options), free
 
 
 def processor() -> str:

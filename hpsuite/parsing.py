@@ -283,8 +283,8 @@ def build_sampler(arm: Arm, seed: int) -> PlannedSampler:
         raise
     except (ValueError, TypeError, ImportError) as error:
         text = one_line(error)
-        for name, stored_name in stored_names.items():
-            text = text.replace(stored_name, name)
+        for hyperparameter in space.hyperparameters:
+            text = text.replace(hyperparameter.stored_name, hyperparameter.name)
         raise UserError(f"strategy: {text}") from error
 
 

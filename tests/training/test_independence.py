@@ -50,6 +50,9 @@ def mixed(
                 kind=kind,  # type: ignore[arg-type]
                 learning_rate=0.002 * (1 + i),
                 momentum=0.05 * i,
+                beta1=0.95 - 0.03 * i,
+                beta2=0.999 - 0.007 * i,
+                epsilon=10.0 ** (-8 + i % 5),
                 weight_decay=0.001 * (i + 1) if batch_size == 7 else 0.0,
             ),
             batch_size=batch_size,
