@@ -22,8 +22,8 @@ from hpsuite.analysis.intervals import Interval, wilson_ends
 POINT = 0.01
 POINTS = (1.0, 2.0, 5.0)
 TOP_SHARE = 0.04
-# Upper end of the seed-to-seed standard deviation that good configurations usually show on a few
-# hundred validation images (.3 to .5 point).
+# An assumed seed-to-seed standard deviation of good configurations on a few hundred validation
+# images; quickstart's best show .5 to 1.1, median .64 (benchmarks/seed_noise.py).
 NOISE_SD = 0.005
 RESAMPLES = 1000
 # Scores are multiples of 1/n_val, so exact ties with b - e are common and must count as good. It

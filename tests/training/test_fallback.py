@@ -149,3 +149,21 @@ def test_a_users_sequential_is_fused_as_it_stands(resident_few: Resident, name: 
         plain.train()
         expected = plain.predict(resident_few.x_val)
         assert largest_difference(predictions[k].T, expected) < 1e-10
+
+
+def alpha(input_shape: tuple[int, ...], n_classes: int) -> nn.Sequential:
+    """Draws from torch's global stream while it trains."""
+    return nn.Sequential(
+        nn.Linear(input_shape[0], 8), nn.SELU(), nn.AlphaDropout(0.3), nn.Linear(8, n_classes)
+    )
+
+
+def test_a_model_that_draws_while_it_trains_draws_the_same_again(resident_few: Resident) -> None:
+    specs = [trial(resident_few, number, target=f"{HERE}.alpha", epochs=2) for number in (0, 1)]
+    before = torch.random.get_rng_state()
+    (first,), (other,) = train(specs[:1], resident_few), train(specs[1:], resident_few)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.rand(7)  # whatever else its process did in between
+    (again,) = train(specs[:1], resident_few)
+    assert first.same_outcome(again)
+    assert first.loss_curve != other.loss_curve

@@ -245,6 +245,31 @@ def test_of_executor_and_worker(few: Data, resident_few: Resident) -> None:
         assert all(a.same_outcome(b) for a, b in zip(found, expected, strict=True)), n_workers
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_of_many_mates_under_adam(resident_few: Resident, dtype: str) -> None:
+    """More trials than a vector of the processor holds numbers."""
+    specs = [
+        trial(
+            resident_few,
+            number,
+            model={"units": 32},
+            optimizer=OptimizerSpec(
+                kind="adam",
+                learning_rate=0.001 * (1 + number),
+                beta1=0.5 + number / 80,
+                beta2=0.9 + number / 400,
+            ),
+            dtype=dtype,
+            epochs=3,
+        )
+        for number in range(36)
+    ]
+    together = trained(specs, resident_few)
+    for chosen in ([0], [20, 35], list(range(3, 21))):
+        alone = trained([specs[i] for i in chosen], resident_few)
+        assert alone == {i: together[i] for i in chosen}, chosen
+
+
 PROGRAM = """
 import json, sys, torch
 from hpsuite.training.reproducible import reproducible
