@@ -246,7 +246,7 @@ def print_results(arguments: argparse.Namespace) -> None:
 
 def run_pair(*, strict_first: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """A short measurement with MKL's strict mode and one without, in turns going first."""
-    options = ("--k", "1", "--repeats", "3")
+    options = ("--k", "1", "--repeats", "3", "--epochs", "2")
     if strict_first:
         strict = run_in(MKL_MODE, *options)
         return strict, run_in(None, *options)

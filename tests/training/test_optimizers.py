@@ -116,3 +116,35 @@ def test_dropping_trials_keeps_the_others_state(kind: str) -> None:
         return p.detach()
 
     assert torch.equal(run([0, 1, 2, 3, 4], drop_at=7), run([1, 3], drop_at=None))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", ["sgd", "sgd_ema", "adam"])
+def test_a_trials_bits_are_its_own(kind: str, dtype: torch.dtype) -> None:
+    """Powers and roots of vectors of hyperparameters, too, whatever their length."""
+    rng = np.random.default_rng(0)
+    specs = [
+        OptimizerSpec(
+            kind=kind,  # type: ignore[arg-type]
+            momentum=rng.uniform(0, 0.99),
+            beta1=rng.uniform(0, 0.99),
+            beta2=rng.uniform(0.5, 0.9999),
+            epsilon=10 ** rng.uniform(-8, 0),
+            weight_decay=10 ** rng.uniform(-4, -1),
+        )
+        for _ in range(17)
+    ]
+    rates = torch.tensor(10 ** rng.uniform(-4, -1, 17))
+    start = torch.tensor(rng.standard_normal((17, 5, 7)), dtype=dtype)
+    grads = torch.tensor(rng.standard_normal((60, 17, 5, 7)), dtype=dtype)
+
+    def run(places: list[int]) -> torch.Tensor:
+        p = start[places].requires_grad_()
+        optimizer = fused_optimizer([specs[i] for i in places], [p])
+        for grad in grads:
+            optimizer.step([p], [grad[places]], rates[places])
+        return p.detach()
+
+    together = run(list(range(17)))
+    for places in ([0], [16], [3, 9], [12, 5, 7], list(range(8))):
+        assert torch.equal(run(places), together[places])
