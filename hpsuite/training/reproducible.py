@@ -2,7 +2,8 @@
 
 MKL chooses its kernels by the alignment of each matrix, so that a trial's last bits would depend
 on its place in a batch. Its strict mode of conditional numerical reproducibility does not; it
-costs a few percent of the time at most (benchmarks/README.md). MKL reads the setting at its first call.
+costs a few percent of the time at most (benchmarks/README.md). MKL reads the setting at its first
+call.
 """
 
 import os
