@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from hpsuite import RESULTS_VERSION, __version__
 from hpsuite.checks import UserError
-from hpsuite.config import Arm
+from hpsuite.config import Arm, own_code
 from hpsuite.datasets import Data
 from hpsuite.findings import ArmTable, StudyTable
 from hpsuite.parsing import build_sampler, check_against_data
@@ -83,6 +83,7 @@ def plan_arms(arms: Sequence[Arm]) -> list[PlannedArm]:
             "asking": dict(strategy.asking),
             "plan": sampler.shaped_by_budget(),
             "seed": arm.seed,
+            **own_code(strategy.target),
         }
         planned.append(PlannedArm(arm, data, decided_by, sampler.n_planned))
     _check_distinct(planned)

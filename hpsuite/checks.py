@@ -62,6 +62,31 @@ def resolve(key: str, target: object) -> Callable[..., object]:
     return found
 
 
+def check_home(key: str, target: object, homes: Sequence[str], packages: Sequence[str]) -> None:
+    """Check that a dotted name lies where a group's functions live, before anything is imported.
+
+    Importing a module runs it: what lies elsewhere needs the user's word.
+
+    Args:
+        key: the config key that holds the name.
+        target: the name; `resolve` checks that it is one.
+        homes: dotted names of hpsuite's and Optuna's own packages for this group.
+        packages: top-level packages that the user allowed.
+
+    Raises:
+        UserError: a name that lies elsewhere.
+    """
+    if not isinstance(target, str) or "." not in target.strip("."):
+        return
+    package = target.partition(".")[0]
+    if package in packages or any(target.startswith(f"{home}.") for home in homes):
+        return
+    ours = {home.partition(".")[0] for home in homes}
+    own = f", or packages=[{package}], which runs its code"
+    own = own if package.isidentifier() and package not in ours else ""
+    raise refuse(key, target, f"a name in {' or '.join(homes)}{own}")
+
+
 def build(path: str, kind: Callable[..., T], given: Mapping[str, object], **provided: object) -> T:
     """What a function or class makes of a user's arguments, checked against its signature.
 

@@ -14,6 +14,7 @@ from pydantic import AfterValidator
 
 from hpsuite.checks import UserError, build, defaults, one_line, refuse, resolve, under
 from hpsuite.datasets import Data, Source, prepare
+from hpsuite.provenance import code_digest
 from hpsuite.space import Space
 from hpsuite.strategies import ScaledRandomSampler
 from hpsuite.trials import (
@@ -48,7 +49,15 @@ def _path(text: str) -> str:
         raise ValueError(f"a path ({error})") from error
 
 
+def _package(name: str) -> str:
+    """The name of a top-level package."""
+    if not name.isidentifier():
+        raise ValueError("names of top-level packages, such as my_package")
+    return name
+
+
 Name = Annotated[str, AfterValidator(_plain_name)]
+Packages = tuple[Annotated[str, AfterValidator(_package)], ...]
 PathText = Annotated[str, AfterValidator(_path)]
 
 
@@ -114,6 +123,7 @@ class Settings:
         title: what it asks, in one line.
         device: `auto` takes CUDA where there is one.
         data_dir: folder of the data sets' files.
+        packages: top-level packages, besides hpsuite and Optuna, that a `_target_` may lie in.
         storage: the record: the path of a journal file, or an address that Optuna takes.
         output_dir: folder of the summaries.
         fresh: start a new generation of each study beside the old ones.
@@ -126,6 +136,7 @@ class Settings:
     title: str
     device: Literal["auto", "cpu", "cuda"]
     data_dir: PathText
+    packages: Packages
     storage: PathText
     output_dir: PathText
     fresh: bool
@@ -264,6 +275,7 @@ class Setup:
                 del part[name]
         return {
             **parts,
+            **own_code(self.model.target),
             "dataset": dataset,
             "target": self.model.target,
             "space": {h.name: asdict(h) for h in self.space.hyperparameters},
@@ -293,6 +305,12 @@ class Arm:
         """Data set, model and strategy in words."""
         model = labelled(self.setup.model_name, self.setup.variant)
         return f"{self.setup.dataset.name} {model} {self.strategy.label}"
+
+
+def own_code(target: str) -> dict[str, object]:
+    """What the code of a user's own function or class adds to what decides a trial."""
+    digest = code_digest(target)
+    return {} if digest is None else {"code": digest}
 
 
 def labelled(name: str, variant: tuple[tuple[str, str], ...]) -> str:

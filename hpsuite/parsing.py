@@ -5,9 +5,11 @@ checks.py). Nothing past this file knows of Hydra or OmegaConf.
 """
 
 import inspect
+import sys
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import TypeVar
 
 import optuna
@@ -17,6 +19,8 @@ from torch import nn
 from hpsuite.checks import (
     UserError,
     build,
+    check_home,
+    checked,
     checked_arguments,
     defaults,
     one_line,
@@ -31,6 +35,7 @@ from hpsuite.config import (
     ExecutorConfig,
     Group,
     MiniBatch,
+    Packages,
     Settings,
     Setup,
     StrategyConfig,
@@ -52,6 +57,12 @@ _COUNTS = ("repeats", "seed", "split_seed")
 _SPLIT_KEYS = ("validation_size", "test_size", "train_fraction", "input_normalization")
 # Settings of `PerTrialSeeded` that stand in a strategy's group beside the sampler's own arguments.
 _ASKING_KEYS = ("asks_at_once", "seeding")
+# Where the functions and classes of a group live; others need a word of the user's (`packages`).
+_HOMES = {
+    "dataset": ("hpsuite.datasets",),
+    "model": ("hpsuite.models",),
+    "strategy": ("hpsuite.strategies", "optuna.samplers"),
+}
 # What hpsuite itself passes to samplers.
 _TO_STRATEGY = ("search_space", "n_trials", "seed")
 
@@ -105,7 +116,7 @@ def parse_arm(
     setup = Setup(
         dataset=_dataset(config, _choice(choices, "dataset"), counts.split_seed),
         model_name=_choice(choices, "model"),
-        model=_model(_group(config, "model")),
+        model=_model(config),
         optimizer=parse_optimizer(optimizer, space),
         batch_size=build("optimizer", MiniBatch, size).batch_size,
         epochs=budget.epochs,
@@ -116,7 +127,7 @@ def parse_arm(
     )
     check_space(setup)
     strategy = _strategy(
-        _group(config, "strategy"),
+        config,
         _choice(choices, "strategy"),
         tuple(pair for pair in variant if _of_strategy(pair[0])),
     )
@@ -144,13 +155,20 @@ def _choice(choices: Mapping[str, str], group: str) -> str:
     return choices.get(group, "custom")
 
 
-def _callable(group: Group, path: str) -> tuple[str, Callable[..., object], dict[str, object]]:
+def _callable(config: Group, path: str) -> tuple[str, Callable[..., object], dict[str, object]]:
     """A group's target by its canonical dotted name, the target, and the group's other keys."""
-    arguments = dict(group)
+    arguments = dict(_group(config, path))
     given = arguments.pop("_target_", None)
     key = f"{path}._target_"
+    packages = checked("packages", Packages, config.get("packages", []))
+    check_home(key, given, _HOMES[path], packages)
+    if packages and (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)  # as `python -m` does by itself, and the command `hpsuite` does not
     target = resolve(key, given)
     name = f"{getattr(target, '__module__', '')}.{getattr(target, '__qualname__', '')}"
+    if str(given).partition(".")[0] not in packages:
+        # What a module of ours imported from elsewhere stands in it under a name of ours.
+        check_home(key, name, _HOMES[path], packages)
     try:
         if resolve(key, name) is target:
             return name, target, arguments
@@ -160,7 +178,7 @@ def _callable(group: Group, path: str) -> tuple[str, Callable[..., object], dict
 
 
 def _dataset(config: Group, name: str, split_seed: int) -> DatasetConfig:
-    target, function, arguments = _callable(_group(config, "dataset"), "dataset")
+    target, function, arguments = _callable(config, "dataset")
     split = {key: arguments.pop(key) for key in _SPLIT_KEYS if key in arguments}
     split = checked_arguments("dataset", prepare, split, provided=("source", "split_seed"))
     arguments = checked_arguments(
@@ -173,14 +191,14 @@ def _dataset(config: Group, name: str, split_seed: int) -> DatasetConfig:
     )
 
 
-def _model(group: Group) -> ModelSpec:
-    target, function, arguments = _callable(group, "model")
+def _model(config: Group) -> ModelSpec:
+    target, function, arguments = _callable(config, "model")
     arguments = checked_arguments("model", function, arguments, provided=TO_MODEL)
     return ModelSpec(target, frozen_arguments(_with_defaults(function, arguments, TO_MODEL)))
 
 
-def _strategy(group: Group, name: str, variant: tuple[tuple[str, str], ...]) -> StrategyConfig:
-    target, sampler, arguments = _callable(group, "strategy")
+def _strategy(config: Group, name: str, variant: tuple[tuple[str, str], ...]) -> StrategyConfig:
+    target, sampler, arguments = _callable(config, "strategy")
     asking: dict[str, object] = {}
     if isinstance(sampler, type) and issubclass(sampler, PlannedSampler):
         arguments = checked_arguments("strategy", sampler, arguments, provided=_TO_STRATEGY)

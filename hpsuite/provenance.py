@@ -1,7 +1,10 @@
 """Versions, device and commit: what stands beside every figure."""
 
+import hashlib
+import inspect
 import platform
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -21,6 +24,30 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+# Packages whose code is told by their versions (see `record.Provenance`).
+_KNOWN = ("hpsuite", "optuna", "torch")
+
+
+def code_digest(target: str) -> str | None:
+    """SHA-256 of the file that defines a user's own function or class; None for ours and Optuna's.
+
+    A model that was edited is another model, though its name is the same. What the file imports is
+    not looked into; where there is no file, as in a notebook, the digest is that of no bytes.
+
+    Args:
+        target: a dotted name whose module has been imported.
+    """
+    module = target.rpartition(".")[0]
+    if module.partition(".")[0] in _KNOWN:
+        return None
+    try:
+        file = inspect.getsourcefile(sys.modules[module])
+        content = Path(file).read_bytes() if file is not None else b""
+    except (KeyError, TypeError, OSError):  # a name within a class, a built-in module, no file
+        content = b""
+    return hashlib.sha256(content).hexdigest()
 
 
 def commit() -> str | None:

@@ -1,5 +1,6 @@
 """The matrix: what is crossed, what the command line takes out of it, and what cells are called."""
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from hydra import initialize_config_dir
 
 from hpsuite.arms import plan_arms
+from hpsuite.checks import UserError
 from hpsuite.compose import compose_experiment, config_dir
 from hpsuite.config import Arm
 
@@ -163,7 +165,10 @@ def test_a_users_own_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         path.write_text(text)
     search = f"hydra.searchpath=['file://{tmp_path}/own']"
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        settings, found = compose_experiment(["+experiment=mine", "space=rate_only", search])
+        asked = ["+experiment=mine", "space=rate_only", search]
+        with pytest.raises(UserError, match=r"^model._target_: found 'line_of_mine.line'; accepted"):
+            compose_experiment(asked)  # not without one's word
+        settings, found = compose_experiment([*asked, "packages=[line_of_mine]"])
     assert settings.name == "mine"
     assert labels(found) == [
         f"few {model} optimizer.momentum=0.1 {strategy}"
@@ -173,3 +178,29 @@ def test_a_users_own_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert {arm.setup.steps for arm in found} == {50}
     assert found[2].setup.model.target == "line_of_mine.line"
     assert plan_arms(found)[0].data.y_train.shape == (539,)
+
+
+def test_a_model_that_was_edited_is_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The code of a user's own function decides its trials; ours is told by its version."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "edited_line.py"
+    path.write_text(MODEL)
+    asked = ["name=one", "packages=[edited_line]", "model={_target_: edited_line.line}"]
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        # Found in the current folder, where Python by itself would not look.
+        assert str(tmp_path) not in sys.path
+        monkeypatch.setattr(sys, "path", [*sys.path])
+        (before,) = plan_arms(compose_experiment(["~model", *map(_own, asked)])[1])
+        (same,) = plan_arms(compose_experiment(["~model", *map(_own, asked)])[1])
+        path.write_text(MODEL + "# another line\n")
+        (after,) = plan_arms(compose_experiment(["~model", *map(_own, asked)])[1])
+        (ours,) = plan_arms(compose_experiment(["name=one"])[1])
+    assert before.identity == same.identity != after.identity
+    assert "code" not in ours.decided_by
+    assert "code" not in ours.decided_by["setup"]  # type: ignore[operator]
+
+
+def _own(text: str) -> str:
+    return f"++{text}" if text.startswith("model=") else text

@@ -97,7 +97,7 @@ def refused(plan: Plan, *overrides: str) -> str:
     return line
 
 
-BOOL, INT, NUMBER, TEXT = "true or false", "an integer", "a number", "text"
+BOOL, INT, NUMBER, TEXT, LIST = "true or false", "an integer", "a number", "text", "a list"
 TYPES = {
     "name": TEXT,
     "title": TEXT,
@@ -106,6 +106,7 @@ TYPES = {
     "split_seed": INT,
     "device": "'auto', 'cpu' or 'cuda'",
     "data_dir": TEXT,
+    "packages": LIST,
     "storage": TEXT,
     "output_dir": TEXT,
     "fresh": BOOL,
@@ -162,6 +163,7 @@ WRONG: dict[str, list[object]] = {
     INT: [True, 2.5, 3.0, "x", "3", None, ["a"], {"a": 1}],
     NUMBER: [True, "x", "0.5", None, [0.5], {"a": 1}],
     TEXT: [True, 3, 0.5, None, ["x"], {"a": 1}],
+    LIST: [True, 3, 0.5, "x", None, {"a": 1}],
 }
 ANY: list[object] = [True, 3, "x", None, ["x"], {"a": 1}]
 
@@ -431,14 +433,41 @@ def test_unknown_keys_elsewhere(plan: Plan, key: str) -> None:
         # Targets.
         (
             ["model._target_=no.such.thing"],
+            "model._target_: found 'no.such.thing'; accepted: a name in hpsuite.models, or packages",
+        ),
+        (
+            ["model._target_=no.such.thing", "packages=[no]"],
             "model._target_: found 'no.such.thing'; accepted: the na",
         ),
+        (
+            ["model._target_=hpsuite.models.none.such"],
+            "model._target_: found 'hpsuite.models.none.such'; accepted: the na",
+        ),
+        # What one of our modules imported is not ours.
+        (
+            ["model._target_=hpsuite.datasets.mnist.Path"],
+            "model._target_: found 'hpsuite.datasets.mnist.Path'; accepted: a name in hpsuite.models",
+        ),
+        (
+            ["dataset._target_=hpsuite.datasets.mnist.Path"],
+            "dataset._target_: found 'pathlib",
+        ),
+        (
+            ["model._target_=hpsuite.modelsandmore.f"],
+            "model._target_: found 'hpsuite.modelsandmore.f'; accepted: a name in hpsuite.models",
+        ),
+        (
+            ["strategy._target_=optuna.study.Study"],
+            "strategy._target_: found 'optuna.study.Study'; accepted: a name in hpsuite.strategies ",
+        ),
+        (["packages=mine"], "packages: found 'mine'; accepted: a list"),
+        (["packages=[a.b]"], "packages: found ['a.b']; accepted: names of top-level packages"),
         (
             ["model._target_=mlp"],
             "model._target_: found 'mlp'; accepted: the dotted name of a funct",
         ),
         (
-            ["model._target_=math.pi"],
+            ["model._target_=math.pi", "packages=[math]"],
             "model._target_: found 'math.pi'; accepted: the name of a func",
         ),
         (["model._target_=3"], "model._target_: found 3; accepted: the dotted name of a function"),
@@ -597,6 +626,7 @@ def plain(hydra: None) -> str:
         "fresh=true",
         "plan=true",
         "log_level=debug",
+        "packages=[math]",
         "executor=inline",
         "executor.workers=7",
         "tracking=mlflow",
