@@ -88,7 +88,7 @@ def _cells(
         yield config, choices, ()
         return
     for cell in itertools.product(*axes):
-        own = [f"{key}={_typed(value)}" for key, value in cell]
+        own = [f"{key}={as_override(value)}" for key, value in cell]
         cell_config, cell_choices = _compose(config_name, [*overrides, *own])
         variant = tuple(
             (key.lstrip("+"), value if isinstance(value, str) else show(value))
@@ -149,12 +149,12 @@ def _replaced_length(overrides: Sequence[str]) -> list[str]:
     return [f"{key}=null" for key in _LENGTHS - given] if len(given) == 1 else []
 
 
-def _typed(value: object) -> str:
+def as_override(value: object) -> str:
     """A value of the matrix in Hydra's override grammar."""
     if isinstance(value, str):
         return "'" + value.replace("'", "\\'") + "'"
     if isinstance(value, list):
-        return "[" + ",".join(_typed(entry) for entry in value) + "]"
+        return "[" + ",".join(as_override(entry) for entry in value) + "]"
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_typed(entry)}" for key, entry in value.items()) + "}"
+        return "{" + ",".join(f"{key}:{as_override(entry)}" for key, entry in value.items()) + "}"
     return show(value)

@@ -17,7 +17,7 @@ from rich.markup import escape
 
 from hpsuite.arms import ArmRun, PlannedArm, open_studies, plan_arms
 from hpsuite.checks import refuse
-from hpsuite.config import Arm, Settings
+from hpsuite.config import Arm, ExecutorConfig, Settings
 from hpsuite.executors import count_workers, make_executor
 from hpsuite.findings import Findings, find
 from hpsuite.forecast import print_plan
@@ -62,6 +62,14 @@ def run_experiment(settings: Settings, arms: Sequence[Arm]) -> None:
     storage = open_storage(settings.storage)
     runs = open_studies(storage, planned, fresh=settings.fresh, device=device)
     print_heading(console, settings, planned, device)
+    train_missing(settings.executor, runs, planner, console)
+    conclude(settings, runs, console, device, started)
+
+
+def train_missing(
+    executor: ExecutorConfig, runs: Sequence[ArmRun], planner: Planner, console: Console
+) -> None:
+    """Train all that the arms are short of, and show how far it is."""
     studies = [study for run in runs for study in run.studies]
     total = sum(study.n_planned for study in studies)
     missing = sum(study.n_planned - study.n_told for study in studies)
@@ -69,9 +77,8 @@ def run_experiment(settings: Settings, arms: Sequence[Arm]) -> None:
         console.print(f"{total - missing} of {total} trials are in the record already")
     if missing:
         progress = TrialProgress(total, total - missing, console)
-        with make_executor(settings.executor, datasets, device) as executor, progress:
-            run_studies(studies, planner, executor, on_told=progress.advance)
-    conclude(settings, runs, console, device, started)
+        with make_executor(executor, planner.datasets, planner.device) as workers, progress:
+            run_studies(studies, planner, workers, on_told=progress.advance)
 
 
 def conclude(

@@ -114,8 +114,8 @@ def parse_arm(
     size = {key: optimizer.pop(key) for key in ("batch_size",) if key in optimizer}
     space = parse_space(_group(config, "space"))
     setup = Setup(
-        dataset=_dataset(config, _choice(choices, "dataset"), counts.split_seed),
-        model_name=_choice(choices, "model"),
+        dataset=_dataset(config, _choice(config, choices, "dataset"), counts.split_seed),
+        model_name=_choice(config, choices, "model"),
         model=_model(config),
         optimizer=parse_optimizer(optimizer, space),
         batch_size=build("optimizer", MiniBatch, size).batch_size,
@@ -128,7 +128,7 @@ def parse_arm(
     check_space(setup)
     strategy = _strategy(
         config,
-        _choice(choices, "strategy"),
+        _choice(config, choices, "strategy"),
         tuple(pair for pair in variant if _of_strategy(pair[0])),
     )
     return Arm(setup, strategy, budget.trials, counts.repeats, counts.seed)
@@ -150,9 +150,10 @@ def _build(kind: Callable[..., T], config: Group, key: str) -> T:
     return build(key, kind, _group(config, key))
 
 
-def _choice(choices: Mapping[str, str], group: str) -> str:
-    """The chosen option of a group; `custom` where it was written without one."""
-    return choices.get(group, "custom")
+def _choice(config: Group, choices: Mapping[str, str], group: str) -> str:
+    """The chosen option of a group; where it was written without one, the name of its target."""
+    target = str(_group(config, group).get("_target_", "custom"))
+    return choices.get(group, target.rpartition(".")[2])
 
 
 def _callable(config: Group, path: str) -> tuple[str, Callable[..., object], dict[str, object]]:

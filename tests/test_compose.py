@@ -166,7 +166,9 @@ def test_a_users_own_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     search = f"hydra.searchpath=['file://{tmp_path}/own']"
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         asked = ["+experiment=mine", "space=rate_only", search]
-        with pytest.raises(UserError, match=r"^model._target_: found 'line_of_mine.line'; accepted"):
+        with pytest.raises(
+            UserError, match=r"^model._target_: found 'line_of_mine.line'; accepted"
+        ):
             compose_experiment(asked)  # not without one's word
         settings, found = compose_experiment([*asked, "packages=[line_of_mine]"])
     assert settings.name == "mine"

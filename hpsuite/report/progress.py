@@ -52,7 +52,8 @@ class TrialProgress:
             left = (self.total - self.done) / rate if rate else float("inf")
             line = f"{self.done}/{self.total} trials, {rate:.1f}/s"
             line += f", {duration(left)} left" if self.done < self.total else ""
-            print(line, file=sys.stdout, flush=True)
+            if not self.console.quiet:
+                print(line, file=sys.stdout, flush=True)
 
     def __enter__(self) -> Self:
         if self._bar is not None:
