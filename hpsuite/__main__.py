@@ -22,7 +22,7 @@ def main() -> None:
     from omegaconf import DictConfig, OmegaConf
 
     from hpsuite.checks import UserError
-    from hpsuite.compose import config_dir, into_matrix
+    from hpsuite.overrides import config_dir, into_matrix
 
     statuses: list[int] = []
 
@@ -33,7 +33,7 @@ def main() -> None:
         overrides = [str(text) for text in OmegaConf.to_container(asked.overrides.task) or ()]
         statuses[-1] = run(overrides, str(asked.job.config_name))
 
-    sys.argv[1:] = into_matrix(sys.argv[1:])
+    sys.argv[1:] = into_matrix([*sys.argv[1:], *_folder_to_complete(sys.argv[1:])])
     try:
         _check_flags()
         task()
@@ -66,6 +66,19 @@ def run(overrides: Sequence[str], config_name: str = "config") -> int:
     return 0
 
 
+def _folder_to_complete(arguments: Sequence[str]) -> list[str]:
+    """While the tab key completes a line with --config-dir, that flag: its options are offered too.
+
+    Hydra by itself offers only those of the program's own folder.
+    """
+    if not {"-sc", "--shell-completion"}.intersection(arguments):
+        return []
+    words = os.environ.get("COMP_LINE", "").replace("=", " ").split()
+    flags = ("--config-dir", "-cd")
+    folder = next((words[i + 1] for i, word in enumerate(words[:-1]) if word in flags), "")
+    return ["--config-dir", folder] if folder and Path(folder).is_dir() else []
+
+
 def _complain(error: object, status: int = 2) -> int:
     print(f"hpsuite: {error}", file=sys.stderr)
     return status
@@ -95,16 +108,18 @@ def _explained(error: Exception) -> str:
     """An error of Hydra's in one line. Hydra has ended by now, so it is started once more."""
     from hydra._internal.hydra import Hydra
     from hydra._internal.utils import create_config_search_path, get_args_parser
+    from hydra.core.config_search_path import SearchPathQuery
     from hydra.core.global_hydra import GlobalHydra
 
     from hpsuite.checks import UserError
-    from hpsuite.compose import config_dir
     from hpsuite.explain import check_choices, explain
+    from hpsuite.overrides import config_dir
 
     arguments = get_args_parser().parse_args()
     search_path = create_config_search_path(str(config_dir()))
     if arguments.config_dir is not None:
-        search_path.append("command-line", f"file://{Path(arguments.config_dir).absolute()}")
+        folder = f"file://{Path(arguments.config_dir).absolute()}"
+        search_path.prepend("command-line", folder, SearchPathQuery(provider="schema"))
     GlobalHydra.instance().clear()
     Hydra.create_main_hydra2(task_name="hpsuite", config_search_path=search_path)
     try:

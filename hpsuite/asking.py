@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpsuite.checks import UserError, refuse
-from hpsuite.compose import as_override
+from hpsuite.overrides import as_override
 
 Builder = Callable[..., object]
 Arrays = tuple[npt.ArrayLike, npt.ArrayLike]

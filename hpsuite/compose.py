@@ -5,7 +5,6 @@ DictConfig stops here: what goes on is plain dictionaries, to config.py.
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -14,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from hpsuite.checks import UserError, refuse, show
 from hpsuite.config import Arm, Settings
 from hpsuite.explain import check_choices, explain
+from hpsuite.overrides import as_override, into_matrix
 from hpsuite.parsing import ARM_GROUPS, check_sampler, parse_arm, parse_settings
 from hpsuite.places import check_places
 
@@ -24,13 +24,6 @@ _LENGTHS = {"budget.epochs", "budget.steps"}
 
 Variant = tuple[tuple[str, str], ...]
 Cell = tuple[Mapping[str, object], Mapping[str, str], Variant]
-
-
-def config_dir() -> Path:
-    """The folder conf/: inside an installed package, or beside it in a clone."""
-    here = Path(__file__).resolve().parent
-    packaged = here / "conf"
-    return packaged if packaged.is_dir() else here.parent / "conf"
 
 
 def compose_experiment(
@@ -59,14 +52,6 @@ def compose_experiment(
         check_sampler(arm)
     check_places(settings)
     return settings, arms
-
-
-def into_matrix(overrides: Sequence[str]) -> list[str]:
-    """Overrides that may add an axis to the matrix: `matrix.model=[...]` as `++matrix.model=[...]`.
-
-    Hydra by itself would only let those be changed that are there.
-    """
-    return [f"++{text}" if text.startswith(("matrix.", "matrix=")) else text for text in overrides]
 
 
 def _cells(
@@ -147,14 +132,3 @@ def _replaced_length(overrides: Sequence[str]) -> list[str]:
     """Epochs and steps replace each other: the one that is set alone takes the other's place."""
     given = _LENGTHS.intersection(_keys(overrides))
     return [f"{key}=null" for key in _LENGTHS - given] if len(given) == 1 else []
-
-
-def as_override(value: object) -> str:
-    """A value of the matrix in Hydra's override grammar."""
-    if isinstance(value, str):
-        return "'" + value.replace("'", "\\'") + "'"
-    if isinstance(value, list):
-        return "[" + ",".join(as_override(entry) for entry in value) + "]"
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{as_override(entry)}" for key, entry in value.items()) + "}"
-    return show(value)

@@ -33,10 +33,10 @@ from hpsuite.asking import (
     ask_value,
 )
 from hpsuite.compose import compose_experiment
-from hpsuite.compose import config_dir as conf_dir
 from hpsuite.executors import count_workers
 from hpsuite.experiment import find_device, train_missing
 from hpsuite.findings import Findings, find
+from hpsuite.overrides import config_dir as conf_dir
 from hpsuite.record import open_storage
 from hpsuite.report.console import make_console
 from hpsuite.report.files import arm_figures, arm_names, setup_figures, trial_rows

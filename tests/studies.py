@@ -13,8 +13,9 @@ from hydra import initialize_config_dir
 from optuna.storages import BaseStorage
 
 from hpsuite.arms import ArmRun, PlannedArm, open_studies, plan_arms
-from hpsuite.compose import compose_experiment, config_dir
+from hpsuite.compose import compose_experiment
 from hpsuite.executors import Executor, InlineExecutor
+from hpsuite.overrides import config_dir
 from hpsuite.record import open_storage
 from hpsuite.scheduler import run_studies
 from hpsuite.study import StudyRun

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from hpsuite.__main__ import main
-from hpsuite.compose import config_dir
+from hpsuite.overrides import config_dir
 
 # A whole experiment in a second: two arms of two trials.
 SMALL = (

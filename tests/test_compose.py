@@ -9,8 +9,9 @@ from hydra import initialize_config_dir
 
 from hpsuite.arms import plan_arms
 from hpsuite.checks import UserError
-from hpsuite.compose import compose_experiment, config_dir
+from hpsuite.compose import compose_experiment
 from hpsuite.config import Arm
+from hpsuite.overrides import config_dir
 
 QUICKSTART = "+experiment=quickstart"
 

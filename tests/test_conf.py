@@ -13,8 +13,9 @@ import yaml
 from hydra import compose, initialize_config_dir
 
 from hpsuite.arms import plan_arms
-from hpsuite.compose import compose_experiment, config_dir
+from hpsuite.compose import compose_experiment
 from hpsuite.config import Arm
+from hpsuite.overrides import config_dir
 from hpsuite.parsing import build_sampler
 from hpsuite.training.loop import build_model
 

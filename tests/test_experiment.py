@@ -15,8 +15,9 @@ import pytest
 from hydra import initialize_config_dir
 
 from hpsuite.checks import UserError
-from hpsuite.compose import compose_experiment, config_dir
+from hpsuite.compose import compose_experiment
 from hpsuite.experiment import run_experiment
+from hpsuite.overrides import config_dir
 
 SMALL = [
     "+experiment=quickstart",

@@ -24,6 +24,7 @@ FLOORS = [
     "config",
     "space strategies record provenance tracking",
     "training analysis",
+    "overrides",
     "datasets models checks",
     "trials __init__",
 ]

@@ -14,8 +14,9 @@ from omegaconf import OmegaConf
 
 from hpsuite.arms import PlannedArm, plan_arms
 from hpsuite.checks import UserError, show
-from hpsuite.compose import compose_experiment, config_dir
+from hpsuite.compose import compose_experiment
 from hpsuite.experiment import find_device
+from hpsuite.overrides import config_dir
 from hpsuite.parsing import check_sampler, parse_arm, parse_settings
 from hpsuite.places import check_places
 from hpsuite.record import open_storage
