@@ -74,20 +74,25 @@ def plan_arms(arms: Sequence[Arm]) -> list[PlannedArm]:
             loaded[key] = config.load()
         data = loaded[key]
         check_against_data(arm.setup, data)
-        sampler = build_sampler(arm, study_seed(arm.seed, 0))
-        strategy = arm.strategy
-        decided_by = {
-            "setup": arm.setup.decided_by(data.fingerprint),
-            "sampler": strategy.target,
-            "arguments": dict(strategy.arguments),
-            "asking": dict(strategy.asking),
-            "plan": sampler.shaped_by_budget(),
-            "seed": arm.seed,
-            **own_code(strategy.target),
-        }
-        planned.append(PlannedArm(arm, data, decided_by, sampler.n_planned))
+        planned.append(planned_arm(arm, data))
     _check_distinct(planned)
     return planned
+
+
+def planned_arm(arm: Arm, data: Data) -> PlannedArm:
+    """An arm with its data, which it was checked against."""
+    sampler = build_sampler(arm, study_seed(arm.seed, 0))
+    strategy = arm.strategy
+    decided_by = {
+        "setup": arm.setup.decided_by(data.fingerprint),
+        "sampler": strategy.target,
+        "arguments": dict(strategy.arguments),
+        "asking": dict(strategy.asking),
+        "plan": sampler.shaped_by_budget(),
+        "seed": arm.seed,
+        **own_code(strategy.target),
+    }
+    return PlannedArm(arm, data, decided_by, sampler.n_planned)
 
 
 def _check_distinct(planned: Sequence[PlannedArm]) -> None:

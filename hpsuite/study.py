@@ -74,6 +74,11 @@ class StudyRun:
             else:
                 raise self._changed(f"trial {trial.number} is {trial.state.name}")
 
+    def point(self, number: int) -> tuple[Scalar, ...]:
+        """A told trial's values as the record has them, in order of their stored names."""
+        params = self._study.get_trials(deepcopy=False)[number].params
+        return tuple(params[name] for name in self._sampler.search_space)
+
     @property
     def n_asked(self) -> int:
         """Trials asked for so far, told ones included."""

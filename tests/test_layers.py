@@ -18,6 +18,7 @@ FLOORS = [
     "multirun asking",
     "experiment",
     "compose forecast",
+    "replays",
     "arms scheduler explain",
     "parsing report study executors places",
     "findings model_checks parsing_space",

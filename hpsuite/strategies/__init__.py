@@ -4,6 +4,7 @@ from hpsuite.strategies.base import PlannedSampler
 from hpsuite.strategies.coarse_to_fine import CoarseToFineSampler
 from hpsuite.strategies.grid import GridSampler
 from hpsuite.strategies.random import ScaledRandomSampler
+from hpsuite.strategies.replay import ReplaySampler
 from hpsuite.strategies.seeded import PerTrialSeeded
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "GridSampler",
     "PerTrialSeeded",
     "PlannedSampler",
+    "ReplaySampler",
     "ScaledRandomSampler",
 ]

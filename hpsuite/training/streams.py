@@ -25,6 +25,12 @@ def study_seed(seed: int, repeat: int) -> int:
     return int(words[0] >> np.uint64(1))
 
 
+def fresh_seed(seed: int) -> int:
+    """The seed, in [0, 2^63), of an experiment that tries again what one of `seed` selected."""
+    words = np.random.SeedSequence(seed, spawn_key=(0, 1)).generate_state(1, np.uint64)
+    return int(words[0] >> np.uint64(1))
+
+
 def _sequence(seed: int, number: int, stream: Stream) -> np.random.SeedSequence:
     return np.random.SeedSequence(seed, spawn_key=(number, int(stream)))
 

@@ -1,0 +1,112 @@
+"""What an experiment trains again with fresh seeds: each setup's best, and each search's choices.
+
+The best of many noisy scores is lucky, and so is what a search selected: what they are worth shows
+in trials that did not select them (docs/statistics.md).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsuite.analysis.good_fraction import n_best
+from hpsuite.arms import ArmRun, PlannedArm, planned_arm
+from hpsuite.config import Arm, StrategyConfig
+from hpsuite.strategies import ReplaySampler
+from hpsuite.study import StudyRun
+from hpsuite.training.streams import fresh_seed
+from hpsuite.trials import Scalar
+
+Point = tuple[Scalar, ...]
+
+BEST, CHOICES = "best again", "choices again"
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Configurations of one arm, to be trained again.
+
+    Attributes:
+        source: identity of the arm that found them.
+        purpose: BEST for the best 4% of a reference sample, CHOICES for what each repeat selected.
+        planned: the arm that trains them.
+        n_points: how many configurations.
+    """
+
+    source: str
+    purpose: str
+    planned: PlannedArm
+    n_points: int
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What came of a replay: m configurations by s seeds, accuracies in [0, 1].
+
+    Attributes:
+        val, test: [m, s]; a configuration that diverged has its chance score.
+    """
+
+    val: NDArray[np.float64]
+    test: NDArray[np.float64]
+
+
+def plan_replays(runs: Sequence[ArmRun], n_seeds: int) -> list[Replay]:
+    """What to train again of complete arms.
+
+    Args:
+        runs: the experiment's arms, complete.
+        n_seeds: fresh seeds for each configuration; 0 for none.
+    """
+    if n_seeds == 0:
+        return []
+    replays = []
+    for run in runs:
+        if run.planned.arm.strategy.is_reference:
+            replays.append(_replay(run, BEST, _best_points(run.studies), n_seeds))
+        replays.append(_replay(run, CHOICES, _choices(run.studies), n_seeds))
+    return replays
+
+
+def _best_points(studies: Sequence[StudyRun]) -> list[Point]:
+    """The best 4% of all trials, the first among ties."""
+    trials = [(study, result) for study in studies for result in study.results]
+    trials.sort(key=lambda pair: (-pair[1].val_accuracy, pair[0].repeat, pair[1].number))
+    return [study.point(result.number) for study, result in trials[: n_best(len(trials))]]
+
+
+def _choices(studies: Sequence[StudyRun]) -> list[Point]:
+    """What validation selects in each study."""
+    return [
+        study.point(max(study.results, key=lambda r: (r.val_accuracy, -r.number)).number)
+        for study in studies
+    ]
+
+
+def _replay(run: ArmRun, purpose: str, points: list[Point], n_seeds: int) -> Replay:
+    arm = run.planned.arm
+    strategy = StrategyConfig(
+        name=f"{arm.strategy.label} {purpose}",
+        target=f"{ReplaySampler.__module__}.{ReplaySampler.__qualname__}",
+        arguments=(("points", tuple(points)),),
+        asking=(),
+    )
+    again = replace(
+        arm,
+        strategy=strategy,
+        trials=len(points) * n_seeds,
+        repeats=1,
+        seed=fresh_seed(arm.seed),
+    )
+    return Replay(run.planned.identity, purpose, planned_arm(again, run.planned.data), len(points))
+
+
+def replayed(replay: Replay, run: ArmRun) -> Replayed:
+    """The results of a complete replay."""
+    (study,) = run.studies
+    val, test = (
+        np.array([getattr(result, name) for result in study.results]).reshape(-1, replay.n_points).T
+        for name in ("val_accuracy", "test_accuracy")
+    )
+    return Replayed(val, test)
