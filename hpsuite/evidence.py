@@ -1,0 +1,129 @@
+"""All figures of one setup, from one sample of trials: hpsuite's own or anyone's.
+
+The figures themselves are computed in analysis/; here a sample becomes its arrays.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hpsuite.analysis import (
+    BestLevel,
+    Edge,
+    Importance,
+    Interval,
+    Mattered,
+    Regret,
+    SelectedCurve,
+    Sensitivity,
+    TuningCurve,
+    edges,
+    estimate_best,
+    importance,
+    regret,
+    selected_curve,
+    sensitivity,
+    trials_needed,
+    tuning_curve,
+    tuning_mattered,
+)
+from hpsuite.analysis.tuning_curve import Bands
+from hpsuite.samples import Sample
+
+# Bootstraps draw from a stream of their own, always the same: figures of equal trials are equal.
+BOOTSTRAP_SEED = 20150211
+# From so many trials on the best of k is drawn for k up to 64.
+MOST_TRIALS = 64
+
+
+@dataclass(frozen=True)
+class SetupEvidence:
+    """What one sample says of its setup.
+
+    Attributes:
+        sample: what it is computed from.
+        best: b, the best that the setup can do.
+        sensitivity: good fractions, failures.
+        regret: what is lost untuned.
+        curve: the best of k random trials.
+        selected: the test score of what validation selects among k; None without test scores.
+        trials_needed: for each e, random trials for a 95% chance of a good one.
+        importance: of the hyperparameters; None where there are none to rank, or too few trials.
+        edges: where the best trials lie in each range.
+        mattered: whether tuning mattered, by the good fraction of `headline`.
+        headline: the e of figures that are given for one e alone, in points.
+    """
+
+    sample: Sample
+    best: BestLevel
+    sensitivity: Sensitivity
+    regret: Regret
+    curve: TuningCurve
+    selected: SelectedCurve | None
+    trials_needed: Mapping[float, Interval]
+    importance: Importance | None
+    edges: tuple[Edge, ...]
+    mattered: Mattered
+    headline: float
+
+
+def generator() -> np.random.Generator:
+    """A new bootstrap generator."""
+    return np.random.default_rng(BOOTSTRAP_SEED)
+
+
+def setup_evidence(
+    sample: Sample,
+    *,
+    chance_limit: float | None = None,
+    retrained: npt.ArrayLike | None = None,
+    default: npt.ArrayLike | None = None,
+    bands: Bands = "ks",
+) -> SetupEvidence:
+    """All figures of a sample.
+
+    Args:
+        sample: of trials.
+        chance_limit: the largest score that counts as chance; None where there is none.
+        retrained: scores [m, s] of the best 4% with fresh seeds; None where nothing was retrained.
+        default: the score, or scores by seed, of the default configuration; None for none.
+        bands: of the tuning curve: `ks` takes milliseconds, `tight` minutes.
+    """
+    unit = sample.unit
+    best = estimate_best(sample.scores, retrained, generator=generator(), unit=unit)
+    figures = sensitivity(
+        sample.scores,
+        sample.tests,
+        sample.failed,
+        chance_limit,
+        generator=generator(),
+        points=sample.points,
+        unit=unit,
+        best=best,
+    )
+    headline = 2.0 if 2.0 in sample.points else sample.points[0]
+    units = sample.units()
+    ks = range(1, min(MOST_TRIALS, len(sample)) + 1)
+    bounds = (0.0, 1.0) if unit is None else (-math.inf, math.inf)
+    return SetupEvidence(
+        sample=sample,
+        best=best,
+        sensitivity=figures,
+        regret=regret(sample.scores, default, generator=generator(), best=best, unit=unit),
+        curve=tuning_curve(sample.scores, ks=ks, bands=bands, bounds=bounds),
+        selected=None
+        if sample.tests is None
+        else selected_curve(sample.scores, sample.tests, generator=generator(), ks=ks),
+        trials_needed={e: trials_needed(g) for e, g in figures.good_fractions.items()},
+        importance=None
+        if units.shape[1] == 0
+        else importance(
+            units, sample.scores, sample.names, sample.levels, generator=generator()
+        ),
+        edges=edges(units, sample.scores, sample.names, sample.levels),
+        mattered=tuning_mattered(figures.good_fractions[headline]),
+        headline=headline,
+    )
