@@ -22,6 +22,7 @@ from hpsuite.trials import (
     OptimizerSpec,
     Scalar,
     TrialSpec,
+    deciding,
     frozen_arguments,
 )
 
@@ -248,7 +249,7 @@ class Setup:
         What the space searches is left out of the rest: the value it stands for is never used.
         """
         searched = set(self.space.names)
-        optimizer = asdict(self.optimizer)
+        optimizer = deciding(self.optimizer)
         if searched & {"epochs", "steps"}:
             searched |= {"epochs", "steps"}
         own = {"batch_size": self.batch_size, "epochs": self.epochs, "steps": self.steps}
@@ -267,7 +268,7 @@ class Setup:
             "dataset": dataset,
             "target": self.model.target,
             "space": {h.name: asdict(h) for h in self.space.hyperparameters},
-            "numerics": asdict(self.numerics),
+            "numerics": deciding(self.numerics),
         }
 
 
