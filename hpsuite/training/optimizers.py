@@ -77,7 +77,7 @@ class FusedAdam:
 
     AdamW, as torch.optim.AdamW, takes the weight decay off the parameters instead of adding it to
     the gradient: p = (1 - rate decay) p before each step (Loshchilov and Hutter 2019, algorithm 2,
-    with a decay that is the rate times as large).
+    whose lambda is the initial rate times this decay).
     """
 
     def __init__(self, specs: Sequence[OptimizerSpec], parameters: Sequence[Tensor]) -> None:
