@@ -13,7 +13,8 @@ from optuna.storages import BaseStorage, InMemoryStorage
 
 from hpsuite.arms import open_studies, plan_arms
 from hpsuite.checks import UserError
-from hpsuite.compose import compose_experiment, config_dir
+from hpsuite.compose import compose_experiment
+from hpsuite.overrides import config_dir
 from hpsuite.record import ATTRIBUTE, generations, open_storage
 from hpsuite.training import planner
 from hpsuite.training.streams import weight_generator
