@@ -126,7 +126,7 @@ def checked_arguments(
         UserError: an unknown or missing name, a wrong type, or a value out of range.
     """
     accepted, takes_any = _parameters(path, function)
-    hints = _hints(function)
+    hints = annotations(function)
     provided = set(provided)
     names = [name for name in accepted if name not in provided]
     for name in given:
@@ -256,7 +256,8 @@ def defaults(function: Callable[..., object]) -> dict[str, object]:
     }
 
 
-def _hints(function: Callable[..., object]) -> dict[str, Any]:
+def annotations(function: Callable[..., object]) -> dict[str, Any]:
+    """The annotations of a function's parameters, or of a class's, by name."""
     target = function.__init__ if inspect.isclass(function) else function
     try:
         return dict(typing.get_type_hints(target, include_extras=True))

@@ -5,7 +5,7 @@ parsing.py makes them of a composed configuration, and checks it.
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,8 +23,9 @@ from hpsuite.trials import (
     OptimizerSpec,
     Scalar,
     TrialSpec,
-    frozen_arguments,
+    deciding,
 )
+from hpsuite.values import unsearched, with_values
 
 Group = Mapping[str, object]
 AtLeastOne = Annotated[int, Ge(1)]
@@ -259,14 +260,18 @@ class Setup:
         What the space searches is left out of the rest: the value it stands for is never used.
         """
         searched = set(self.space.names)
-        optimizer = asdict(self.optimizer)
+        optimizer = deciding(self.optimizer)
         if searched & {"epochs", "steps"}:
             searched |= {"epochs", "steps"}
         own = {"batch_size": self.batch_size, "epochs": self.epochs, "steps": self.steps}
         # A model's arguments at their defaults say nothing, so that it can be given new ones.
         usual = defaults(resolve("model._target_", self.model.target))
         parts: dict[str, dict[str, object]] = {
-            "model": {k: v for k, v in self.model.arguments if k not in usual or usual[k] != v},
+            "model": {
+                k: v
+                for k, v in unsearched(self.model, self.space).items()
+                if k not in usual or usual[k] != v
+            },
             "optimizer": optimizer,
             "budget": {**own},
         }
@@ -279,7 +284,7 @@ class Setup:
             "dataset": dataset,
             "target": self.model.target,
             "space": {h.name: asdict(h) for h in self.space.hyperparameters},
-            "numerics": asdict(self.numerics),
+            "numerics": deciding(self.numerics),
         }
 
 
@@ -316,22 +321,3 @@ def own_code(target: str) -> dict[str, object]:
 def labelled(name: str, variant: tuple[tuple[str, str], ...]) -> str:
     """A name, and what else tells it apart: `mlp optimizer=sgd_ema`."""
     return " ".join((name, *(f"{key}={value}" for key, value in variant)))
-
-
-def with_values(spec: TrialSpec, values: Mapping[str, Scalar]) -> TrialSpec:
-    """A trial with other hyperparameters, each set wherever its name belongs."""
-    optimizer_names = {f.name for f in fields(OptimizerSpec)}
-    optimizer = {k: v for k, v in values.items() if k in optimizer_names}
-    own = {k: v for k, v in values.items() if k in ("batch_size", "epochs", "steps")}
-    model = {k: v for k, v in values.items() if k not in optimizer_names and k not in own}
-    if "epochs" in own:
-        own["steps"] = None
-    elif "steps" in own:
-        own["epochs"] = None
-    arguments = frozen_arguments({**dict(spec.model.arguments), **model})
-    return replace(
-        spec,
-        optimizer=replace(spec.optimizer, **optimizer),  # type: ignore[arg-type]
-        model=replace(spec.model, arguments=arguments),
-        **own,  # type: ignore[arg-type]
-    )

@@ -1,7 +1,8 @@
 """`plan=true`: what would be done, and how long it would take on this machine."""
 
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 import torch
@@ -19,12 +20,18 @@ from hpsuite.record import (
     storage_exists,
 )
 from hpsuite.report.progress import duration
+from hpsuite.strategies.base import trial_generator
+from hpsuite.strategies.unit_cube import to_value
 from hpsuite.training import Planner, Resident, train
 from hpsuite.training.loop import count_steps
 from hpsuite.training.reproducible import reproducible
-from hpsuite.trials import Scalar, TrialSpec
+from hpsuite.trials import TrialSpec
 
 MEASURED_STEPS = 20
+# Trials that are drawn to see how many share a batch, and so many of them, or seconds, to measure.
+DRAWN = 256
+MEASURED = 16
+MEASURED_SECONDS = 5.0
 
 
 def print_plan(
@@ -36,7 +43,7 @@ def print_plan(
 ) -> None:
     """Print arms, trials and the predicted time; write nothing.
 
-    A few steps of one batch of each setup are trained to see how long they take.
+    A few steps of some trials of each setup are trained to see how long they take.
     """
     workers = count_workers(settings.executor, device)
     done = _in_record(settings, planned)
@@ -65,31 +72,58 @@ def print_plan(
 
 
 def measure(planned: PlannedArm, planner: Planner, device: torch.device) -> float:
-    """Seconds that a trial of an arm takes of one worker, from a few steps of a full batch."""
+    """Seconds that a trial of an arm takes of one worker: the mean of some, of a few steps each."""
     reproducible()
     resident = Resident.place(planned.data, device)
-    example = _example(planned)
-    k = planner.most_at_once(example)
-    steps, per_epoch = count_steps(example, len(planned.data.y_train))
-    short = [
-        replace(example, number=i, epochs=None, steps=MEASURED_STEPS, study="") for i in range(k)
+    drawn = [
+        _example(planned, i) for i in range(min(planned.n_planned * planned.arm.repeats, DRAWN))
     ]
+    buckets = [planner.bucket(spec) for spec in drawn]
+    mates = Counter(buckets)
+    seconds: dict[Hashable, float] = {}
+    of_each = []
+    started = time.perf_counter()
+    for spec, bucket in list(zip(drawn, buckets, strict=True))[:MEASURED]:
+        if bucket not in seconds:
+            if seconds and time.perf_counter() - started > MEASURED_SECONDS:
+                break
+            k = min(mates[bucket], planner.most_at_once(spec))
+            seconds[bucket] = _seconds(spec, k, resident)
+        of_each.append(seconds[bucket])
+    return sum(of_each) / len(of_each)
+
+
+def _seconds(spec: TrialSpec, k: int, resident: Resident) -> float:
+    """Seconds of a trial that is trained among k of its like."""
+    total, per_epoch = count_steps(spec, len(resident.y_train))
+    steps = max(2, min(MEASURED_STEPS, per_epoch))
+    short = [replace(spec, number=i, epochs=None, steps=steps) for i in range(k)]
     train([replace(spec, steps=2) for spec in short], resident)  # the first call warms up
     started = time.perf_counter()
     train([replace(spec, steps=1) for spec in short], resident)
     once = time.perf_counter() - started  # building, one step, validation and test
     started = time.perf_counter()
     train(short, resident)
-    per_step = (time.perf_counter() - started - once) / (MEASURED_STEPS - 1)
-    epochs = -(-steps // per_epoch)
-    return (max(per_step, 0) * steps + once * (1 + epochs) / 2) / k
+    per_step = (time.perf_counter() - started - once) / (steps - 1)
+    epochs = -(-total // per_epoch)
+    return (max(per_step, 0) * total + once * (1 + epochs) / 2) / k
 
 
-def _example(planned: PlannedArm) -> TrialSpec:
-    """A trial with each hyperparameter at the start of its range, where nothing diverges."""
+def _example(planned: PlannedArm, number: int) -> TrialSpec:
+    """A trial as log_random draws it, at a learning rate with which nothing diverges."""
     setup = planned.arm.setup
-    values: dict[str, Scalar] = {h.name: h.ends()[0] for h in setup.space.hyperparameters}
-    return setup.spec(values, study="", number=0, seed=0, dataset=planned.data.fingerprint)
+    distributions = setup.space.distributions()
+    units = trial_generator(0, number).random(len(distributions))
+    values = setup.space.values(
+        {
+            name: to_value(distribution, float(unit), "own")
+            for (name, distribution), unit in zip(distributions.items(), units, strict=True)
+        }
+    )
+    lowest = {h.name: h.ends()[0] for h in setup.space.hyperparameters if h.name == "learning_rate"}
+    return setup.spec(
+        {**values, **lowest}, study="", number=number, seed=0, dataset=planned.data.fingerprint
+    )
 
 
 def _in_record(settings: Settings, planned: Sequence[PlannedArm]) -> dict[str, int]:

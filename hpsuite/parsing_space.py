@@ -1,23 +1,29 @@
 """From a composed configuration to a search space, and the optimizer that it searches."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 
-from hpsuite.checks import UserError, build, checked_arguments, refuse, resolve
+from hpsuite.checks import UserError, build, checked, checked_arguments, refuse, resolve
 from hpsuite.config import Budget, Group, MiniBatch, Setup
 from hpsuite.space import Hyperparameter, Space
-from hpsuite.trials import OptimizerSpec
+from hpsuite.trials import OptimizerSpec, Scalar
+from hpsuite.values import Place, layer_of, most_layers, per_layer
 
 # What hpsuite itself passes to a model.
 TO_MODEL = ("input_shape", "n_classes", "generator")
 
-# What only some kinds of optimizer use.
+# What only some kinds of optimizer use, and only some schedules.
 _USED_BY = {
     "momentum": ("sgd", "sgd_ema"),
-    "beta1": ("adam",),
-    "beta2": ("adam",),
-    "epsilon": ("adam",),
+    "nesterov": ("sgd", "sgd_ema"),
+    "beta1": ("adam", "adamw"),
+    "beta2": ("adam", "adamw"),
+    "epsilon": ("adam", "adamw"),
+}
+_USED_BY_SCHEDULE = {
+    "decay_rate": ("step", "exponential", "inverse_time"),
+    "decay_epochs": ("step",),
 }
 
 
@@ -53,17 +59,27 @@ def parse_optimizer(group: Group, space: Space) -> OptimizerSpec:
     """
     beside = [f.name for f in fields(MiniBatch)]
     optimizer = OptimizerSpec(**checked_arguments("optimizer", OptimizerSpec, group, beside=beside))
-    kinds = {h.name: h.choices for h in space.hyperparameters}.get("kind") or (optimizer.kind,)
+    choices = {h.name: h.choices for h in space.hyperparameters}
+    kinds = choices.get("kind") or (optimizer.kind,)
     for path, names in (("optimizer", group), ("space", space.names)):
         for name in names:
-            used_by = _USED_BY.get(name)
-            if used_by is not None and not set(used_by).intersection(kinds):
-                raise UserError(
-                    f"{path}.{name}: found it for {' and '.join(map(str, kinds))}, which does not "
-                    f"use it; accepted: an optimizer that does ({', '.join(used_by)}), or "
-                    f"{path} without it"
-                )
+            _check_used(path, name, _USED_BY.get(name), kinds, "an optimizer")
+    # The options of optimizers all have a decay, whatever their schedule.
+    schedules = choices.get("schedule") or (optimizer.schedule,)
+    for name in space.names:
+        _check_used("space", name, _USED_BY_SCHEDULE.get(name), schedules, "a schedule")
     return optimizer
+
+
+def _check_used(
+    path: str, name: str, used_by: Sequence[str] | None, found: Sequence[Scalar], what: str
+) -> None:
+    """What is given or searched must be of use to some trial."""
+    if used_by is not None and not set(used_by).intersection(found):
+        raise UserError(
+            f"{path}.{name}: found it for {' and '.join(map(str, found))}, which does not use it; "
+            f"accepted: {what} that does ({', '.join(used_by)}), or {path} without it"
+        )
 
 
 def check_space(setup: Setup) -> None:
@@ -81,6 +97,9 @@ def check_space(setup: Setup) -> None:
             owner = MiniBatch
         elif name in ("epochs", "steps"):
             owner = Budget
+        elif place := layer_of(setup.model.target, name):
+            _check_layer(setup, hyperparameter, place)
+            continue
         else:
             owner = model
             _check_model_takes(setup, name)
@@ -90,12 +109,42 @@ def check_space(setup: Setup) -> None:
             checked_arguments("space", owner, {name: value}, provided=others)
 
 
+def _check_layer(setup: Setup, hyperparameter: Hyperparameter, place: Place) -> None:
+    """A layer's own: of a layer that some trial has, beside others that all know their own."""
+    name, argument = hyperparameter.name, place.argument
+    annotation = per_layer(setup.model.target)[argument]
+    for value in hyperparameter.ends():
+        checked(f"space.{name}", annotation, value)
+    most = most_layers(setup.model, setup.space, argument)
+    if most is None:
+        raise UserError(
+            f"space.{name}: found it for a model that says nowhere how many layers it has; "
+            f"accepted: model.layers=N, or model.{argument} as a list, one entry a layer"
+        )
+    if place.layer > most:
+        having = "no layers" if most == 0 else f"at most {most} layer{'s' if most > 1 else ''}"
+        among = f"{argument}_1 to {argument}_{most}" if most > 1 else f"{argument}_1"
+        raise UserError(
+            f"space.{name}: found it for {having}; accepted: {among if most else 'more layers'}"
+        )
+    fixed = {k: v for k, v in setup.model.arguments if k not in setup.space.names}
+    given, is_cut = fixed.get(argument), "layers" in setup.space.names
+    if isinstance(given, tuple) and (len(given) < most or (len(given) > most and not is_cut)):
+        up_to = "up to " if is_cut else ""
+        raise refuse(
+            f"model.{argument}",
+            given,
+            f"one value, or one for each of {up_to}{most} layers, beside space.{name}",
+        )
+
+
 def _check_model_takes(setup: Setup, name: str) -> None:
     parameters = inspect.signature(resolve("model._target_", setup.model.target)).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     if name in TO_MODEL or (name not in parameters and not takes_any):
         names = [f.name for f in fields(OptimizerSpec)] + ["batch_size", "epochs", "steps"]
         names += [other for other in parameters if other not in TO_MODEL]
+        names += [f"{other}_1 and so on" for other in per_layer(setup.model.target)]
         raise UserError(
             f"space.{name}: found nothing that has such a hyperparameter; "
             f"accepted: one of {', '.join(names)}"

@@ -1,13 +1,14 @@
 """The search space: hyperparameters, each with its range and scale, as Optuna distributions.
 
-Log of 1 - x has no distribution of Optuna's own: such a hyperparameter `momentum` is stored as
-`one_minus_momentum` on a log scale, and shown everywhere else as `momentum`.
+Two scales have no distribution of Optuna's own. On the log of 1 - x, `momentum` is stored as
+`one_minus_momentum` on a log scale; of powers of two, `batch_size` is stored as `log2_batch_size`,
+an integer. Both are shown everywhere else under their own names.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from optuna.distributions import (
     BaseDistribution,
@@ -18,10 +19,15 @@ from optuna.distributions import (
 
 from hpsuite.trials import Scalar
 
-Scale = Literal["linear", "log", "one_minus_log", "integer", "log_integer", "choice"]
-SCALES = ("linear", "log", "one_minus_log", "integer", "log_integer", "choice")
+Scale = Literal[
+    "linear", "log", "one_minus_log", "integer", "log_integer", "power_of_two", "choice"
+]
+SCALES: tuple[Scale, ...] = get_args(Scale)
 
-_ONE_MINUS = "one_minus_"
+_WHOLE = ("integer", "log_integer", "power_of_two")
+
+# What stands before the name in Optuna's record, where what is stored is not the value itself.
+_PREFIXES: dict[Scale, str] = {"one_minus_log": "one_minus_", "power_of_two": "log2_"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,8 @@ class Hyperparameter:
     Attributes:
         name: the field of the trial that it sets, such as `learning_rate`.
         scale: `linear` and `log` over [low, high]; `one_minus_log` is log in 1 - x, for x < 1;
-            `integer` and `log_integer` over the integers from low to high; `choice` of `choices`.
+            `integer` and `log_integer` over the integers from low to high; `power_of_two` over
+            the powers of two among them, each as likely; `choice` of `choices`.
         low, high: both ends, inclusive, low < high; None for a choice.
         choices: the values of a choice, at least one.
 
@@ -66,8 +73,10 @@ class Hyperparameter:
                 raise ValueError(self._refuse(end, value, "a number"))
             if not math.isfinite(value):
                 raise ValueError(self._refuse(end, value, "a finite number"))
-            if self.scale in ("integer", "log_integer") and value != int(value):
+            if self.scale in _WHOLE and value != int(value):
                 raise ValueError(self._refuse(end, value, "an integer"))
+            if self.scale == "power_of_two" and (value < 1 or int(value).bit_count() != 1):
+                raise ValueError(self._refuse(end, value, "a power of two: 1, 2, 4, 8, ..."))
         assert self.low is not None
         assert self.high is not None
         if self.low >= self.high:
@@ -86,7 +95,7 @@ class Hyperparameter:
     @property
     def stored_name(self) -> str:
         """Its name in Optuna's record."""
-        return _ONE_MINUS + self.name if self.scale == "one_minus_log" else self.name
+        return _PREFIXES.get(self.scale, "") + self.name
 
     def distribution(self) -> BaseDistribution:
         """What Optuna samples: on the hyperparameter's own scale."""
@@ -97,6 +106,8 @@ class Hyperparameter:
         assert self.high is not None
         if self.scale in ("integer", "log_integer"):
             return IntDistribution(int(self.low), int(self.high), log=self.scale == "log_integer")
+        if self.scale == "power_of_two":
+            return IntDistribution(_log2(self.low), _log2(self.high))
         if self.scale == "one_minus_log":
             return FloatDistribution(_one_minus(self.high), _one_minus(self.low), log=True)
         return FloatDistribution(self.low, self.high, log=self.scale == "log")
@@ -108,6 +119,9 @@ class Hyperparameter:
             assert self.low is not None
             assert self.high is not None
             return min(max(1 - stored, self.low), self.high)
+        if self.scale == "power_of_two":
+            assert isinstance(stored, int)
+            return 1 << stored
         return stored
 
     def ends(self) -> tuple[Scalar, ...]:
@@ -116,7 +130,7 @@ class Hyperparameter:
             return self.choices
         assert self.low is not None
         assert self.high is not None
-        if self.scale in ("integer", "log_integer"):
+        if self.scale in _WHOLE:
             return int(self.low), int(self.high)
         return float(self.low), float(self.high)
 
@@ -139,6 +153,11 @@ class Space:
     def values(self, stored: Mapping[str, Scalar]) -> dict[str, Scalar]:
         """The hyperparameters' own values by their own names, from a record's parameters."""
         return {h.name: h.value(stored[h.stored_name]) for h in self.hyperparameters}
+
+
+def _log2(x: float) -> int:
+    """The exponent of a power of two."""
+    return int(x).bit_length() - 1
 
 
 def _one_minus(x: float) -> float:

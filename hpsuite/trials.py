@@ -5,7 +5,7 @@ equal results wherever, beside whomever and whenever they are trained (docs/arch
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Lt
@@ -13,10 +13,13 @@ from annotated_types import Ge, Gt, Lt
 Scalar = bool | int | float | str | None
 Value = Scalar | tuple[Scalar, ...]
 
-OptimizerKind = Literal["sgd", "sgd_ema", "adam"]
+OptimizerKind = Literal["sgd", "sgd_ema", "adam", "adamw"]
 ScheduleKind = Literal["none", "step", "exponential", "inverse_time", "cosine"]
 Outcome = Literal["finite", "nonfinite"]
 UnitInterval = Annotated[float, Ge(0), Lt(1)]
+
+# The metadata of a field that came when there were records already; see `deciding`.
+LATER: Mapping[str, bool] = {"later": True}
 
 
 def frozen_arguments(arguments: Mapping[str, object]) -> tuple[tuple[str, Value], ...]:
@@ -29,6 +32,16 @@ def frozen_arguments(arguments: Mapping[str, object]) -> tuple[tuple[str, Value]
         return value
 
     return tuple(sorted((name, freeze(value)) for name, value in arguments.items()))
+
+
+def deciding(spec: "OptimizerSpec | Numerics") -> dict[str, object]:
+    """What of a spec decides a trial, as plain values.
+
+    A field that came later is left out at its default, which is what was done before: the
+    identities of older records stay.
+    """
+    default = {f.name: f.default for f in fields(spec) if f.metadata.get("later")}
+    return {k: v for k, v in asdict(spec).items() if k not in default or v != default[k]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +63,22 @@ class OptimizerSpec:
 
     Attributes:
         kind: `sgd` is v = momentum v + g (torch's form), `sgd_ema` the exponentially weighted
-            average v = momentum v + (1 - momentum) g, `adam` Kingma and Ba 2014.
-        learning_rate: initial learning rate, > 0.
+            average v = momentum v + (1 - momentum) g, `adam` Kingma and Ba 2014, `adamw` the same
+            with decoupled weight decay (Loshchilov and Hutter 2019).
+        learning_rate: that from which it decays, after the warm-up, > 0.
         momentum: in [0, 1), for the two forms of SGD.
-        beta1, beta2, epsilon: Adam's, in [0, 1), [0, 1) and > 0.
-        weight_decay: L2 penalty added to the gradient (torch's `weight_decay`), >= 0.
+        beta1, beta2, epsilon: of Adam and AdamW, in [0, 1), [0, 1) and > 0.
+        weight_decay: L2 penalty added to the gradient (torch's `weight_decay`), >= 0; under
+            `adamw`, the share, times the learning rate, that each step takes off the parameters.
         schedule: how the learning rate decays (see `training/schedules.py`).
         decay_rate: the schedule's own parameter; `none` and `cosine` do not use it.
         decay_epochs: for `step`, the number of epochs between two decays.
+        nesterov: for the two forms of SGD, whether a step looks ahead (Sutskever et al. 2013,
+            section 2, in torch's form).
+        label_smoothing: share of the training loss's targets that goes to all classes alike, in
+            [0, 1) (Szegedy et al. 2016, section 7).
+        warmup_fraction: share of the steps in which the learning rate rises, in [0, 1) (Goyal et
+            al. 2017, section 2.2).
     """
 
     kind: OptimizerKind = "sgd"
@@ -70,6 +91,9 @@ class OptimizerSpec:
     schedule: ScheduleKind = "none"
     decay_rate: Annotated[float, Ge(0)] = 0.0
     decay_epochs: Annotated[int, Ge(1)] = 1
+    nesterov: bool = field(default=False, metadata=LATER)
+    label_smoothing: UnitInterval = field(default=0.0, metadata=LATER)
+    warmup_fraction: UnitInterval = field(default=0.0, metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +151,8 @@ class TrialResult:
             with the training set's most frequent class would score.
         val_accuracy, test_accuracy: final accuracies, in [0, 1].
         val_curve: validation accuracy after each epoch (and after the last step), in [0, 1].
-        loss_curve: mean training loss of each epoch, in nats; a non-finite trial's is cut off.
+        loss_curve: mean training loss of each epoch, in nats, as it is minimised: with label
+            smoothing, without the penalty of weight decay; a non-finite trial's is cut off.
         steps: gradient steps taken.
         seconds: its share of the wall time of the batch it was trained in.
     """

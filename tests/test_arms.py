@@ -1,16 +1,20 @@
 """Which studies a command finds, makes, continues or refuses: identity, generations, origin."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 import torch
+from hydra import initialize_config_dir
 from optuna.storages import BaseStorage, InMemoryStorage
 
-from hpsuite.arms import open_studies
+from hpsuite.arms import open_studies, plan_arms
 from hpsuite.checks import UserError
+from hpsuite.compose import compose_experiment
+from hpsuite.overrides import config_dir
 from hpsuite.record import ATTRIBUTE, generations, open_storage
 from hpsuite.training import planner
 from hpsuite.training.streams import weight_generator
@@ -76,12 +80,34 @@ OTHER = [
 ]
 
 
+# What came after the first records, at its default: it decides no trial there.
+SAME += [
+    ("optimizer.nesterov=false", "optimizer.label_smoothing=0", "optimizer.warmup_fraction=0"),
+    ("~optimizer.nesterov", "~optimizer.label_smoothing", "~optimizer.warmup_fraction"),
+]
+OTHER += [
+    ("optimizer.nesterov=true",),
+    ("optimizer.label_smoothing=0.1",),
+    ("optimizer.warmup_fraction=0.1",),
+]
+
+
 def test_identity_is_of_what_decides_the_trials() -> None:
     one = identity_of(*ONE)
     for overrides in SAME:
         assert identity_of(*ONE, *overrides) == one, overrides
     others = [identity_of(*ONE, *overrides) for overrides in OTHER]
     assert len({one, *others}) == 1 + len(OTHER)
+
+
+def test_identities_of_published_results_stay() -> None:
+    """The records of those who ran the quickstart go on, whatever options have come since."""
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        _, arms = compose_experiment(["+experiment=quickstart"])
+    path = Path(__file__).resolve().parents[1] / "results" / "quickstart" / "summary.json"
+    published = [arm["identity"] for arm in json.loads(path.read_text())["arms"]]
+    assert [planned.identity for planned in plan_arms(arms)] == published
+    assert len(published) == 8
 
 
 def test_number_of_trials_counts_where_it_shapes_the_strategy() -> None:

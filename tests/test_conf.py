@@ -4,6 +4,7 @@ New options are found here by themselves.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ from hpsuite.compose import compose_experiment
 from hpsuite.config import Arm
 from hpsuite.overrides import config_dir
 from hpsuite.parsing import build_sampler
+from hpsuite.training import Resident, train
 from hpsuite.training.loop import build_model
+from hpsuite.values import layer_of
 
 GROUPS = sorted(path.name for path in config_dir().iterdir() if path.is_dir())
 FILES = sorted(config_dir().rglob("*.yaml"))
@@ -28,8 +31,9 @@ def options(group: str) -> list[str]:
 
 
 # An optimizer must use what is searched, and the other way round.
-SPACE_OF = {"adam": "adam"}
+SPACE_OF = {"adam": "adam", "adamw": "adam"}
 OPTIMIZER_OF = {"adam": "adam"}
+KIND_OF = {"sgd_nesterov": "sgd"}
 
 One = Callable[..., Arm]
 
@@ -100,7 +104,7 @@ def test_models(one: One, name: str) -> None:
 @pytest.mark.parametrize("name", options("optimizer"))
 def test_optimizers(one: One, name: str) -> None:
     arm = one(f"optimizer={name}", f"space={SPACE_OF.get(name, 'rate_momentum')}")
-    assert arm.setup.optimizer.kind == name
+    assert arm.setup.optimizer.kind == KIND_OF.get(name, name)
     assert plan_arms([arm])
 
 
@@ -112,9 +116,21 @@ def test_spaces(one: One, name: str) -> None:
     assert space.names == tuple(sorted(space.names))
     for values in ({h.name: h.ends()[i] for h in space.hyperparameters} for i in (0, -1)):
         spec = arm.setup.spec(values, study="", number=0, seed=0, dataset=planned.data.fingerprint)
+        model = dict(spec.model.arguments)
         for key, value in values.items():
-            places = (spec.optimizer, spec)
-            assert any(getattr(place, key, None) == value for place in places)
+            if layer := layer_of(spec.model.target, key):
+                entries = model[layer.argument]
+                assert isinstance(entries, tuple)
+                assert len(entries) == model["layers"]
+                assert entries[layer.layer - 1 : layer.layer] in ((value,), ())
+            else:
+                places = (spec.optimizer, spec)
+                found = [getattr(place, key, None) for place in places]
+                assert value in [*found, model.get(key)]
+        # Both ends of everything can be trained.
+        short = replace(spec, epochs=None, steps=3)
+        (result,) = train([short], Resident.place(planned.data, torch.device("cpu")))
+        assert result.steps == 3 or result.outcome == "nonfinite"
 
 
 @pytest.mark.parametrize("name", options("strategy"))

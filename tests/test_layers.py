@@ -23,6 +23,7 @@ FLOORS = [
     "parsing report study executors places",
     "findings model_checks parsing_space",
     "config",
+    "values",
     "space strategies record provenance tracking",
     "training analysis",
     "overrides",

@@ -132,6 +132,9 @@ TYPES = {
     "optimizer.schedule": "'none'",
     "optimizer.decay_rate": NUMBER,
     "optimizer.decay_epochs": INT,
+    "optimizer.nesterov": BOOL,
+    "optimizer.label_smoothing": NUMBER,
+    "optimizer.warmup_fraction": NUMBER,
     "model.layers": INT,
     "model.units": INT,
     "model.activation": "'relu'",
@@ -261,6 +264,11 @@ def test_unknown_keys_elsewhere(plan: Plan, key: str) -> None:
         (["optimizer.momentum=1"], "optimizer.momentum: found 1; accepted: less than 1"),
         (["optimizer.weight_decay=-1"], "optimizer.weight_decay: found -1; accepted: greater than"),
         (["optimizer.batch_size=0"], "optimizer.batch_size: found 0; accepted: greater than or"),
+        (
+            ["optimizer.label_smoothing=1"],
+            "optimizer.label_smoothing: found 1; accepted: less than",
+        ),
+        (["optimizer.warmup_fraction=-0.1"], "optimizer.warmup_fraction: found -0.1; accepted: gr"),
         (["model.dropout=1"], "model.dropout: found 1; accepted: less than 1"),
         (["model.units=0"], "model.units: found 0; accepted: "),
         (["model.units=[8,0]"], "model.units: found [8, 0]; accepted: "),
@@ -324,11 +332,92 @@ def test_unknown_keys_elsewhere(plan: Plan, key: str) -> None:
             ],
             "space: found epochs and steps; accepted: one of them",
         ),
+        (
+            ["+space.nesterov={scale:choice,choices:[true,2]}"],
+            "space.nesterov: found 2; accepted: t",
+        ),
+        (
+            ["+space.batch_size={scale:power_of_two,low:8,high:100}"],
+            "space.batch_size.high: found 100.0; accepted: a power of two",
+        ),
+        (
+            ["+space.dropout={scale:power_of_two,low:1,high:2}"],
+            "space.dropout: found 1; accepted: less than 1",
+        ),
+        # Each layer's own.
+        (
+            ["+space.units_3={scale:power_of_two,low:8,high:16}"],
+            "space.units_3: found it for at most 2 layers; accepted: units_1 to units_2",
+        ),
+        (
+            ["+space.units_9={scale:integer,low:8,high:16}", "space=architecture"],
+            "space.units_9: found it for at most 3 layers; accepted: units_1 to units_3",
+        ),
+        (
+            ["model.layers=1", "+space.units_2={scale:integer,low:8,high:16}"],
+            "space.units_2: found it for at most 1 layer; accepted: units_1",
+        ),
+        (
+            ["model.layers=0", "+space.units_1={scale:integer,low:8,high:16}"],
+            "space.units_1: found it for no layers; accepted: more layers",
+        ),
+        (
+            ["~model.layers", "+space.units_1={scale:integer,low:8,high:16}"],
+            "space.units_1: found it for a model that says nowhere how many layers it has; acce",
+        ),
+        (
+            [
+                "model.units=[8,8]",
+                "+space.layers={scale:choice,choices:[null,2]}",
+                "+space.units={scale:integer,low:8,high:16}",
+                "+space.units_1={scale:integer,low:8,high:16}",
+            ],
+            "space.units_1: found it for a model that says nowhere how many layers it has; acce",
+        ),
+        (["+space.units_1={scale:integer,low:0,high:16}"], "space.units_1: found 0; accepted: gre"),
+        (["+space.units_1={scale:linear,low:1,high:16}"], "space.units_1: found 1.0; accepted: an"),
+        (["+space.units_0={scale:integer,low:8,high:16}"], "space.units_0: found nothing that has"),
+        (["+space.units_01={scale:integer,low:8,high:16}"], "space.units_01: found nothing that h"),
+        (["+space.layers_1={scale:integer,low:1,high:2}"], "space.layers_1: found nothing that ha"),
+        (["+space.dropout_1={scale:linear,low:0,high:0.5}"], "space.dropout_1: found nothing that"),
+        (
+            ["model.units=[8,8,8]", "+space.units_1={scale:integer,low:8,high:16}"],
+            "model.units: found [8, 8, 8]; accepted: one value, or one for each of 2 layers, bes",
+        ),
+        (
+            [
+                "model.units=[8,8]",
+                "+space.layers={scale:integer,low:1,high:3}",
+                "+space.units_1={scale:integer,low:8,high:16}",
+            ],
+            "model.units: found [8, 8]; accepted: one value, or one for each of up to 3 layers, b",
+        ),
+        # What the schedule does not use.
+        (
+            ["+space.decay_rate={scale:linear,low:0.1,high:0.9}"],
+            "space.decay_rate: found it for none, which does not use it; accepted: a schedule that "
+            "does (step, exponential, inverse_time), or space without it",
+        ),
+        (
+            [
+                "+space.decay_epochs={scale:integer,low:1,high:9}",
+                "+space.schedule={scale:choice,choices:[none,cosine]}",
+            ],
+            "space.decay_epochs: found it for none and cosine, which does not use it; accepted: a",
+        ),
         # What the optimizer does not use.
         (["optimizer=adam"], "space.momentum: found it for adam, which does not use it; accepted"),
         (
             ["optimizer=adam", "space=adam", "+optimizer.momentum=0.9"],
             "optimizer.momentum: found it for adam, which does not use it; accepted: ",
+        ),
+        (
+            ["optimizer=adamw", "space=adam", "+optimizer.nesterov=true"],
+            "optimizer.nesterov: found it for adamw, which does not use it; accepted: an opti",
+        ),
+        (
+            ["optimizer=adamw", "space=sgd"],
+            "space.momentum: found it for adamw, which does not use",
         ),
         (["space=adam"], "space.beta1: found it for sgd, which does not use it; accepted: "),
         (["optimizer.kind=adam", "space=adam"], "optimizer.momentum: found it for adam"),
@@ -642,6 +731,9 @@ def plain(hydra: None) -> str:
         "~model.sigma",
         "~optimizer.weight_decay",
         "~optimizer.batch_size",
+        "~optimizer.nesterov",
+        "~optimizer.label_smoothing",
+        "~optimizer.warmup_fraction",
         "~strategy.scale",
         "~numerics.tf32",
         "model._target_=hpsuite.models.mlp",
@@ -683,6 +775,9 @@ def test_identity_does_not_depend_on(
         "optimizer.schedule=cosine",
         "optimizer.decay_rate=0.1",
         "optimizer.decay_epochs=2",
+        "optimizer.nesterov=true",
+        "optimizer.label_smoothing=0.1",
+        "optimizer.warmup_fraction=0.1",
         "space=rate_only",
         "space.learning_rate.low=1e-3",
         "space.learning_rate.high=1",
@@ -724,6 +819,21 @@ def test_a_searched_budget_replaces_the_fixed_one(identity: Callable[..., str]) 
     searched = "+space.epochs={scale:integer,low:1,high:4}"
     assert identity(searched) == identity(searched, "budget.epochs=7")
     assert identity(searched) == identity(searched, "budget.steps=7")
+
+
+def test_a_layers_own_replaces_the_fixed_one(identity: Callable[..., str]) -> None:
+    """Of a list, the entries that are searched are never used; the others are."""
+    searched = "+space.units_1={scale: integer, low: 4, high: 8}"
+    lists = [identity(searched, f"model.units={units}") for units in ("[1,5]", "[2,5]", "5")]
+    assert lists[0] == lists[1] == lists[2]
+    assert identity(searched, "model.units=[1,6]") != lists[0]
+    both = (searched, "+space.units_2={scale: integer, low: 4, high: 8}")
+    assert identity(*both, "model.units=[1,5]") == identity(*both, "model.units=77")
+    assert len({identity(), lists[0], identity(*both)}) == 3
+    # Where the depth is searched, up to the deepest.
+    depths = ("+space.layers={scale: integer, low: 1, high: 3}", *both)
+    third = [identity(*depths, f"model.units={units}") for units in ("[1,1,7]", "[2,2,7]", "7")]
+    assert third[0] == third[1] == third[2] != identity(*depths, "model.units=9")
 
 
 def test_options_by_another_name_are_the_same(identity: Callable[..., str]) -> None:

@@ -2,11 +2,14 @@
 
 import itertools
 import math
+from typing import Literal
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from hpsuite.space import SCALES, Hyperparameter, Scale, Space
+from hpsuite.strategies import GridSampler
+from hpsuite.strategies.unit_cube import to_value
 
 MOMENTUM = Hyperparameter("momentum", "one_minus_log", 0, 0.999)
 
@@ -63,6 +66,37 @@ def test_names() -> None:
     assert found == {"learning_rate": 0.1, "momentum": 0.9}
 
 
+@pytest.mark.parametrize(("low", "high"), [(8, 256), (1, 2), (1, 1 << 20), (16.0, 32.0)])
+def test_powers_of_two(low: float, high: float) -> None:
+    """An integer in the record, in order; the values that it stands for everywhere else."""
+    size = Hyperparameter("batch_size", "power_of_two", low, high)
+    stored = size.distribution()
+    assert stored == IntDistribution(round(math.log2(low)), round(math.log2(high)))
+    values = [size.value(exponent) for exponent in range(stored.low, stored.high + 1)]
+    assert values == [2**e for e in range(100) if low <= 2**e <= high]
+    assert (values[0], values[-1]) == size.ends() == (low, high)
+    assert {type(value) for value in [*values, *size.ends()]} == {int}
+    space = Space((size,))
+    assert space.names == ("batch_size",)
+    assert list(space.distributions()) == ["log2_batch_size"]
+    assert space.values({"log2_batch_size": stored.low}) == {"batch_size": low}
+
+
+@pytest.mark.parametrize("scale", ["own", "linear"])
+def test_powers_of_two_are_equally_likely_and_all_in_a_grid(
+    scale: Literal["own", "linear"],
+) -> None:
+    size = Hyperparameter("batch_size", "power_of_two", 8, 64)
+    stored = size.distribution()
+    units = [(i + 0.5) / 400 for i in range(400)]
+    drawn = [size.value(to_value(stored, unit, scale)) for unit in units]
+    assert [drawn.count(2**e) for e in range(3, 7)] == [100] * 4
+    assert drawn == sorted(drawn)  # type: ignore[type-var]
+    for n, axis in ((4, (3, 4, 5, 6)), (100, (3, 4, 5, 6)), (2, (3, 6))):
+        grid = GridSampler({"log2_batch_size": stored}, n, scale=scale, seed=0)
+        assert grid.axes == {"log2_batch_size": axis}
+
+
 @pytest.mark.parametrize(
     ("scale", "ends"),
     [
@@ -70,6 +104,7 @@ def test_names() -> None:
         ("log", (1.0, 2.0)),
         ("integer", (1, 2)),
         ("log_integer", (1, 2)),
+        ("power_of_two", (1, 2)),
     ],
 )
 def test_ends_are_of_the_scales_type(scale: Scale, ends: tuple[object, object]) -> None:
@@ -95,6 +130,17 @@ def test_ends_are_of_the_scales_type(scale: Scale, ends: tuple[object, object]) 
         ("log_integer", 1, 8.5, "space.x.high: found 8.5; accepted: an integer"),
         ("one_minus_log", 0, 1, "space.x.high: found 1; accepted: less than 1, as 1 - x is on a l"),
         ("one_minus_log", 0, 1.5, "space.x.high: found 1.5; accepted: less than 1"),
+        (
+            "power_of_two",
+            12,
+            64,
+            "space.x.low: found 12; accepted: a power of two: 1, 2, 4, 8, ...",
+        ),
+        ("power_of_two", 8, 100, "space.x.high: found 100; accepted: a power of two"),
+        ("power_of_two", 0, 8, "space.x.low: found 0; accepted: a power of two"),
+        ("power_of_two", -4, 8, "space.x.low: found -4; accepted: a power of two"),
+        ("power_of_two", 0.5, 8, "space.x.low: found 0.5; accepted: an integer"),
+        ("power_of_two", 8, 8, "space.x.low: found 8 with high 8; accepted: less than high"),
         ("choice", 0, 1, "space.x.choices: found nothing; accepted: a list of values, without low"),
         ("cubic", 0, 1, f"space.x.scale: found cubic; accepted: {', '.join(SCALES)}"),
     ],

@@ -127,7 +127,9 @@ def _metrics(figures: Mapping[str, object], names: Sequence[str]) -> dict[str, f
 def _params(table: ArmTable) -> dict[str, str]:
     """The setup's own settings; a searched one shows its range."""
     setup = table.arm.setup
-    own = {"batch_size": setup.batch_size, "epochs": setup.epochs, "steps": setup.steps}
+    own: dict[str, object] = {"batch_size": setup.batch_size}
+    if not {"epochs", "steps"}.intersection(setup.space.names):  # which replace the fixed ones
+        own |= {"epochs": setup.epochs, "steps": setup.steps}
     settings = {**own, **asdict(setup.optimizer), **dict(setup.model.arguments)}
     params = {name: str(value) for name, value in settings.items() if value is not None}
     for h in setup.space.hyperparameters:

@@ -37,8 +37,8 @@ def train_fused(specs: Sequence[TrialSpec], resident: Resident) -> list[TrialRes
     """Train K trials of one bucket (see planner.py) at once.
 
     Args:
-        specs: trials that may be mixed: of one data set, model structure, kind of optimizer,
-            batch size, budget and numerics.
+        specs: trials that may be mixed: of one data set, model structure, update rule, batch
+            size, budget and numerics, all with label smoothing or all without.
         resident: their data.
 
     Returns:
@@ -129,6 +129,14 @@ class FusedBatch:
         ]
         # float64 [steps, K]
         self._rates = torch.from_numpy(np.stack(tables, axis=1)).to(resident.device)
+        smoothing = [spec.optimizer.label_smoothing for spec in specs]
+        assert len({share > 0 for share in smoothing}) == 1, smoothing
+        # float64 [K], or None where no trial has any.
+        self._smoothing = (
+            torch.tensor(smoothing, dtype=torch.float64, device=resident.device)
+            if smoothing[0] > 0
+            else None
+        )
         self._orders = [order_generator(spec.seed, spec.number) for spec in specs]
         self.alive = list(range(len(specs)))
         self.step = 0
@@ -184,8 +192,7 @@ class FusedBatch:
             rows_KB = rows_KN[:, start:stop]
             x_KFB = gather(resident, rows_KB, self.dtype)
             outputs_KCB = models.forward(x_KFB, training=True, step=self.step)
-            y_KB = resident.y_train[rows_KB]
-            loss_K = F.cross_entropy(outputs_KCB, y_KB, reduction="none").mean(1)
+            loss_K = cross_entropy(outputs_KCB, resident.y_train[rows_KB], self._smoothing)
             grads = torch.autograd.grad(loss_K.sum(), parameters)
             self.optimizer.step(parameters, grads, self._rates[self.step])
             losses_K += loss_K.detach()
@@ -230,6 +237,8 @@ class FusedBatch:
         self.models.keep(kept)
         self.optimizer.keep(kept)
         self._rates = self._rates[:, kept]
+        if self._smoothing is not None:
+            self._smoothing = self._smoothing[kept]
         self.alive = [self.alive[place] for place in places]
 
     def _finish(self) -> None:
@@ -245,6 +254,27 @@ class FusedBatch:
                 steps=self.step,
                 seconds=self._seconds[i],
             )
+
+
+def cross_entropy(outputs: Tensor, y: Tensor, smoothing: Tensor | None) -> Tensor:
+    """Each trial's mean loss [K], in nats, as torch's cross_entropy with its `label_smoothing`.
+
+    With a share e of label smoothing, the loss of a row is (1 - e) times that of its own class
+    plus e times the mean of those of all C classes (Szegedy et al. 2016, section 7).
+
+    Args:
+        outputs: [K, C, B].
+        y: classes [K, B].
+        smoothing: shares e in (0, 1), float64 [K]; None for no smoothing.
+    """
+    if smoothing is None:
+        return F.cross_entropy(outputs, y, reduction="none").mean(1)
+    n_classes, dtype = outputs.shape[1], outputs.dtype
+    logs_KCB = F.log_softmax(outputs, 1)
+    own_KB = F.nll_loss(logs_KCB, y, reduction="none")
+    kept = (1 - smoothing).to(dtype)[:, None]
+    spread = (smoothing / n_classes).to(dtype)[:, None]
+    return (kept * own_KB - spread * logs_KCB.sum(1)).mean(1)
 
 
 def gather(resident: Resident, rows: Tensor, dtype: torch.dtype) -> Tensor:

@@ -36,6 +36,8 @@ class FusedOptimizer(Protocol):
 class FusedSGD:
     """v = momentum v + g, p = p - rate v, as torch.optim.SGD.
 
+    With Nesterov's look ahead, p = p - rate (g + momentum v), which is SGD where momentum is 0.
+
     The average v = momentum v + (1 - momentum) g is the same rule at a rate (1 - momentum) times
     as large, with v scaled by 1 / (1 - momentum): that is how `sgd_ema` is done.
     """
@@ -46,6 +48,7 @@ class FusedSGD:
         self.weight_decay = _per_trial([s.weight_decay for s in specs], device)
         self.averaged = specs[0].kind == "sgd_ema"
         self.decays = specs[0].weight_decay > 0
+        self.nesterov = specs[0].nesterov
         self.velocities = [torch.zeros_like(p.detach()).flatten(1) for p in parameters]
 
     def step(self, parameters: Sequence[Tensor], grads: Sequence[Tensor], rates: Tensor) -> None:
@@ -61,7 +64,8 @@ class FusedSGD:
                 if self.decays:
                     g = torch.addcmul(g, p, decay)
                 torch.addcmul(g, velocity, momentum, out=velocity)
-                p.addcmul_(velocity, step_size)
+                way = torch.addcmul(g, velocity, momentum) if self.nesterov else velocity
+                p.addcmul_(way, step_size)
 
     def keep(self, kept: Tensor) -> None:
         self.momentum, self.weight_decay = self.momentum[kept], self.weight_decay[kept]
@@ -69,7 +73,12 @@ class FusedSGD:
 
 
 class FusedAdam:
-    """Adam (Kingma and Ba 2014, algorithm 1), as torch.optim.Adam."""
+    """Adam (Kingma and Ba 2014, algorithm 1), as torch.optim.Adam.
+
+    AdamW, as torch.optim.AdamW, takes the weight decay off the parameters instead of adding it to
+    the gradient: p = (1 - rate decay) p before each step (Loshchilov and Hutter 2019, algorithm 2,
+    whose lambda is the initial rate times this decay).
+    """
 
     def __init__(self, specs: Sequence[OptimizerSpec], parameters: Sequence[Tensor]) -> None:
         device = parameters[0].device
@@ -78,6 +87,7 @@ class FusedAdam:
         self.epsilon = _per_trial([s.epsilon for s in specs], device)
         self.weight_decay = _per_trial([s.weight_decay for s in specs], device)
         self.decays = specs[0].weight_decay > 0
+        self.decoupled = specs[0].kind == "adamw"
         self.means = [torch.zeros_like(p.detach()).flatten(1) for p in parameters]
         self.squares = [torch.zeros_like(p.detach()).flatten(1) for p in parameters]
         # beta^t as running products: torch's power of a vector depends on the vector's length.
@@ -94,10 +104,14 @@ class FusedAdam:
         epsilon = self.epsilon.to(dtype)[:, None]
         decay = self.weight_decay.to(dtype)[:, None]
         with torch.no_grad():
+            if self.decays and self.decoupled:
+                shrink = (1 - rates * self.weight_decay).to(dtype)[:, None]
+                for parameter in parameters:
+                    parameter.flatten(1).mul_(shrink)
             rows = zip(parameters, grads, self.means, self.squares, strict=True)
             for parameter, grad, mean, square in rows:
                 p, g = parameter.flatten(1), grad.flatten(1)
-                if self.decays:
+                if self.decays and not self.decoupled:
                     g = torch.addcmul(g, p, decay)
                 mean.lerp_(g, new1)
                 square.mul_(beta2).addcmul_(g * g, new2)
@@ -116,17 +130,24 @@ _FUSED: dict[OptimizerKind, type[FusedSGD] | type[FusedAdam]] = {
     "sgd": FusedSGD,
     "sgd_ema": FusedSGD,
     "adam": FusedAdam,
+    "adamw": FusedAdam,
 }
 
 
+def update_rule(spec: OptimizerSpec) -> tuple[object, ...]:
+    """What of an optimizer K trials must share to be updated at once: which operations it has."""
+    looks_ahead = spec.nesterov and _FUSED[spec.kind] is FusedSGD
+    return spec.kind, spec.weight_decay > 0, looks_ahead
+
+
 def fused_optimizer(specs: Sequence[OptimizerSpec], parameters: Sequence[Tensor]) -> FusedOptimizer:
-    """The update rule of K trials of one kind, all with weight decay or all without.
+    """The optimizer of K trials that share their `update_rule`.
 
     Args:
         specs: one per trial.
         parameters: [K, ...] each.
     """
-    assert len({(s.kind, s.weight_decay > 0) for s in specs}) == 1, specs
+    assert len({update_rule(spec) for spec in specs}) == 1, specs
     return _FUSED[specs[0].kind](specs, parameters)
 
 
@@ -136,8 +157,9 @@ class PlainOptimizer:
     def __init__(self, spec: OptimizerSpec, parameters: Iterable[nn.Parameter]) -> None:
         self.factor = 1.0
         self.optimizer: torch.optim.Optimizer
-        if spec.kind == "adam":
-            self.optimizer = torch.optim.Adam(
+        if spec.kind in ("adam", "adamw"):
+            kind = torch.optim.AdamW if spec.kind == "adamw" else torch.optim.Adam
+            self.optimizer = kind(
                 parameters,
                 betas=(spec.beta1, spec.beta2),
                 eps=spec.epsilon,
@@ -147,7 +169,11 @@ class PlainOptimizer:
         if spec.kind == "sgd_ema":  # see FusedSGD
             self.factor = 1 - spec.momentum
         self.optimizer = torch.optim.SGD(
-            parameters, momentum=spec.momentum, weight_decay=spec.weight_decay
+            parameters,
+            momentum=spec.momentum,
+            weight_decay=spec.weight_decay,
+            # torch refuses to look ahead without momentum, which is plain SGD.
+            nesterov=spec.nesterov and spec.momentum > 0,
         )
 
     def step(self, loss: Tensor, rate: float) -> None:

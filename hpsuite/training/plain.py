@@ -136,7 +136,11 @@ class PlainTrial:
         for start, stop in parts:
             rows_B = rows_N[start:stop]
             outputs_BC = self.model(resident.inputs(resident.x_train[rows_B], self.dtype))
-            loss = F.cross_entropy(outputs_BC, resident.y_train[rows_B])
+            loss = F.cross_entropy(
+                outputs_BC,
+                resident.y_train[rows_B],
+                label_smoothing=self.spec.optimizer.label_smoothing,
+            )
             self.optimizer.step(loss, self._rates[self.step])
             losses += loss.detach()
             self.step += 1

@@ -15,6 +15,7 @@ from torch import nn
 from hpsuite.datasets import Data
 from hpsuite.training.layers import NotFusable, signature
 from hpsuite.training.loop import build_model, count_steps
+from hpsuite.training.optimizers import update_rule
 from hpsuite.trials import ModelSpec, TrialSpec
 
 # On a CPU core the fastest number of trials keeps their parameters, gradients, optimizer state
@@ -108,8 +109,8 @@ class Planner:
             spec.epochs,
             spec.steps,
             spec.numerics,
-            spec.optimizer.kind,
-            spec.optimizer.weight_decay > 0,
+            update_rule(spec.optimizer),
+            spec.optimizer.label_smoothing > 0,
         )
 
     def structure(self, spec: TrialSpec) -> Structure:
@@ -142,7 +143,8 @@ class Planner:
         if structure.signature is None:
             return 1
         size = 8 if spec.numerics.dtype == "float64" else 4
-        states = 4 if spec.optimizer.kind == "adam" else 3  # parameters, gradients, state
+        # Parameters, gradients and the optimizer's state.
+        states = 4 if spec.optimizer.kind in ("adam", "adamw") else 3
         # A layer leaves its output, and backward passes a gradient of the same shape.
         values = structure.n_parameters * states + 2 * structure.n_activations * spec.batch_size
         if self.device.type == "cuda":

@@ -1,4 +1,4 @@
-"""How the learning rate decays. Rates are computed in float64 on the host, cast last."""
+"""How the learning rate rises and decays. Rates are computed in float64 on the host, cast last."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,16 +11,22 @@ def learning_rates(
 ) -> NDArray[np.float64]:
     """The learning rate of every step, float64 [total_steps].
 
-    With t the number of whole epochs done, and r the `decay_rate`:
+    The warm-up takes w steps, the whole number nearest to `warmup_fraction` of all. Its step i,
+    counted from 0, goes at rate (i + 1) / w (Goyal et al. 2017, section 2.2). The decay begins
+    after it. With s the steps and t the whole epochs since the warm-up, n the steps that there are
+    after it, and r the `decay_rate`:
 
     - `none`: rate
     - `step`: rate r^floor(t / decay_epochs)
     - `exponential`: rate r^t
     - `inverse_time`: rate / (1 + r t)
-    - `cosine`: rate (1 + cos(pi s / total_steps)) / 2 after s steps (Loshchilov, Hutter 2016,
-      equation 5, without restarts, by step)
+    - `cosine`: rate (1 + cos(pi s / n)) / 2 (Loshchilov, Hutter 2016, equation 5, without
+      restarts, by step)
     """
-    step = np.arange(total_steps, dtype=np.float64)
+    warmup = round(optimizer.warmup_fraction * total_steps)
+    rising = np.arange(1, warmup + 1, dtype=np.float64) / max(warmup, 1)
+    remaining = total_steps - warmup
+    step = np.arange(remaining, dtype=np.float64)
     epoch = np.floor(step / steps_per_epoch)
     decay = optimizer.decay_rate
     if optimizer.schedule == "step":
@@ -30,7 +36,7 @@ def learning_rates(
     elif optimizer.schedule == "inverse_time":
         factor = 1 / (1 + decay * epoch)
     elif optimizer.schedule == "cosine":
-        factor = (1 + np.cos(np.pi * step / total_steps)) / 2
+        factor = (1 + np.cos(np.pi * step / max(remaining, 1))) / 2
     else:
         factor = np.ones_like(step)
-    return optimizer.learning_rate * factor
+    return optimizer.learning_rate * np.concatenate([rising, factor])

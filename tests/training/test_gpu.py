@@ -15,7 +15,7 @@ from tests.training.cases import largest_difference, states, trial
 
 pytestmark = pytest.mark.gpu
 
-KINDS = ("sgd", "sgd_ema", "adam")
+KINDS = ("sgd", "sgd_ema", "adam", "adamw")
 NORMALIZATIONS = ("none", "before", "after")
 
 
@@ -37,9 +37,12 @@ def four(resident: Resident, kind: str, normalization: str, dtype: str) -> list[
             },
             optimizer=OptimizerSpec(
                 kind=kind,  # type: ignore[arg-type]
-                learning_rate={"sgd": 0.02, "sgd_ema": 0.1, "adam": 0.003}[kind] / (1 + i),
+                learning_rate={"sgd": 0.02, "sgd_ema": 0.1}.get(kind, 0.003) / (1 + i),
                 weight_decay=1e-3 * (1 + i),
                 schedule="cosine",
+                nesterov=kind == "sgd_ema",
+                label_smoothing=0.0 if kind == "sgd" else 0.05 * (1 + i),
+                warmup_fraction=0.1 * i,
             ),
             dtype=dtype,
             steps=200,

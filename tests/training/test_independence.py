@@ -4,15 +4,18 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from torch import nn
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from hpsuite.datasets import Data
 from hpsuite.executors import InlineExecutor, ProcessExecutor
 from hpsuite.training import Resident, train, train_fused
-from hpsuite.training.fused import FusedBatch
+from hpsuite.training.fused import FusedBatch, cross_entropy
 from hpsuite.trials import OptimizerSpec, TrialSpec
 from tests.training.cases import bits, trial
 
@@ -311,3 +314,83 @@ def test_weights_of_a_fresh_process(resident_few: Resident) -> None:
         timeout=120,
     )
     assert {(act, number): digest for act, number, digest in json.loads(done.stdout)} == expected
+
+
+@pytest.mark.parametrize("kind", ["sgd", "sgd_ema", "adam", "adamw"])
+def test_of_mates_with_other_options(resident_few: Resident, kind: str) -> None:
+    """Trials that look ahead, warm up, smooth labels and decay weights, each by its own measure."""
+    for units, batch_size in (*SIZES, ((5, 2), 1), (9, 2)):
+        specs = [
+            replace(
+                spec,
+                optimizer=replace(
+                    spec.optimizer,
+                    nesterov=True,
+                    label_smoothing=0.9 / (1 + i),
+                    warmup_fraction=i / 12,
+                    weight_decay=0.01 * (i + 1),
+                    schedule=("none", "cosine", "exponential")[i % 3],
+                    decay_rate=0.9,
+                ),
+            )
+            for i, spec in enumerate(
+                mixed(
+                    resident_few,
+                    11,
+                    units=units,
+                    batch_size=batch_size,
+                    activation="tanh",
+                    norm="none" if batch_size == 1 else "before",
+                    kind=kind,
+                )
+            )
+        ]
+        together = trained(specs, resident_few)
+        assert len(set(together.values())) == 11
+        assert trained(specs[::-1], resident_few) == together
+        for chosen in ([0], [10], [5, 7], [9, 3, 8]):
+            alone = trained([specs[i] for i in chosen], resident_few)
+            assert alone == {i: together[i] for i in chosen}, (units, batch_size, chosen)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 10, 47, 101])
+def test_of_the_loss_with_smoothing(n_classes: int) -> None:
+    """Losses and gradients of any number of mates, rows and classes; and they are torch's."""
+    generator = torch.Generator().manual_seed(n_classes)
+    for n_rows in (1, 2, 3, 7, 8, 31, 33, 64):
+        logits = 5 * torch.randn(9, n_classes, n_rows, generator=generator)
+        y = torch.randint(n_classes, (9, n_rows), generator=generator)
+        shares = torch.rand(9, generator=generator, dtype=torch.float64)
+
+        def run(
+            places: list[int], logits: Tensor = logits, y: Tensor = y, shares: Tensor = shares
+        ) -> tuple[Tensor, Tensor]:
+            outputs = logits[places].requires_grad_()
+            losses = cross_entropy(outputs, y[places], shares[places])
+            (gradient,) = torch.autograd.grad(losses.sum(), [outputs])
+            return losses.detach(), gradient
+
+        losses, gradients = run(list(range(9)))
+        for places in ([0], [8], [3, 1], list(range(2, 7))):
+            for mine, all_ in zip(run(places), (losses, gradients), strict=True):
+                assert torch.equal(mine, all_[places])
+        for k in range(9):
+            theirs = F.cross_entropy(logits[k].T, y[k], label_smoothing=float(shares[k]))
+            assert losses[k].item() == pytest.approx(theirs.item(), rel=1e-5)
+
+
+def test_of_diverging_mates_with_smoothing(resident_few: Resident) -> None:
+    specs = [
+        trial(
+            resident_few,
+            i,
+            model={"units": 21},
+            optimizer=OptimizerSpec(learning_rate=rate, label_smoothing=0.1 * (i + 1)),
+            epochs=4,
+        )
+        for i, rate in enumerate((0.01, 1e30, 0.02, 1e38, 0.003))
+    ]
+    results = train_fused(specs, resident_few)
+    assert [result.outcome for result in results] == ["finite", "nonfinite"] * 2 + ["finite"]
+    for spec, result in zip(specs, results, strict=True):
+        assert train_fused([spec], resident_few)[0].same_outcome(result)

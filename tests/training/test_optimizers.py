@@ -1,5 +1,7 @@
 """torch's optimizers as we set them up, against loops written from the papers and the course."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,14 @@ from hpsuite.trials import OptimizerSpec
 CURVATURES = np.array([1.0, 10.0, 0.1, 3.0])
 START = np.array([1.0, -2.0, 3.0, -0.5])
 RATES = 0.05 / (1 + 0.1 * np.arange(30))
+
+KINDS: dict[str, dict[str, Any]] = {
+    "sgd": {"kind": "sgd"},
+    "sgd_ema": {"kind": "sgd_ema"},
+    "adam": {"kind": "adam"},
+    "adamw": {"kind": "adamw"},
+    "sgd_nesterov": {"kind": "sgd", "nesterov": True},
+}
 
 
 def run_plain(spec: OptimizerSpec) -> np.ndarray:
@@ -58,6 +68,93 @@ def test_sgd_adds_the_gradient_whole(momentum: float) -> None:
     assert run_fused([spec, spec])[0] == pytest.approx(p, rel=0, abs=1e-14)
 
 
+@pytest.mark.parametrize("kind", ["sgd", "sgd_ema"])
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.3])
+def test_nesterov_looks_ahead(kind: str, momentum: float, weight_decay: float) -> None:
+    """Where momentum has carried the parameters is where the next step's begins."""
+    spec = OptimizerSpec(
+        kind=kind,  # type: ignore[arg-type]
+        momentum=momentum,
+        weight_decay=weight_decay,
+        nesterov=True,
+    )
+    new = 1 - momentum if kind == "sgd_ema" else 1.0
+    p, v = START.copy(), np.zeros(4)
+    for rate in RATES:
+        g = CURVATURES * p + weight_decay * p
+        v = momentum * v + new * g
+        p = p - rate * (new * g + momentum * v)
+    assert run_plain(spec) == pytest.approx(p, rel=0, abs=1e-14)
+    assert run_fused([spec, spec])[1] == pytest.approx(p, rel=0, abs=1e-14)
+    if momentum == 0:
+        without = OptimizerSpec(kind="sgd", momentum=0.0, weight_decay=weight_decay)
+        assert (run_plain(spec) == run_plain(without)).all()
+        assert (run_fused([spec]) == run_fused([without])).all()
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.01, 2.0])
+def test_adamw_takes_the_decay_off_the_parameters(weight_decay: float) -> None:
+    spec = OptimizerSpec(kind="adamw", beta2=0.99, weight_decay=weight_decay)
+    p, m, v = START.copy(), np.zeros(4), np.zeros(4)
+    for t, rate in enumerate(RATES, start=1):
+        g = CURVATURES * p
+        m = 0.9 * m + 0.1 * g
+        v = 0.99 * v + 0.01 * g * g
+        step = (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.99**t)) + 1e-8)
+        p = p - rate * (step + weight_decay * p)
+    assert run_plain(spec) == pytest.approx(p, rel=0, abs=1e-13)
+    assert run_fused([spec, spec])[1] == pytest.approx(p, rel=0, abs=1e-13)
+    adam = OptimizerSpec(kind="adam", beta2=0.99, weight_decay=weight_decay)
+    assert (run_plain(spec) == run_plain(adam)).all() == (weight_decay == 0)
+
+
+TORCHS = {
+    "sgd": lambda p, s: torch.optim.SGD(
+        [p], lr=0.1, momentum=s.momentum, weight_decay=s.weight_decay, nesterov=s.nesterov
+    ),
+    "adam": lambda p, s: torch.optim.Adam(
+        [p], lr=0.1, betas=(s.beta1, s.beta2), eps=s.epsilon, weight_decay=s.weight_decay
+    ),
+    "adamw": lambda p, s: torch.optim.AdamW(
+        [p], lr=0.1, betas=(s.beta1, s.beta2), eps=s.epsilon, weight_decay=s.weight_decay
+    ),
+}
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.3])
+@pytest.mark.parametrize("kind", TORCHS)
+def test_each_step_is_torchs(kind: str, weight_decay: float, *, nesterov: bool) -> None:
+    """Step by step from the same gradients, whatever they are."""
+    spec = OptimizerSpec(
+        kind=kind,  # type: ignore[arg-type]
+        momentum=0.9,
+        beta1=0.8,
+        beta2=0.95,
+        epsilon=1e-3,
+        weight_decay=weight_decay,
+        nesterov=nesterov,
+    )
+    generator = torch.Generator().manual_seed(5)
+    start = torch.randn(3, 4, generator=generator, dtype=torch.float64)
+    theirs, plains = nn.Parameter(start.clone()), nn.Parameter(start.clone())
+    ours = start[None].repeat(2, 1, 1).requires_grad_()
+    torchs = TORCHS[kind](theirs, spec)
+    plain = PlainOptimizer(spec, [plains])
+    fused = fused_optimizer([spec, spec], [ours])
+    rates = torch.full((2,), 0.1, dtype=torch.float64)
+    for _ in range(6):
+        grad = torch.randn(3, 4, generator=generator, dtype=torch.float64)
+        theirs.grad = grad.clone()
+        torchs.step()
+        plain.step((grad * plains).sum(), 0.1)
+        fused.step([ours], [grad.expand(2, 3, 4)], rates)
+        assert torch.equal(plains, theirs)
+        for row in ours.detach():
+            assert row.numpy() == pytest.approx(theirs.detach().numpy(), rel=0, abs=1e-15)
+
+
 @pytest.mark.parametrize(
     ("beta1", "beta2", "epsilon", "weight_decay"),
     [(0.9, 0.999, 1e-8, 0.0), (0.0, 0.9, 1e-8, 0.0), (0.5, 0.3, 0.1, 0.2), (0.9, 0.99, 1, 0.0)],
@@ -97,9 +194,12 @@ def test_each_trial_has_its_own_hyperparameters() -> None:
         assert row == pytest.approx(run_plain(spec), rel=0, abs=1e-13)
 
 
-@pytest.mark.parametrize("kind", ["sgd", "sgd_ema", "adam"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_dropping_trials_keeps_the_others_state(kind: str) -> None:
-    specs = [OptimizerSpec(kind=kind, momentum=0.1 * i, beta1=0.1 * i) for i in range(5)]  # type: ignore[arg-type]
+    specs = [
+        OptimizerSpec(**KINDS[kind], momentum=0.1 * i, beta1=0.1 * i, weight_decay=0.01 * (1 + i))
+        for i in range(5)
+    ]
     curvatures = torch.tensor(CURVATURES)
 
     def run(places: list[int], *, drop_at: int | None) -> torch.Tensor:
@@ -119,13 +219,13 @@ def test_dropping_trials_keeps_the_others_state(kind: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("kind", ["sgd", "sgd_ema", "adam"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_trials_bits_are_its_own(kind: str, dtype: torch.dtype) -> None:
     """Powers and roots of vectors of hyperparameters, too, whatever their length."""
     rng = np.random.default_rng(0)
     specs = [
         OptimizerSpec(
-            kind=kind,  # type: ignore[arg-type]
+            **KINDS[kind],
             momentum=rng.uniform(0, 0.99),
             beta1=rng.uniform(0, 0.99),
             beta2=rng.uniform(0.5, 0.9999),

@@ -32,6 +32,9 @@ def test_what_can_be_mixed_is(planner: Planner, resident_few: Resident) -> None:
         replace(base, optimizer=replace(sgd, learning_rate=3.0, momentum=0.1)),
         replace(base, optimizer=replace(sgd, schedule="cosine")),
         replace(base, optimizer=replace(sgd, schedule="step", decay_rate=0.1, decay_epochs=2)),
+        replace(base, optimizer=replace(sgd, schedule="cosine", warmup_fraction=0.3)),
+        # What the kind does not use.
+        replace(base, optimizer=replace(sgd, beta1=0.5, beta2=0.5, epsilon=1)),
         trial(resident_few, model={"units": 8, "dropout": 0.4}),
         trial(resident_few, model={"units": (8, 8), "dropout": 0.4}),
         trial(resident_few, model={"units": 8, "dropout": 0.1, "initialization": "xavier"}),
@@ -57,6 +60,9 @@ def test_what_cannot_be_mixed_is_not(
         replace(base, optimizer=replace(sgd, kind="sgd_ema")),
         replace(base, optimizer=replace(sgd, kind="adam")),
         replace(base, optimizer=replace(sgd, weight_decay=1e-3)),
+        replace(base, optimizer=replace(sgd, nesterov=True)),
+        replace(base, optimizer=replace(sgd, label_smoothing=0.1)),
+        replace(base, optimizer=replace(sgd, kind="adamw")),
     ]
     others += [
         trial(resident_few, model={"units": 8, **arguments}, steps=3)
@@ -72,6 +78,31 @@ def test_what_cannot_be_mixed_is_not(
     ]
     for a, b in itertools.combinations(others, 2):
         assert planner.bucket(a) != planner.bucket(b), (a, b)
+
+
+def test_what_each_optimizer_can_mix_is_mixed(planner: Planner, resident_few: Resident) -> None:
+    """Own values of all that both have; Adam does not use momentum, nor look ahead."""
+    for kind, free in (
+        ("sgd", {"momentum": 0.2}),
+        ("sgd_ema", {"momentum": 0.2}),
+        ("adam", {"momentum": 0.2, "nesterov": False, "beta1": 0.2}),
+        ("adamw", {"momentum": 0.2, "nesterov": False, "beta2": 0.2, "epsilon": 1e-3}),
+    ):
+        base = OptimizerSpec(
+            kind=kind,  # type: ignore[arg-type]
+            nesterov=True,
+            label_smoothing=0.1,
+            weight_decay=0.1,
+        )
+        more = {"label_smoothing": 0.3, "weight_decay": 0.01, "warmup_fraction": 0.5, **free}
+        specs = [
+            trial(resident_few, i, model={"units": 8}, optimizer=optimizer)
+            for i, optimizer in enumerate((base, replace(base, **more)))  # type: ignore[arg-type]
+        ]
+        assert planner.bucket(specs[0]) == planner.bucket(specs[1])
+        together = train_fused(specs, resident_few)
+        alone = [train_fused([spec], resident_few)[0] for spec in specs]
+        assert all(a.same_outcome(b) for a, b in zip(together, alone, strict=True))
 
 
 def check_batch(planner: Planner, batch: list[TrialSpec]) -> None:
