@@ -10,8 +10,9 @@ The interval allows for that. Let t = b - e and a = 2 tau, so that noise exceeds
 pi = .023. A repeat that does not miss has m_r < t - a with probability pi at most, whatever mu_r
 is; so the number of repeats with m_r < t - a is at most binomial with p + (1 - p) pi, and a lower
 end L for its share makes (L - pi) / (1 - pi) one for p. In the same way the number with m_r < t + a
-is at least binomial with p (1 - pi), and its upper end U makes U / (1 - pi). Nothing is assumed
-of the mu_r. Nearer to the threshold than a, the seeds cannot tell, and the interval says so.
+is at least binomial with p (1 - pi), and its upper end U makes U / (1 - pi). With the ends of
+Clopper and Pearson (1934) that holds whatever the mu_r are, for normal noise that is as large
+everywhere. Nearer to the threshold than a the seeds cannot tell, and the interval says so.
 """
 
 import math
@@ -22,7 +23,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from hpsuite.analysis.checks import checked_level, checked_number, checked_table
-from hpsuite.analysis.intervals import Interval, wilson_ends
+from hpsuite.analysis.intervals import Interval, wilson
 from hpsuite.analysis.trials_to_good import tie_width
 
 # How many standard errors of a repeat's mean the ends step aside. With fewer, pi takes more of the
@@ -39,6 +40,8 @@ class Misses:
         repeats, seeds: R and s.
         probability: the estimate is the share of repeats whose mean of s seeds is below the
             threshold (noise drives it towards 1/2); the ends allow for that.
+        plain: the same share with Wilson's interval, as if a mean over seeds were the truth:
+            approximate, and wrong where many are near the threshold.
         near: share of repeats whose mean is within 2 standard errors of the threshold: with more
             seeds these may change sides.
         noise_sd: standard deviation over seeds, pooled over repeats, or as given.
@@ -48,6 +51,7 @@ class Misses:
     repeats: int
     seeds: int
     probability: Interval
+    plain: Interval
     near: float
     noise_sd: float
 
@@ -84,19 +88,27 @@ def miss_probability(
     checked_number("margin", margin, at_least=0)
     checked_number("b_error", b_error, at_least=0)
     repeats, seeds = table.shape
+    df = math.inf
     if noise_sd is None:
         if seeds == 1:
             raise ValueError("scores must have 2 seeds or more a repeat, or noise_sd; found 1 seed")
-        noise_sd = math.sqrt(float(np.sort(table.var(axis=1, ddof=1)).mean()))
+        # Exactly 0 for equal scores, whose rounded mean can differ from them.
+        spread = np.where(np.ptp(table, axis=1) == 0, 0.0, table.var(axis=1, ddof=1))
+        noise_sd, df = math.sqrt(float(np.sort(spread).mean())), float(repeats * (seeds - 1))
     checked_number("noise_sd", noise_sd, at_least=0)
 
     # A mean on the threshold is good, up to rounding.
     below = b - margin - tie_width(b, margin)
-    aside = STANDARD_ERRORS * (noise_sd / math.sqrt(seeds) + b_error)
-    means = np.sort(table.mean(axis=1))
     wrong = float(stats.norm.sf(STANDARD_ERRORS)) if noise_sd > 0 else 0.0
-    low, _ = wilson_ends(float(np.mean(means < below - aside)), repeats, level)
-    _, high = wilson_ends(float(np.mean(means < below + aside)), repeats, level)
+    # As much further as the noise is uncertain: Student's quantile.
+    reach = float(stats.t.isf(stats.norm.sf(STANDARD_ERRORS), df))
+    aside = reach * noise_sd / math.sqrt(seeds) + STANDARD_ERRORS * b_error
+    means = np.sort(table.mean(axis=1))
+    surely, perhaps = (int((means < edge).sum()) for edge in (below - aside, below + aside))
+    # Clopper and Pearson's ends as quantiles of beta distributions.
+    tail = (1 - level) / 2
+    low = float(stats.beta.ppf(tail, surely, repeats - surely + 1)) if surely else 0.0
+    high = float(stats.beta.isf(tail, perhaps + 1, repeats - perhaps)) if perhaps < repeats else 1.0
     return Misses(
         threshold=b - margin,
         repeats=repeats,
@@ -106,8 +118,9 @@ def miss_probability(
             max(0.0, (low - wrong) / (1 - wrong)),
             min(1.0, high / (1 - wrong)),
             level,
-            f"Wilson, ends at {STANDARD_ERRORS:g} standard errors of a repeat's mean from b - e",
+            f"Clopper-Pearson, {STANDARD_ERRORS:g} standard errors of a repeat's mean aside",
         ),
+        plain=wilson(int((means < below).sum()), repeats, level),
         near=float(np.mean(np.abs(means - below) <= aside)),
         noise_sd=noise_sd,
     )

@@ -17,6 +17,7 @@ from hpsuite.analysis.checks import Floats, checked_level, checked_number, check
 from hpsuite.analysis.intervals import Interval, mean_t, variance
 from hpsuite.analysis.order_statistics import (
     percentile_of_repeats,
+    quantile,
     quantile_ranks,
     sample_quantile,
 )
@@ -38,6 +39,8 @@ class Curve:
     Attributes:
         repeats: R.
         mean, mean_low, mean_high: mean over repeats, Student's t; ends nan for one repeat.
+            Approximate: it knows nothing of failures too rare to be among R repeats, which is
+            where most of the mean may be decided (docs/statistics-verdicts.md).
         median_low, median_high: ends of the median by order statistics; nan for fewer than 6
             repeats at 95%.
         quantiles: for each share, the quantile over repeats (no interval; the median is at .5).
@@ -63,7 +66,8 @@ class StrategyFigures:
     Attributes:
         repeats, n: R and n.
         curve: best so far.
-        best: mean over repeats of the best of all n trials.
+        best: mean over repeats of the best of all n trials; Student's t.
+        median_best: its median over repeats, by order statistics; nan ends for fewer than 6.
         area: mean over repeats of the mean over k of the best so far (see `areas`).
         regret: mean over repeats of b - best; None where no b is given. Below 0 where selection
             flatters by more than the search misses.
@@ -76,6 +80,7 @@ class StrategyFigures:
     n: int
     curve: Curve
     best: Interval
+    median_best: Interval
     area: Interval
     regret: Interval | None
     tenth_percentile: Interval
@@ -113,6 +118,7 @@ def strategy_figures(
         n=table.shape[1],
         curve=best_so_far_curve(table, level=level, bounds=bounds),
         best=mean_t(best, level, bounds),
+        median_best=quantile(best, 0.5, level),
         area=mean_t(np.sort(areas(table)), level, bounds),
         regret=None if b is None else mean_regret(best, b, b_error=b_error, level=level),
         tenth_percentile=percentile_of_repeats(best, 0.1, PERCENTILE_REPEATS, level),
@@ -162,7 +168,7 @@ def best_so_far_curve(
         median_high=_tuple(nowhere if high is None else curves[high]),
         quantiles={share: _tuple(sample_quantile(curves, share)) for share in shares},
         level=level,
-        method="pointwise: Student t for the mean, order statistics for the median",
+        method="pointwise: Student t for the mean, approximate; order statistics for the median",
     )
 
 

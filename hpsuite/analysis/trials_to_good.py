@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hpsuite.analysis.bounded import bounded_mean
 from hpsuite.analysis.checks import Floats, checked_level, checked_number, checked_table
 from hpsuite.analysis.good_fraction import TIE
-from hpsuite.analysis.intervals import Interval, mean_t, wilson, wilson_ends
+from hpsuite.analysis.intervals import Interval, wilson, wilson_ends
 from hpsuite.analysis.order_statistics import quantile
 
 
@@ -27,7 +28,8 @@ class TrialsToGood:
         repeats, n: R and n.
         reached: share of repeats that reach it within n trials; Wilson.
         restricted_mean: mean of min(T, n), in trials: trials spent by somebody who stops at the
-            first good one or at the end of the budget. Student's t; ends nan for one repeat.
+            first good one or at the end of the budget (`bounded_mean`); all of [1, n] for one
+            repeat.
         median: of T, in trials, by order statistics. inf where fewer than half of the repeats
             reach the threshold, an end inf where it lies beyond the budget; ends nan for fewer
             than 6 repeats at 95%.
@@ -71,12 +73,18 @@ def trials_to_good(
         repeats=repeats,
         n=n,
         reached=wilson(int(np.isfinite(first).sum()), repeats, level),
-        restricted_mean=mean_t(np.sort(np.minimum(first, n)), level, (1.0, float(n))),
+        restricted_mean=_restricted(np.minimum(first, n), n, level),
         median=quantile(first, 0.5, level),
         share=tuple(float(np.mean(first <= k)) for k in range(1, n + 1)),
         share_low=tuple(low for low, _ in ends),
         share_high=tuple(high for _, high in ends),
     )
+
+
+def _restricted(times: Floats, n: int, level: float) -> Interval:
+    if n == 1:
+        return Interval(1.0, 1.0, 1.0, level, "a budget of one trial")
+    return bounded_mean(times, 1.0, float(n), level)
 
 
 def first_good(scores: Floats, b: float, margin: float) -> Floats:
