@@ -43,6 +43,36 @@ def checked_finite(name: str, values: npt.ArrayLike) -> Floats:
     return array
 
 
+def checked_table(name: str, values: npt.ArrayLike, ndim: int) -> Floats:
+    """Finite numbers of any unit as a float64 array of `ndim` axes, none of them empty.
+
+    Raises:
+        ValueError: for the wrong number of axes, an empty one, or a value that is not finite.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != ndim or array.size == 0:
+        raise ValueError(f"{name} must have {ndim} axes, none empty; found shape {array.shape}")
+    wrong = array[~np.isfinite(array)]
+    if wrong.size:
+        raise ValueError(
+            f"{name} must be finite (a failed trial's is its failure score); found {wrong.size} "
+            f"others, the first {wrong[0]}"
+        )
+    return array
+
+
+def checked_number(name: str, value: float, *, at_least: float = -np.inf) -> float:
+    """A finite number that is not below `at_least`.
+
+    Raises:
+        ValueError: where it is neither.
+    """
+    if not (np.isfinite(value) and value >= at_least):
+        bound = "" if at_least == -np.inf else f" >= {at_least:g}"
+        raise ValueError(f"{name} must be a finite number{bound}; found {value}")
+    return float(value)
+
+
 def checked_length(name: str, n: int, expected: int) -> None:
     """Raises ValueError where `name` has `n` trials instead of `expected`."""
     if n != expected:

@@ -53,9 +53,13 @@ def wilson_ends(share: float, n: float, level: float = 0.95) -> tuple[float, flo
 
     The roots of (share - p)^2 = z^2 p (1 - p) / n (Wilson 1927).
     """
+    return wilson_roots(share, n, float(stats.norm.isf((1 - level) / 2)))
+
+
+def wilson_roots(share: float, n: float, z: float) -> tuple[float, float]:
+    """Wilson's ends with any quantile z > 0, such as Student's, in place of the normal one."""
     assert 0 <= share <= 1, share
     assert n > 0, n
-    z = float(stats.norm.isf((1 - level) / 2))
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
     # At a share of 0 or 1 one end is exact, which rounding must not push past the share.
@@ -132,6 +136,11 @@ def welch_error(a: Floats, b: Floats) -> tuple[float, float]:
     share = va / (va + vb)
     df = 1 / (share**2 / (len(a) - 1) + (1 - share) ** 2 / (len(b) - 1))
     return math.sqrt(va + vb), df
+
+
+def t_quantile(level: float, df: float) -> float:
+    """How many standard errors Student's t interval reaches; df may be inf."""
+    return float(stats.t.isf((1 - level) / 2, df))
 
 
 def variance(values: Floats) -> float:
