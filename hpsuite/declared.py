@@ -1,0 +1,113 @@
+"""Claims as an experiment's file declares them, before anything is run.
+
+    claims:
+      - claim: With batch norm a larger share of the space is good.
+        statistic: good_fraction_2pt
+        a: {model: mlp_bn}
+        b: {model: mlp}
+        direction: greater
+        smallest_effect: 0.05
+        n: 256
+        primary: {dataset: digits}
+
+`a` and `b` choose setups, or arms, by what tells them apart in the matrix; every other axis makes a
+cell of its own, in which the two are compared. `primary` names the cell whose verdict is the claim's.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Lt
+
+from hpsuite.analysis.claims import Direction
+from hpsuite.checks import UserError, build, refuse, show
+
+# Statistics of a pair of setups, in their units: e is 1, 2 or 5 points.
+SETUP_STATISTICS = {
+    **{f"good_fraction_{e}pt": "share of the space" for e in (1, 2, 5)},
+    **{f"good_fraction_{e}pt_common": "share of the space" for e in (1, 2, 5)},
+    **{f"rate_width_{e}pt": "decades" for e in (1, 2, 5)},
+    "nonfinite_fraction": "share of the space",
+    "b": "accuracy",
+}
+# Statistics of a pair of arms.
+ARM_STATISTICS = {
+    "best_val_accuracy": "accuracy",
+    "test_accuracy": "accuracy",
+    "area": "accuracy",
+    "true_accuracy": "accuracy",
+    "miss_probability": "share of the repeats",
+    "probability_better": "share of the repeats",
+}
+STATISTICS = {**SETUP_STATISTICS, **ARM_STATISTICS}
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A claim, declared.
+
+    Attributes:
+        claim: in words.
+        statistic: one of STATISTICS; `a` minus `b`, or P(a better than b).
+        a, b: what is compared, by axis of the matrix.
+        direction: greater, less or equivalent.
+        smallest_effect: the smallest that would matter, in the statistic's unit, > 0.
+        n: planned sample size: configurations for setups, repeats for arms.
+        primary: the cell whose verdict is the claim's, by the other axes; empty where there is one.
+        alpha: 1 - the confidence level.
+        a_other, b_other: for a claim that an effect is smaller under other conditions, those; then
+            the statistic is (a - b) - (a_other - b_other).
+    """
+
+    claim: str
+    statistic: str
+    a: Mapping[str, object]
+    b: Mapping[str, object]
+    direction: Direction
+    smallest_effect: Annotated[float, Gt(0)]
+    n: Annotated[int, Ge(1)]
+    primary: Mapping[str, object] = field(default_factory=dict)
+    alpha: Annotated[float, Gt(0), Lt(1)] = 0.05
+    a_other: Mapping[str, object] | None = None
+    b_other: Mapping[str, object] | None = None
+
+    @property
+    def of_setups(self) -> bool:
+        """Whether setups are compared, not arms."""
+        return self.statistic in SETUP_STATISTICS
+
+
+def parse_claims(given: object) -> tuple[Declared, ...]:
+    """The claims of a configuration.
+
+    Raises:
+        UserError: on the first mistake.
+    """
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise refuse("claims", given, "a list of claims")
+    found = []
+    for i, entry in enumerate(given):
+        key = f"claims[{i}]"
+        if not isinstance(entry, Mapping):
+            raise refuse(key, entry, "claim, statistic, a, b, direction, smallest_effect and n")
+        declared = build(key, Declared, entry)
+        if declared.statistic not in STATISTICS:
+            raise refuse(f"{key}.statistic", declared.statistic, ", ".join(STATISTICS))
+        if declared.a == declared.b:
+            raise refuse(f"{key}.b", dict(declared.b), "another choice than a's")
+        if (declared.a_other is None) != (declared.b_other is None):
+            raise UserError(f"{key}: found one of a_other and b_other; accepted: both or neither")
+        found.append(declared)
+    return tuple(found)
+
+
+def matches(names: Mapping[str, str], chosen: Mapping[str, object]) -> bool:
+    """Whether what a setup or arm is called has all that was chosen."""
+    return all(names.get(axis) == (v if isinstance(v, str) else show(v)) for axis, v in chosen.items())
+
+
+def rest(names: Mapping[str, str], *chosen: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    """What else a setup or arm is called: the cell that it stands in."""
+    taken = {axis for each in chosen for axis in each}
+    return tuple(sorted((axis, name) for axis, name in names.items() if axis not in taken))
