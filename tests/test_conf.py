@@ -17,6 +17,7 @@ from hpsuite.compose import compose_experiment, config_dir
 from hpsuite.config import Arm
 from hpsuite.parsing import build_sampler
 from hpsuite.training.loop import build_model
+from tests.registries import write_registry
 
 GROUPS = sorted(path.name for path in config_dir().iterdir() if path.is_dir())
 FILES = sorted(config_dir().rglob("*.yaml"))
@@ -116,10 +117,19 @@ def test_spaces(one: One, name: str) -> None:
             assert any(getattr(place, key, None) == value for place in places)
 
 
+# What an option needs besides its name, given an empty folder.
+NEEDED_BY: dict[str, Callable[[Path], list[str]]] = {
+    "hub": lambda folder: [
+        "strategy.package=samplers/hill_climb",
+        f"strategy.registry_root='{write_registry(folder)}'",
+    ]
+}
+
+
 @pytest.mark.parametrize("name", options("strategy"))
-@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_strategies(one: One, name: str) -> None:
-    arm = one(f"strategy={name}")
+    needed = NEEDED_BY[name](Path("registry")) if name in NEEDED_BY else []
+    arm = one(f"strategy={name}", *needed)
     assert arm.strategy.name == name
     sampler = build_sampler(arm, seed=1)
     assert 1 <= sampler.n_planned <= arm.trials

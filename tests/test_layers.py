@@ -35,6 +35,7 @@ FRAMEWORKS = {
     "omegaconf": "__main__ compose explain multirun",
     "mlflow": "tracking",
     "optuna": "experiment arms parsing record study strategies space",
+    "optunahub": "strategies",
     "rich": "experiment forecast report",
 }
 
