@@ -16,6 +16,12 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Ignore what hpsuite ignores itself: Optuna calls some of its samplers experimental."""
+    ignored = "ignore::optuna.exceptions.ExperimentalWarning"
+    config.addinivalue_line("filterwarnings", ignored)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip tests marked `gpu` where there is no CUDA device."""
     if item.get_closest_marker("gpu") is not None:

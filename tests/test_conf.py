@@ -22,6 +22,7 @@ from hpsuite.training import Resident, train
 from hpsuite.training.loop import build_model
 from hpsuite.values import layer_of
 from tests.datasets.small import SMALL
+from tests.registries import write_registry
 
 GROUPS = sorted(path.name for path in config_dir().iterdir() if path.is_dir())
 FILES = sorted(config_dir().rglob("*.yaml"))
@@ -137,10 +138,19 @@ def test_spaces(one: One, name: str) -> None:
         assert result.steps == 3 or result.outcome == "nonfinite"
 
 
+# What an option needs besides its name, given an empty folder.
+NEEDED_BY: dict[str, Callable[[Path], list[str]]] = {
+    "hub": lambda folder: [
+        "strategy.package=samplers/hill_climb",
+        f"strategy.registry_root='{write_registry(folder)}'",
+    ]
+}
+
+
 @pytest.mark.parametrize("name", options("strategy"))
-@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_strategies(one: One, name: str) -> None:
-    arm = one(f"strategy={name}")
+    needed = NEEDED_BY[name](Path("registry")) if name in NEEDED_BY else []
+    arm = one(f"strategy={name}", *needed)
     assert arm.strategy.name == name
     sampler = build_sampler(arm, seed=1)
     assert 1 <= sampler.n_planned <= arm.trials
