@@ -121,7 +121,7 @@ BROKEN = {
     "scalar": ("name: x\nbudget: 3\n", "budget: found 3; accepted: the name of an option"),
     "nameless": ("title: x\n", "name: found nothing; accepted: "),
     "list": ("- a\n", "experiment/list: cannot be composed ("),
-    "choice": ("defaults: [override /dataset: nowhere]\n", "dataset: found 'nowhere'; accepted: d"),
+    "choice": ("defaults: [override /dataset: nowhere]\n", "dataset: found 'nowhere'; accepted: a"),
     "both": ("name: x\nbudget: {steps: 3}\n", "budget: found both of epochs and steps; accepted"),
     "text": ("name: \xff\n", "found a configuration file that is not text ("),
     "cells": ("name: x\nmatrix: {model: mlp}\n", "matrix.model: found 'mlp'; accepted: a list of"),

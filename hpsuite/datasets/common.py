@@ -108,7 +108,7 @@ def prepare(
     if (test_size is None) != (source.x_test is not None):
         found = "a test set of its own" if source.x_test is not None else "no test set of its own"
         raise ValueError(
-            f"test_size: found {test_size} for a source with {found}; "
+            f"test_size: found {test_size or 'null'} for a source with {found}; "
             "accepted: null where the source has one, else a number of rows or a share of them"
         )
     rows = np.arange(len(source.y))
@@ -192,8 +192,8 @@ def _check_part(part: str, x: NDArray[np.generic], y: NDArray[np.int64], n_class
             f"accepted: 0 to {n_classes - 1}"
         )
     # Written so that what is no number is refused too: comparisons with it are false.
-    if not -_LARGEST <= x.min() <= x.max() <= _LARGEST:
-        fine = np.isfinite(x) & (np.abs(x) <= _LARGEST)
+    if not -_LARGEST <= float(x.min()) <= float(x.max()) <= _LARGEST:
+        fine = np.abs(x.astype(np.float64)) <= _LARGEST
         row = np.argmin(fine.reshape(len(x), -1).all(axis=1))
         raise ValueError(
             f"found {part}inputs of row {row} that are infinite or no numbers in float32; "

@@ -13,6 +13,8 @@ import torch
 
 from hpsuite.datasets import Source, prepare
 from hpsuite.datasets.arrays import arrays
+from hpsuite.training import Resident, train_fused, train_plain
+from tests.training.cases import trial
 
 RNG = np.random.default_rng(0)
 Y = np.arange(30) % 3
@@ -77,6 +79,25 @@ def test_types(tmp_path: Path, given: str, kept: str, scale: float) -> None:
     rows = torch.from_numpy(source.x)[torch.tensor([3, 1])].to(torch.float32)
     assert rows.tolist() == x[[3, 1]].astype(np.float32).tolist()
     assert load(tmp_path, scale=7.0).scale == 7.0
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_trials_are_the_same_whatever_the_type(tmp_path: Path, fused: bool) -> None:
+    """To the bit, where the numbers are the same."""
+    x = RNG.integers(0, 100, (90, 2, 3))
+    losses = {}
+    for given in ("uint8", ">i2", "int64", "uint16", "uint64", "float16", "float32", "float64"):
+        source = load(save(tmp_path, x=x.astype(given), y=np.arange(90) % 3), scale=1.0)
+        data = prepare(
+            source, split_seed=0, validation_size=20, test_size=20, input_normalization="feature"
+        )
+        resident = Resident.place(data, torch.device("cpu"))
+        specs = [trial(resident, n, batch_size=10, epochs=3) for n in range(3)]
+        results = (
+            train_fused(specs, resident) if fused else [train_plain(s, resident) for s in specs]
+        )
+        losses[given] = [(r.loss_curve, r.val_curve, r.test_accuracy) for r in results]
+    assert all(found == losses["float32"] for found in losses.values())
 
 
 def test_the_order_in_memory_changes_nothing(tmp_path: Path) -> None:

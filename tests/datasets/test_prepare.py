@@ -158,7 +158,7 @@ def test_the_majority_class_is_the_training_sets() -> None:
     ("arguments", "words"),
     [
         ({"validation_size": 1500}, "validation_size, test_size: found 1500 and 360 of 1797 rows"),
-        ({"test_size": None}, "test_size: found None for a source with no test set"),
+        ({"test_size": None}, "test_size: found null for a source with no test set"),
         (
             {"train_fraction": 0.001},
             r"train_fraction: found 0.001, 1 of 1078 rows; accepted: 10 to",
@@ -270,6 +270,14 @@ def test_inputs_that_are_no_numbers(value: float, row: int) -> None:
     with pytest.raises(
         ValueError, match=rf"^found inputs of row {row} that are infinite or no num"
     ):
+        prepare(Source(x, Y, 3, 1.0), split_seed=0, validation_size=6, test_size=6)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_the_first_such_row_is_named(dtype: type) -> None:
+    x = X.astype(dtype)
+    x[20, 0], x[9, 1] = np.inf, np.nan
+    with pytest.raises(ValueError, match=r"^found inputs of row 9 that are infinite or no numbers"):
         prepare(Source(x, Y, 3, 1.0), split_seed=0, validation_size=6, test_size=6)
 
 
