@@ -19,9 +19,6 @@ from hpsuite.overrides import as_override
 Builder = Callable[..., object]
 Arrays = tuple[npt.ArrayLike, npt.ArrayLike]
 
-# Of arrays that are passed, the share of rows that validates, and that which tests.
-HELD_OUT = 0.2
-
 
 def ask_value(key: str, value: object) -> list[str]:
     """The override of a key; none for None."""
@@ -91,15 +88,13 @@ def ask_dataset(dataset: str | Arrays | None, folder: Path) -> list[str]:
     if len(dataset) != 2:
         raise UserError(f"dataset: found {len(dataset)} arrays; accepted: inputs and classes")
     x, y = (np.asarray(part) for part in dataset)
-    held_out = max(1, round(HELD_OUT * len(y))) if y.ndim else 1
+    if object in (x.dtype, y.dtype):
+        raise UserError(
+            "dataset: found arrays of objects; accepted: arrays of numbers, and classes"
+        )
     path = folder / "arrays.npz"
     np.savez(path, x=x, y=y, allow_pickle=False)
-    return [
-        "dataset=arrays",
-        f"dataset.path={as_override(str(path))}",
-        f"dataset.validation_size={held_out}",
-        f"dataset.test_size={held_out}",
-    ]
+    return ["dataset=arrays", f"dataset.path={as_override(str(path))}"]
 
 
 def ask_places(storage: str | None, scratch: Path, config_dir: str | Path | None) -> list[str]:

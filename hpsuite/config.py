@@ -4,7 +4,7 @@ parsing.py makes them of a composed configuration, and checks it.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -183,10 +183,11 @@ class StrategyConfig:
 
     Attributes:
         name: of the strategy's option.
-        target: dotted name of the sampler's class.
+        target: dotted name of the sampler's class; of one of OptunaHub's, what identifies it.
         arguments: the user's, sorted by name.
         asking: for samplers that are not hpsuite's, arguments of `PerTrialSeeded`.
         variant: what else tells it from others of its experiment, as (key, value).
+        loaded: for samplers of OptunaHub, which are found by no dotted name, the class.
     """
 
     name: str
@@ -194,11 +195,21 @@ class StrategyConfig:
     arguments: tuple[tuple[str, object], ...]
     asking: tuple[tuple[str, object], ...]
     variant: tuple[tuple[str, str], ...] = ()
+    loaded: Callable[..., object] | None = None
 
     @property
     def label(self) -> str:
         """Its name, and what else tells it apart."""
         return labelled(self.name, self.variant)
+
+    @property
+    def sampler(self) -> Callable[..., object]:
+        """The sampler's class.
+
+        Raises:
+            UserError: one that cannot be imported.
+        """
+        return self.loaded or resolve("strategy._target_", self.target)
 
     @property
     def is_reference(self) -> bool:

@@ -29,7 +29,7 @@ from hpsuite.trials import TrialSpec
 
 MEASURED_STEPS = 20
 # Trials that are drawn to see how many share a batch, and so many of them, or seconds, to measure.
-DRAWN = 256
+DRAWN = 1024
 MEASURED = 16
 MEASURED_SECONDS = 5.0
 

@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +27,8 @@ from hpsuite.checks import (
     one_line,
     refuse,
     resolve,
+    show,
+    under,
 )
 from hpsuite.config import (
     Arm,
@@ -45,6 +48,7 @@ from hpsuite.datasets import Data, prepare
 from hpsuite.model_checks import checked_model, examples
 from hpsuite.parsing_space import TO_MODEL, check_space, parse_optimizer, parse_space
 from hpsuite.strategies import PerTrialSeeded, PlannedSampler
+from hpsuite.strategies.hub import HubSampler, given_to
 from hpsuite.trials import ModelSpec, Numerics, frozen_arguments
 
 T = TypeVar("T")
@@ -56,7 +60,7 @@ _COUNTS = ("repeats", "seed", "split_seed")
 # Settings of `prepare` that stand in a data set's group beside its own arguments.
 _SPLIT_KEYS = ("validation_size", "test_size", "train_fraction", "input_normalization")
 # Settings of `PerTrialSeeded` that stand in a strategy's group beside the sampler's own arguments.
-_ASKING_KEYS = ("asks_at_once", "seeding")
+_ASKING_KEYS = ("asks_at_once", "seeding", "relative_space")
 # Where the functions and classes of a group live; others need a word of the user's (`packages`).
 _HOMES = {
     "dataset": ("hpsuite.datasets",),
@@ -200,27 +204,45 @@ def _model(config: Group) -> ModelSpec:
 
 def _strategy(config: Group, name: str, variant: tuple[tuple[str, str], ...]) -> StrategyConfig:
     target, sampler, arguments = _callable(config, "strategy")
+    loaded, named = None, ("strategy._target_", target)
+    if sampler is HubSampler:
+        loaded, target, arguments = _from_hub(arguments)
+        sampler, named = loaded, ("strategy.sampler", loaded.__name__)
     asking: dict[str, object] = {}
     if isinstance(sampler, type) and issubclass(sampler, PlannedSampler):
         arguments = checked_arguments("strategy", sampler, arguments, provided=_TO_STRATEGY)
         arguments = _with_defaults(sampler, arguments, _TO_STRATEGY)
     elif isinstance(sampler, type) and issubclass(sampler, BaseSampler):
+        if "seed" not in inspect.signature(sampler).parameters:
+            raise refuse(*named, "a sampler that takes a seed")
         asking = {key: arguments.pop(key) for key in _ASKING_KEYS if key in arguments}
         provided = {*_TO_STRATEGY, "factory"}
         asking = checked_arguments("strategy", PerTrialSeeded, asking, provided=provided)
         asking = _with_defaults(PerTrialSeeded, asking, provided)
+        if asking["relative_space"] == "inferred":
+            del asking["relative_space"]  # as studies from before there was a choice do not name it
         arguments = checked_arguments(
-            "strategy", sampler, arguments, provided=("seed",), beside=_ASKING_KEYS
+            "strategy", sampler, arguments, provided=given_to(sampler), beside=_ASKING_KEYS
         )
         arguments = _without_defaults(sampler, arguments)
         for key, value in arguments.items():
             if isinstance(value, Mapping):  # by the record's names and values, not by the user's
                 raise refuse(f"strategy.{key}", value, "no mapping, for a sampler of Optuna's")
     else:
-        raise refuse("strategy._target_", target, "a sampler of Optuna's or of hpsuite's")
-    return StrategyConfig(
-        name, target, tuple(sorted(arguments.items())), tuple(sorted(asking.items())), variant
-    )
+        raise refuse(*named, "a sampler of Optuna's or of hpsuite's")
+    sorted_arguments, sorted_asking = (tuple(sorted(a.items())) for a in (arguments, asking))
+    return StrategyConfig(name, target, sorted_arguments, sorted_asking, variant, loaded)
+
+
+def _from_hub(group: Group) -> tuple[type[BaseSampler], str, dict[str, object]]:
+    """A sampler of OptunaHub, what identifies it, and the group's keys that are its own."""
+    own = {f.name for f in fields(HubSampler)}
+    where = build("strategy", HubSampler, {k: v for k, v in group.items() if k in own})
+    try:
+        sampler, identifier = where.load()
+    except ValueError as error:
+        raise under("strategy", error) from error
+    return sampler, identifier, {k: v for k, v in group.items() if k not in own}
 
 
 def _with_defaults(
@@ -273,15 +295,13 @@ def build_sampler(arm: Arm, seed: int) -> PlannedSampler:
     """
     space = arm.setup.space
     distributions = space.distributions()
-    sampler = resolve("strategy._target_", arm.strategy.target)
-    is_planned = isinstance(sampler, type) and issubclass(sampler, PlannedSampler)
+    sampler = arm.strategy.sampler
+    assert isinstance(sampler, type), sampler
+    is_planned = issubclass(sampler, PlannedSampler)
     arguments = _by_stored_name(arm) if is_planned else dict(arm.strategy.arguments)
-
-    def factory(*, seed: int) -> BaseSampler:
-        built = sampler(seed=seed, **arguments)
-        assert isinstance(built, BaseSampler)
-        return built
-
+    if not is_planned and "search_space" in given_to(sampler):
+        arguments["search_space"] = {n: d for n, d in distributions.items() if not d.single()}
+    factory = partial(sampler, **arguments)
     try:
         if is_planned:
             planned = sampler(distributions, n_trials=arm.trials, seed=seed, **arguments)
@@ -300,35 +320,53 @@ def build_sampler(arm: Arm, seed: int) -> PlannedSampler:
         )
     except UserError:
         raise
-    except (ValueError, TypeError, ImportError) as error:
+    except _failures(arm) as error:
         text = one_line(error)
         for hyperparameter in space.hyperparameters:
             text = text.replace(hyperparameter.stored_name, hyperparameter.name)
+        if not is_planned:
+            text = f"{arm.strategy.name} cannot be built ({text}); accepted: what it takes"
         raise UserError(f"strategy: {text}") from error
 
 
+def _failures(arm: Arm) -> tuple[type[Exception], ...]:
+    """What a sampler may raise where it does not fit; what others wrote may raise anything."""
+    known = (ValueError, TypeError, ImportError, RuntimeError)
+    return known if arm.strategy.loaded is None else (Exception,)
+
+
 def check_sampler(arm: Arm) -> None:
-    """Build the sampler of an arm, and ask it for one trial of a study in memory.
+    """Build the sampler of an arm, and ask it twice for the first trial of a study in memory.
 
     Raises:
-        UserError: a sampler that does not fit the budget or the space.
+        UserError: a sampler that does not fit the budget or the space, or whose answers do not
+            follow from its seed.
     """
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study = optuna.create_study(sampler=build_sampler(arm, 0), direction="maximize")
-            study.ask(arm.setup.space.distributions())
+            first, again = (
+                optuna.create_study(sampler=build_sampler(arm, 0), direction="maximize")
+                .ask(arm.setup.space.distributions())
+                .params
+                for _ in range(2)
+            )
     except UserError:
         raise
-    except (ValueError, TypeError, ImportError, RuntimeError, NotImplementedError) as error:
+    except _failures(arm) as error:
         raise UserError(
             f"strategy: {arm.strategy.name} cannot search this space ({one_line(error)}); "
             "accepted: another strategy or space"
         ) from error
     finally:
         optuna.logging.set_verbosity(verbosity)
+    if first != again:
+        raise UserError(
+            f"strategy: {arm.strategy.name} drew {show(first)} and then {show(again)} under the "
+            "same seed; accepted: a sampler that draws everything from its seed"
+        )
 
 
 def check_against_data(setup: Setup, data: Data) -> None:

@@ -37,10 +37,11 @@ def code_digest(target: str) -> str | None:
     not looked into; where there is no file, as in a notebook, the digest is that of no bytes.
 
     Args:
-        target: a dotted name whose module has been imported.
+        target: a dotted name whose module has been imported; what identifies a sampler of
+            OptunaHub holds its content already.
     """
     module = target.rpartition(".")[0]
-    if module.partition(".")[0] in _KNOWN:
+    if ":" in target or module.partition(".")[0] in _KNOWN:
         return None
     try:
         file = inspect.getsourcefile(sys.modules[module])

@@ -1,6 +1,7 @@
 """Settings for all tests: one thread, no network, nobody's MLflow server, and where data lies."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,12 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Ignore what hpsuite ignores itself: Optuna calls some of its samplers experimental."""
+    ignored = "ignore::optuna.exceptions.ExperimentalWarning"
+    config.addinivalue_line("filterwarnings", ignored)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip tests marked `gpu` where there is no CUDA device."""
     if item.get_closest_marker("gpu") is not None:
@@ -24,10 +31,28 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip("needs a CUDA device")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Decoded data is cached in a folder of this session, and nobody's home is written to."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HPSUITE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def mnist_dir() -> Path:
     """A `data_dir` that holds MNIST: HPSUITE_DATA, or ../shared/data beside the checkout."""
+    return _data_dir("MNIST", "MNIST/raw")
+
+
+@pytest.fixture(scope="session")
+def cifar10_jpeg_dir() -> Path:
+    """A `data_dir` that holds cifar10_jpeg, looked for in the same places."""
+    return _data_dir("cifar10_jpeg", "cifar10_jpeg.tar.gz")
+
+
+def _data_dir(name: str, file: str) -> Path:
     folder = Path(os.environ.get("HPSUITE_DATA") or REPOSITORY.parent / "shared" / "data")
-    if not (folder / "MNIST" / "raw").is_dir():
-        pytest.skip(f"needs MNIST (MNIST/raw in HPSUITE_DATA; looked in {folder})")
+    if not (folder / file).exists():
+        pytest.skip(f"needs {name} ({file} in HPSUITE_DATA; looked in {folder})")
     return folder

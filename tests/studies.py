@@ -23,7 +23,9 @@ from hpsuite.training import Planner
 from hpsuite.trials import Scalar, TrialResult, TrialSpec
 
 CPU = torch.device("cpu")
-STRATEGIES = ("grid", "random", "log_random", "coarse_to_fine", "tpe")
+STRATEGIES = ("grid", "random", "log_random", "coarse_to_fine", "tpe", "qmc", "cmaes")
+# These think for a tenth of a second a trial.
+SLOW_STRATEGIES = ("gp",)
 TINY = (
     "name=tiny",
     "model.layers=1",

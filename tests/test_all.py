@@ -191,6 +191,7 @@ def test_forecast_is_of_trials_as_they_are_drawn(monkeypatch: pytest.MonkeyPatch
     assert {k for _, k in seen} <= {1, 2}
     # Where all are alike, one full batch says it.
     (planned,) = plan("strategy=log_random", "budget.trials=100", "budget.epochs=3")
+    planner = Planner({planned.data.fingerprint: planned.data}, CPU, 2)
     seen.clear()
     assert forecast.measure(planned, planner, CPU) == 3
     ((spec, k),) = seen

@@ -185,7 +185,7 @@ def test_more_repeats_are_added_to_those_that_are_there(address: str, tmp_path: 
     assert_same(run(open_storage(address), *ONE, "repeats=2", executor=Never()), few)
 
 
-@pytest.mark.parametrize("strategy", ["random", "log_random", "tpe"])
+@pytest.mark.parametrize("strategy", ["random", "log_random", "tpe", "qmc", "cmaes", "gp"])
 def test_raised_budget_adds_what_the_larger_one_would_have_had(
     strategy: str, tmp_path: Path
 ) -> None:

@@ -21,6 +21,8 @@ from hpsuite.parsing import build_sampler
 from hpsuite.training import Resident, train
 from hpsuite.training.loop import build_model
 from hpsuite.values import layer_of
+from tests.datasets.small import SMALL
+from tests.registries import write_registry
 
 GROUPS = sorted(path.name for path in config_dir().iterdir() if path.is_dir())
 FILES = sorted(config_dir().rglob("*.yaml"))
@@ -66,9 +68,12 @@ def test_every_file_says_what_it_is(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", options("dataset"))
-def test_datasets(one: One, name: str, request: pytest.FixtureRequest) -> None:
+def test_datasets(
+    one: One, name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = request.getfixturevalue("mnist_dir") if name == "mnist" else Path.cwd()
-    arm = one(f"dataset={name}", f"data_dir='{folder}'")
+    own = SMALL[name](folder, monkeypatch) if name in SMALL else []
+    arm = one(f"dataset={name}", f"data_dir='{folder}'", *own)
     data = arm.setup.dataset.load()
     assert arm.setup.dataset.name == name
     for split in ("train", "val", "test"):
@@ -78,8 +83,8 @@ def test_datasets(one: One, name: str, request: pytest.FixtureRequest) -> None:
         # Stratified: every class is everywhere.
         assert set(np.unique(y)) == set(range(data.n_classes))
     assert np.isfinite(data.multiplier).all()
-    seeded = one(f"dataset={name}", f"data_dir='{folder}'", "split_seed=1").setup.dataset.load()
-    assert seeded.fingerprint != data.fingerprint
+    seeded = one(f"dataset={name}", f"data_dir='{folder}'", "split_seed=1", *own)
+    assert seeded.setup.dataset.load().fingerprint != data.fingerprint
 
 
 @pytest.mark.parametrize("name", options("model"))
@@ -133,10 +138,19 @@ def test_spaces(one: One, name: str) -> None:
         assert result.steps == 3 or result.outcome == "nonfinite"
 
 
+# What an option needs besides its name, given an empty folder.
+NEEDED_BY: dict[str, Callable[[Path], list[str]]] = {
+    "hub": lambda folder: [
+        "strategy.package=samplers/hill_climb",
+        f"strategy.registry_root='{write_registry(folder)}'",
+    ]
+}
+
+
 @pytest.mark.parametrize("name", options("strategy"))
-@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_strategies(one: One, name: str) -> None:
-    arm = one(f"strategy={name}")
+    needed = NEEDED_BY[name](Path("registry")) if name in NEEDED_BY else []
+    arm = one(f"strategy={name}", *needed)
     assert arm.strategy.name == name
     sampler = build_sampler(arm, seed=1)
     assert 1 <= sampler.n_planned <= arm.trials

@@ -38,6 +38,7 @@ FRAMEWORKS = {
     "omegaconf": "__main__ compose explain multirun",
     "mlflow": "tracking",
     "optuna": "library experiment arms parsing record study strategies space",
+    "optunahub": "strategies",
     "rich": "library experiment forecast report",
 }
 

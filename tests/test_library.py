@@ -108,6 +108,20 @@ def test_a_module_a_sampler_and_a_space_of_ones_own() -> None:
         _ = fit.sensitivity
 
 
+def test_arrays() -> None:
+    generator = np.random.default_rng(0)
+    y = np.repeat(["cat", "dog", "newt"], 100)
+    x = generator.normal(size=(300, 2, 3)) + 4 * np.unique(y, return_inverse=True)[1][:, None, None]
+    fit = hpsuite.fit(dataset=(x, y), trials=8, **FEW)
+    data = fit.findings.arms[0].table.data
+    assert (len(data.y_train), len(data.y_val), len(data.y_test)) == (180, 60, 60)
+    assert (data.input_shape, data.n_classes) == ((2, 3), 3)
+    # Three clouds far apart.
+    assert fit.best["test_accuracy"] == 1
+    again = hpsuite.fit(dataset=(x, y), trials=8, **FEW)
+    assert again.findings.arms[0].table.identity == fit.findings.arms[0].table.identity
+
+
 def test_an_experiment_and_own_options() -> None:
     folder = Path("conf/experiment")
     folder.mkdir(parents=True)
@@ -163,6 +177,8 @@ def _local() -> type[nn.Module]:
         ({"dataset": "none"}, "dataset: found 'none'; accepted: "),
         ({"dataset": 3}, "dataset: found 3; accepted: an option's name, or a pair of inputs"),
         ({"dataset": (1, 2, 3)}, "dataset: found 3 arrays; accepted: "),
+        ({"dataset": ([[{}]], [0])}, "dataset: found arrays of objects; accepted: "),
+        ({"dataset": ([[1.0]], [0])}, "dataset"),
         ({"model": 3}, "model: found 3; accepted: an option's name, or a function or class"),
         ({"model": _local()}, "model: found '.*Local.*; accepted: a function or class at the top"),
         ({"model": lambda *shape: None}, "model: found .*lambda.*; accepted: a function or class"),

@@ -509,6 +509,25 @@ def test_unknown_keys_elsewhere(plan: Plan, key: str) -> None:
             ["dataset=mnist", "data_dir=nowhere", "dataset.download=false"],
             "data_dir: no readable MN",
         ),
+        (["dataset=cifar10_jpeg"], "data_dir: no cifar10_jpeg.tar.gz in "),
+        (["dataset=cifar10", "dataset.download=false"], "data_dir: no readable CIFAR-10 in "),
+        (["dataset=fashion_mnist", "dataset.download=false"], "data_dir: no readable Fashion-MN"),
+        (["dataset=image_folder"], "dataset.path: found nothing; accepted: a value"),
+        (["dataset=image_folder", "dataset.path=/no/x"], "dataset.path: found nothing at /no/x; "),
+        (
+            ["dataset=image_folder", "dataset.path=x", "dataset.resize=[8]"],
+            "dataset.resize: found [8]; accepted: ",
+        ),
+        (
+            ["dataset=image_folder", "dataset.path=x", "dataset.color=cmyk"],
+            "dataset.color: found 'cmyk'; accepted: 'rgb' or 'grayscale'",
+        ),
+        (["dataset=arrays", "dataset.path=x.npz"], "data_dir: no x.npz in "),
+        (
+            ["dataset=arrays", "dataset.path=x.npz", "dataset.scale=0"],
+            "dataset.scale: found 0; accepted: greater than 0",
+        ),
+        (["dataset.validation_size=1.5"], "dataset.validation_size: found 1.5; accepted: an int"),
         (["model.units=1000000"], "model: hpsuite.models.mlp.mlp cannot be built ("),
         # What is checked in two places is named together.
         (

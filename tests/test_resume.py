@@ -23,7 +23,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from hpsuite.training import planner
-from tests.studies import STRATEGIES, MadeUp, Trials, assert_same, run
+from tests.studies import SLOW_STRATEGIES, STRATEGIES, MadeUp, Trials, assert_same, run
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def check_record(path: Path, expected: Trials) -> None:
 
 
 @pytest.mark.usefixtures("no_fsync")
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", [*STRATEGIES, *SLOW_STRATEGIES])
 def test_stopped_after_any_write(
     strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,7 +66,7 @@ def test_stopped_after_any_write(
 
 
 @pytest.mark.usefixtures("no_fsync")
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", [*STRATEGIES, *SLOW_STRATEGIES])
 def test_stopped_again_and_again(
     strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

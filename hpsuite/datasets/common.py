@@ -4,14 +4,17 @@ Shapes: N rows, ... the shape of one input.
 """
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Gt, Le
+from annotated_types import Gt, Le, Lt
 from numpy.typing import NDArray
 
 Fraction = Annotated[float, Gt(0), Le(1)]
+# Of a split: a number of rows, or a share of them.
+Size = Annotated[int, Gt(0)] | Annotated[float, Gt(0), Lt(1)]
 InputNormalization = Literal["none", "feature", "channel"]
 
 
@@ -79,8 +82,8 @@ def prepare(
     source: Source,
     *,
     split_seed: int,
-    validation_size: Annotated[int, Gt(0)],
-    test_size: Annotated[int, Gt(0)] | None = None,
+    validation_size: Size,
+    test_size: Size | None = None,
     train_fraction: Fraction = 1.0,
     input_normalization: InputNormalization = "none",
 ) -> Data:
@@ -89,23 +92,28 @@ def prepare(
     Args:
         source: what to split.
         split_seed: decides who goes where.
-        validation_size: rows of the validation set.
-        test_size: rows of the test set; None takes the source's own.
+        validation_size: rows of the validation set, or its share of the source's rows, rounded;
+            a test set of the source's own is not among those.
+        test_size: likewise of the test set; None takes the source's own.
         train_fraction: share of the remaining rows to train on, in (0, 1].
         input_normalization: `feature` gives each feature mean 0 and variance 1 over the training
             set (one that never varies stays at 0), `channel` does so for each channel of
             [channel, height, width] inputs; `none` only divides by the source's scale.
 
     Raises:
-        ValueError: a split that would be empty, or a class with too few rows to be in each.
+        ValueError: a source that is no data set for classification, a split that would be empty, a
+            class with too few rows to be in each, or features that float32 cannot resolve.
     """
+    _check(source)
     if (test_size is None) != (source.x_test is not None):
         found = "a test set of its own" if source.x_test is not None else "no test set of its own"
         raise ValueError(
-            f"test_size: found {test_size} for a source with {found}; "
-            "accepted: null where the source has one, else a number of rows"
+            f"test_size: found {test_size or 'null'} for a source with {found}; "
+            "accepted: null where the source has one, else a number of rows or a share of them"
         )
     rows = np.arange(len(source.y))
+    validation_size = _in_rows(validation_size, len(rows))
+    test_size = None if test_size is None else _in_rows(test_size, len(rows))
     n_test = test_size or 0
     least = validation_size + n_test + source.n_classes
     if least > len(rows):
@@ -141,6 +149,61 @@ def prepare(
         digest.update(f"{part.dtype}{part.shape}".encode())
         digest.update(np.ascontiguousarray(part).data)
     return Data(*parts, source.n_classes, multiplier, offset, digest.hexdigest())
+
+
+def _check(source: Source) -> None:
+    """Check that inputs and labels fit together.
+
+    Raises:
+        ValueError: what does not.
+    """
+    x, x_test, y_test = source.x, source.x_test, source.y_test
+    if source.n_classes < 2:
+        raise ValueError(f"found {source.n_classes} class; accepted: 2 or more")
+    _check_part("", x, source.y, source.n_classes)
+    if x_test is None or y_test is None:
+        if x_test is not y_test:
+            raise ValueError("found a test set of inputs or labels alone; accepted: both, or none")
+        return
+    if len(y_test) == 0:
+        raise ValueError("found a test set without rows; accepted: one row or more, or no test set")
+    if (x_test.shape[1:], x_test.dtype) != (x.shape[1:], x.dtype):
+        raise ValueError(
+            f"found test inputs of shape {list(x_test.shape[1:])} and type {x_test.dtype} for "
+            f"training inputs of {list(x.shape[1:])} and {x.dtype}; accepted: the same"
+        )
+    _check_part("test ", x_test, y_test, source.n_classes)
+
+
+def _check_part(part: str, x: NDArray[np.generic], y: NDArray[np.int64], n_classes: int) -> None:
+    if len(x) != len(y):
+        raise ValueError(
+            f"found {len(x)} {part}inputs for {len(y)} {part}labels; accepted: one label each"
+        )
+    if 0 in x.shape[1:]:
+        raise ValueError(
+            f"found {part}inputs of shape {list(x.shape[1:])}; accepted: one number or more"
+        )
+    if len(y) == 0:
+        return
+    if y.min() < 0 or y.max() >= n_classes:
+        raise ValueError(
+            f"found {part}labels {y.min()} to {y.max()} for {n_classes} classes; "
+            f"accepted: 0 to {n_classes - 1}"
+        )
+    # Written so that what is no number is refused too: comparisons with it are false.
+    if not -_LARGEST <= float(x.min()) <= float(x.max()) <= _LARGEST:
+        fine = np.abs(x.astype(np.float64)) <= _LARGEST
+        row = np.argmin(fine.reshape(len(x), -1).all(axis=1))
+        raise ValueError(
+            f"found {part}inputs of row {row} that are infinite or no numbers in float32; "
+            "accepted: finite numbers"
+        )
+
+
+def _in_rows(size: float, n_rows: int) -> int:
+    """The size of a split, in rows."""
+    return size if isinstance(size, int) else round(size * n_rows)
 
 
 def _stratified(
@@ -184,8 +247,50 @@ def _normalization(
             f"input_normalization: found 'channel' for inputs of shape {x_train.shape[1:]}; "
             "accepted: none or feature, as only [channel, height, width] inputs have channels"
         )
-    values = x_train.astype(np.float64)
-    mean = values.mean(axis=axes, keepdims=True)[0]
-    deviation = values.std(axis=axes, keepdims=True)[0]
-    multiplier = 1 / np.where(deviation > 0, deviation, 1.0)
-    return multiplier, -mean * multiplier
+    with np.errstate(all="ignore"):
+        mean, deviation = _moments(x_train, axes)
+        # Asked of the values: the mean of a constant like 0.1 is another number.
+        lowest = x_train.min(axis=axes, keepdims=True)[0]
+        varies = x_train.max(axis=axes, keepdims=True)[0] > lowest
+        mean = np.where(varies, mean, lowest)
+        multiplier = 1 / np.where(varies, deviation, 1.0)
+        offset = -mean * multiplier
+    lost = varies & ~((np.abs(offset) < _RESOLVED) & (multiplier <= _LARGEST))
+    if lost.any():
+        worst = tuple(np.argwhere(lost)[0].tolist())
+        place = worst[: 1 if kind == "channel" else None]
+        raise ValueError(
+            f"input_normalization: found {kind} {', '.join(map(str, place))}, which varies by "
+            f"{deviation[worst]:.3g} around {mean[worst]:.3g}, too little for float32; "
+            "accepted: none, or data with its mean subtracted, in units of a usual size"
+        )
+    return multiplier, offset
+
+
+# Deviations between 0 and a mean at which float32, of 24 bits, still leaves 8 for a deviation.
+_RESOLVED = 2.0**16
+_LARGEST = float(np.finfo(np.float32).max)
+# Inputs of more numbers than this (512 MiB as float64) are measured in pieces of that many. What
+# fits is measured at once, as MNIST always was: the last bits depend on the order of summation.
+_AT_ONCE = 1 << 26
+_PIECE = 1 << 22
+
+
+def _moments(
+    x: NDArray[np.generic], axes: tuple[int, ...]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and deviation of inputs [N, ...] over axes, of which the first is one."""
+    if x.size <= _AT_ONCE:
+        values = x.astype(np.float64)
+        return values.mean(axis=axes, keepdims=True)[0], values.std(axis=axes, keepdims=True)[0]
+    step = max(1, _PIECE // x[0].size)
+
+    def pieces() -> Iterator[NDArray[np.float64]]:
+        return (x[i : i + step].astype(np.float64) for i in range(0, len(x), step))
+
+    total = sum(piece.sum(axis=axes, keepdims=True) for piece in pieces())
+    mean = np.asarray(total, dtype=np.float64)
+    n = x.size / mean.size
+    mean = mean / n
+    squares = sum(np.square(piece - mean).sum(axis=axes, keepdims=True) for piece in pieces())
+    return mean[0], np.sqrt(np.asarray(squares, dtype=np.float64) / n)[0]

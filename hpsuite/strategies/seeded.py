@@ -36,7 +36,7 @@ class PerTrialSeeded(PlannedSampler):
 
     What a sampler stores (the generations of NSGA-II, the place of a Sobol sequence) is kept with
     the trial for which it was stored, so that a trial asked for twice does not count twice. A
-    sampler that keeps more than random numbers in memory cannot be wrapped.
+    sampler that keeps more than random numbers in memory cannot be wrapped (docs/samplers.md).
 
     Args:
         search_space: distribution by name.
@@ -47,10 +47,14 @@ class PerTrialSeeded(PlannedSampler):
             that would only repeat themselves if they drew random numbers with it.
         asks_at_once: size of a batch, >= 1: the trials of a batch are asked for before any of their
             results is known to the sampler. 1 for samplers that learn from every result.
+        relative_space: which hyperparameters the sampler samples together: those that it has
+            `inferred` from earlier trials, as in Optuna, or all that are `declared`, which spares
+            QMC the first trial that it would draw at random to learn the space from.
         seed: >= 0.
 
     Raises:
-        ValueError: what PlannedSampler raises, `asks_at_once` < 1, and another `seeding`.
+        ValueError: what PlannedSampler raises, `asks_at_once` < 1, and another `seeding` or
+            `relative_space`.
     """
 
     def __init__(
@@ -61,16 +65,22 @@ class PerTrialSeeded(PlannedSampler):
         factory: SamplerFactory,
         seeding: Literal["trial", "study"] = "trial",
         asks_at_once: int = 1,
+        relative_space: Literal["inferred", "declared"] = "inferred",
         seed: int,
     ) -> None:
         super().__init__(search_space, n_trials, seed)
         if seeding not in {"trial", "study"}:
             raise ValueError(f"seeding must be 'trial' or 'study', but found {seeding!r}")
+        if relative_space not in {"inferred", "declared"}:
+            raise ValueError(
+                f"relative_space must be 'inferred' or 'declared', but found {relative_space!r}"
+            )
         if asks_at_once < 1:
             raise ValueError(f"asks_at_once must be at least 1, but found {asks_at_once}")
         self.factory = factory
         self.seeding: Literal["trial", "study"] = seeding
         self.asks_at_once = asks_at_once
+        self.relative_space: Literal["inferred", "declared"] = relative_space
 
     def n_askable(self, n_told: int) -> int | None:
         return min(self.asks_at_once * (n_told // self.asks_at_once + 1), self.n_planned)
@@ -83,7 +93,10 @@ class PerTrialSeeded(PlannedSampler):
         own = view.own
 
         sampler.before_trial(seen, own)
-        space = sampler.infer_relative_search_space(seen, own)
+        if self.relative_space == "declared":
+            space = {name: d for name, d in self.search_space.items() if not d.single()}
+        else:
+            space = sampler.infer_relative_search_space(seen, own)
         for name, value in sampler.sample_relative(seen, own, space).items():
             if name in self.search_space:
                 view.suggest(name, value, self.search_space[name])

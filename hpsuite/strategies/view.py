@@ -7,6 +7,7 @@ of earlier trials alone, both go through here. Samplers outside of Optuna do the
 
 import copy
 from collections.abc import Container, Sequence
+from functools import cached_property
 from typing import Any, NoReturn
 
 from optuna.distributions import BaseDistribution
@@ -41,6 +42,7 @@ class StorageView(BaseStorage):
 
     def __init__(self, study: Study, trial: FrozenTrial, batch_begin: int) -> None:
         self._study = study
+        self._batch_begin = batch_begin
         self.own = FrozenTrial(
             number=trial.number,
             state=TrialState.RUNNING,
@@ -55,13 +57,17 @@ class StorageView(BaseStorage):
             intermediate_values={},
             trial_id=trial._trial_id,
         )
-        earlier = [t for t in study.get_trials(deepcopy=False) if t.number < trial.number]
+        self._earlier = [t for t in study.get_trials(deepcopy=False) if t.number < trial.number]
         self._study_attributes = dict(study._storage.get_study_system_attrs(study._study_id))
-        for t in earlier:
+        for t in self._earlier:
             self._study_attributes |= t.system_attrs.get(STUDY_ATTRIBUTES, {})
         self._set_by_sampler: dict[str, Any] = {}
-        self._trials = [t if t.number < batch_begin else _as_running(t) for t in earlier]
-        self._trials.append(self.own)
+
+    @cached_property
+    def _trials(self) -> list[FrozenTrial]:
+        """What the sampler sees, in order of number; many samplers never look."""
+        seen = [t if t.number < self._batch_begin else _as_running(t) for t in self._earlier]
+        return [*seen, self.own]
 
     def suggest(self, name: str, value: Value, distribution: BaseDistribution) -> None:
         """Let the sampler see a value of the trial that it has decided on."""

@@ -10,27 +10,16 @@ import pytest
 
 from hpsuite.datasets import prepare
 from hpsuite.datasets.mnist import mnist
+from tests.datasets.small import idx, write_idx
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
-
-
-def idx(array: np.ndarray) -> bytes:
-    """An array of bytes in the idx format: two zeros, type 8, dimensions, sizes, values."""
-    header = bytes((0, 0, 8, array.ndim)) + np.array(array.shape, dtype=">u4").tobytes()
-    return header + array.astype(np.uint8).tobytes()
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
     """A `data_dir` with 60 + 20 random images; returns its MNIST/raw."""
-    rng = np.random.default_rng(0)
-    raw = tmp_path / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    for part, n in (("train", 60), ("t10k", 20)):
-        images = rng.integers(0, 256, (n, 28, 28))
-        (raw / f"{part}-images-idx3-ubyte").write_bytes(idx(images))
-        (raw / f"{part}-labels-idx1-ubyte").write_bytes(idx(np.arange(n) % 10))
-    return raw
+    write_idx(tmp_path / "MNIST" / "raw")
+    return tmp_path / "MNIST" / "raw"
 
 
 def test_the_real_one(mnist_dir: Path) -> None:
@@ -144,7 +133,7 @@ def test_a_server_that_never_answers_is_given_up_on(
 ) -> None:
     from torchvision.datasets import MNIST
 
-    monkeypatch.setattr("hpsuite.datasets.mnist.DOWNLOAD_TIMEOUT", 0.2)
+    monkeypatch.setattr("hpsuite.datasets.fetching.DOWNLOAD_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setattr(MNIST, "mirrors", [f"http://127.0.0.1:{silent.getsockname()[1]}/"])
         started = time.monotonic()

@@ -1,11 +1,13 @@
 """Splits, normalisation and fingerprints, on digits and on made-up sources."""
 
+import tracemalloc
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from hpsuite.datasets import Data, Source, prepare
+from hpsuite.datasets import Data, Source, common, prepare
 from hpsuite.datasets.digits import digits
 
 
@@ -156,7 +158,7 @@ def test_the_majority_class_is_the_training_sets() -> None:
     ("arguments", "words"),
     [
         ({"validation_size": 1500}, "validation_size, test_size: found 1500 and 360 of 1797 rows"),
-        ({"test_size": None}, "test_size: found None for a source with no test set"),
+        ({"test_size": None}, "test_size: found null for a source with no test set"),
         (
             {"train_fraction": 0.001},
             r"train_fraction: found 0.001, 1 of 1078 rows; accepted: 10 to",
@@ -182,3 +184,212 @@ def test_a_class_of_one_row_cannot_be_split() -> None:
 def test_a_fraction_that_rounds_to_all_rows_takes_all(source: Source) -> None:
     whole, nearly = split(source), split(source, train_fraction=0.9999)
     assert nearly.fingerprint == whole.fingerprint
+
+
+# Sizes as shares.
+
+
+def test_sizes_may_be_shares_of_the_rows(source: Source) -> None:
+    shares = split(source, validation_size=0.2, test_size=0.3)
+    rows = split(source, validation_size=359, test_size=539)
+    assert (len(shares.y_val), len(shares.y_test)) == (359, 539)
+    assert shares.fingerprint == rows.fingerprint
+    own = replace(source, x_test=source.x[:20], y_test=source.y[:20])
+    assert len(split(own, validation_size=0.5, test_size=None).y_val) == 898  # of 1,797
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            {"validation_size": 0.0001},
+            r"validation_size: found 0 of 1437 rows; accepted: 10 to 1427",
+        ),
+        ({"test_size": 0.0001}, r"test_size: found 0 of 1797 rows; accepted: 10 to 1787"),
+        (
+            {"validation_size": 0.5, "test_size": 0.5},
+            "validation_size, test_size: found 898 and 898",
+        ),
+    ],
+)
+def test_shares_that_leave_nothing(
+    source: Source, arguments: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        split(source, **arguments)
+
+
+# Sources that are no data set for classification.
+
+X, Y = np.arange(60.0).reshape(30, 2), np.arange(30) % 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"n_classes": 1, "y": Y * 0}, "found 1 class; accepted: 2 or more"),
+        ({"n_classes": 2}, "found labels 0 to 2 for 2 classes; accepted: 0 to 1"),
+        ({"y": Y - 1}, "found labels -1 to 1 for 3 classes"),
+        ({"y": Y[:29]}, "found 30 inputs for 29 labels; accepted: one label each"),
+        ({"x": X[:, :0]}, r"found inputs of shape \[0\]; accepted: one number or more"),
+        ({"x": X[:0], "y": Y[:0]}, "validation_size, test_size: found 6 and 6 of 0 rows"),
+        ({"x": X[:0].reshape(0, 2), "y": Y}, "found 0 inputs for 30 labels"),
+    ],
+)
+def test_sources_that_do_not_fit_together(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=f"^{words}"):
+        prepare(
+            replace(Source(X, Y, 3, 1.0), **changes), split_seed=0, validation_size=6, test_size=6
+        )
+
+
+@pytest.mark.parametrize(
+    ("x_test", "y_test", "words"),
+    [
+        (X, None, "found a test set of inputs or labels alone; accepted: both, or none"),
+        (X[:0], Y[:0], "found a test set without rows; accepted: one row or more"),
+        (X[:4], Y[:3], "found 4 test inputs for 3 test labels"),
+        (X[:4], Y[:4] + 1, "found test labels 1 to 3 for 3 classes"),
+        (X[:4, :1], Y[:4], r"found test inputs of shape \[1\] and type float64 for training in"),
+        (X[:4].astype("f4"), Y[:4], r"found test inputs of shape \[2\] and type float32 for tra"),
+        (X[:4] * np.nan, Y[:4], "found test inputs of row 0 that are infinite or no numbers"),
+    ],
+)
+def test_test_sets_that_do_not_fit(x_test: np.ndarray, y_test: Any, words: str) -> None:
+    source = Source(X, Y, 3, 1.0, x_test, y_test)
+    with pytest.raises(ValueError, match=f"^{words}"):
+        prepare(source, split_seed=0, validation_size=6)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e39, -1e300])
+@pytest.mark.parametrize("row", [0, 17])
+def test_inputs_that_are_no_numbers(value: float, row: int) -> None:
+    """Or that float32 has no room for."""
+    x = X.copy()
+    x[row, 1] = value
+    with pytest.raises(
+        ValueError, match=rf"^found inputs of row {row} that are infinite or no num"
+    ):
+        prepare(Source(x, Y, 3, 1.0), split_seed=0, validation_size=6, test_size=6)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_the_first_such_row_is_named(dtype: type) -> None:
+    x = X.astype(dtype)
+    x[20, 0], x[9, 1] = np.inf, np.nan
+    with pytest.raises(ValueError, match=r"^found inputs of row 9 that are infinite or no numbers"):
+        prepare(Source(x, Y, 3, 1.0), split_seed=0, validation_size=6, test_size=6)
+
+
+# Normalisation.
+
+
+def columns(*functions: Any) -> Data:
+    """Standard normal draws z, each column a function of its own."""
+    z = np.random.default_rng(0).normal(size=(300, len(functions)))
+    x = np.stack([function(z[:, i]) for i, function in enumerate(functions)], axis=1)
+    return prepare(
+        Source(x, np.arange(300) % 3, 3, 1.0),
+        split_seed=0,
+        validation_size=60,
+        test_size=60,
+        input_normalization="feature",
+    )
+
+
+@pytest.mark.parametrize("constant", [0.1, 1 / 3, 1e-30, -7.7e20, 0.0])
+def test_constants_of_any_size_stay_at_0(constant: float) -> None:
+    """The mean of 180 times 0.1 is not 0.1, and its distance from it is no deviation."""
+    data = columns(lambda z: z, lambda z: 0 * z + constant)
+    assert data.multiplier[1] == 1
+    assert (normalised(data)[:, 1] == 0).all()
+    assert normalised(data)[:, 0].std() == pytest.approx(1)
+    single = data.x_train.astype(np.float32) * data.multiplier.astype(np.float32)
+    assert (single[:, 1] + data.offset.astype(np.float32)[1] == 0).all()
+
+
+def test_float32_resolves_what_is_accepted() -> None:
+    """At the edge of what is accepted, 1% of a deviation is left to rounding."""
+    data = columns(lambda z: z + 60_000, lambda z: z * 1e-20, lambda z: z * 1e20)
+    exact = normalised(data)
+    single = data.x_train.astype(np.float32) * data.multiplier.astype(np.float32)
+    single += data.offset.astype(np.float32)
+    assert np.abs(single - exact).max() < 0.01
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda z: 1.7e9 + 100 * z,  # times in seconds
+        lambda z: 1 + 1e-9 * z,
+        lambda z: 1e-39 * z,
+        lambda z: np.where(z > 0, 0.3, 0.1 + 0.2),  # a constant but for rounding
+    ],
+)
+def test_features_that_float32_cannot_tell_apart(function: Any) -> None:
+    with pytest.raises(ValueError, match=r"^input_normalization: found feature 1, which varies by"):
+        columns(lambda z: z, function, lambda z: z)
+
+
+def test_the_place_of_such_a_feature_is_named() -> None:
+    x = np.random.default_rng(0).normal(size=(300, 2, 3, 4))
+    x[:, 1, 2, 0] += 1e9
+    x[:, 1, 2, 1] += 1e9
+    source = Source(x, np.arange(300) % 3, 3, 1.0)
+    arguments: dict[str, Any] = {"split_seed": 0, "validation_size": 60, "test_size": 60}
+    with pytest.raises(ValueError, match=r"^input_normalization: found feature 1, 2, 0, which var"):
+        prepare(source, input_normalization="feature", **arguments)
+    prepare(source, input_normalization="none", **arguments)
+    x[:, 1] = 1e9 + x[:, 0]
+    with pytest.raises(ValueError, match=r"^input_normalization: found channel 1, which varies by"):
+        prepare(source, input_normalization="channel", **arguments)
+
+
+@pytest.mark.parametrize("kind", ["feature", "channel"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64, np.int64])
+def test_large_inputs_are_measured_in_pieces(
+    kind: str, dtype: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (301, 3, 5, 4)).astype(dtype)
+    x[:, :, 0, 0] = 7
+    source = Source(x, np.arange(301) % 3, 3, 255.0)
+    arguments: dict[str, Any] = {
+        "split_seed": 0,
+        "validation_size": 60,
+        "test_size": 60,
+        "input_normalization": kind,
+    }
+    whole = prepare(source, **arguments)
+    monkeypatch.setattr(common, "_AT_ONCE", 1000)
+    monkeypatch.setattr(common, "_PIECE", 700)
+    pieces = prepare(source, **arguments)
+    assert pieces.fingerprint == whole.fingerprint
+    for name in ("multiplier", "offset"):
+        a, b = getattr(pieces, name), getattr(whole, name)
+        assert a.shape == b.shape
+        assert np.allclose(a, b, rtol=1e-14, atol=0)
+
+
+def test_pieces_take_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (1000, 3, 32, 32), dtype=np.uint8)
+    monkeypatch.setattr(common, "_AT_ONCE", 1 << 18)
+    monkeypatch.setattr(common, "_PIECE", 1 << 16)
+    tracemalloc.start()
+    common._normalization(x, 255.0, "channel")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < x.size  # a copy as float64 is 8 times that
+
+
+def test_what_fits_is_measured_at_once_as_ever(source: Source) -> None:
+    """To the last bit, on which trials in old records rest."""
+    images = np.random.default_rng(0).integers(0, 256, (900, 1, 28, 28), dtype=np.uint8)
+    for x, kind, axes in ((source.x, "feature", (0,)), (images, "channel", (0, 2, 3))):
+        multiplier, offset = common._normalization(x, 16.0, kind)  # type: ignore[arg-type]
+        values = x.astype(np.float64)
+        deviation = values.std(axis=axes, keepdims=True)[0]
+        expected = 1 / np.where(deviation > 0, deviation, 1.0)
+        assert np.array_equal(multiplier, expected)
+        assert np.array_equal(offset, -values.mean(axis=axes, keepdims=True)[0] * expected)
+    # All of MNIST, whatever is split off.
+    assert common._AT_ONCE >= 60_000 * 28 * 28

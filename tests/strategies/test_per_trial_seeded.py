@@ -59,6 +59,50 @@ def test_first_trial_is_what_the_sampler_itself_would_draw():
     assert study.ask(names).params == expected
 
 
+def test_a_declared_space_is_sampled_together_from_the_first_trial_on():
+    """The sampler is told all that has more than one value, and is not asked what it inferred."""
+    told = []
+
+    class Told(RANDOM):
+        def infer_relative_search_space(self, study, trial):
+            raise AssertionError("asked")
+
+        def sample_relative(self, study, trial, search_space):
+            told.append(dict(search_space))
+            return {"rate": 0.5}
+
+    sampler = PerTrialSeeded(SPACE, 3, factory=Told, relative_space="declared", seed=0)
+    study = optuna.create_study(sampler=sampler)
+    for _ in range(3):
+        trial = study.ask(SPACE)
+        study.tell(trial, 0.0)
+    assert told == [{"rate": SPACE["rate"], "x": SPACE["x"]}] * 3
+    assert {trial.params["rate"] for trial in study.trials} == {0.5}
+    assert len({trial.params["x"] for trial in study.trials}) == 3
+    assert {trial.params["fixed"] for trial in study.trials} == {3.0}
+
+
+@ignore_experimental
+@pytest.mark.parametrize("relative_space", ["inferred", "declared"])
+def test_size_of_the_batch_changes_nothing_where_no_results_are_needed(relative_space):
+    def trials(asks_at_once):
+        sampler = PerTrialSeeded(
+            SPACE,
+            20,
+            factory=partial(optuna.samplers.QMCSampler, scramble=True),
+            seeding="study",
+            asks_at_once=asks_at_once,
+            relative_space=relative_space,
+            seed=3,
+        )
+        study = optuna.create_study(sampler=sampler)
+        for _ in range(20):
+            study.tell(study.ask(SPACE), 0.0)
+        return [trial.params for trial in study.trials]
+
+    assert trials(1) == trials(7) == trials(1024)
+
+
 @ignore_experimental
 def test_sobol_points_are_all_used_once():
     """A scrambled Sobol sequence of 2^m points has one in each of 2^m equal slices."""
@@ -197,6 +241,10 @@ def test_a_sampler_cannot_change_the_study():
     [
         ({"asks_at_once": 0}, "asks_at_once must be at least 1, but found 0"),
         ({"seeding": "none"}, "seeding must be 'trial' or 'study', but found 'none'"),
+        (
+            {"relative_space": "told"},
+            "relative_space must be 'inferred' or 'declared', but found 'told'",
+        ),
     ],
 )
 def test_bad_arguments(arguments, message):

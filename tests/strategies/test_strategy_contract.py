@@ -1,4 +1,8 @@
-"""What every strategy must keep, on every kind of space: one row in STRATEGIES for a new one."""
+"""What every strategy must keep, on every kind of space.
+
+All options of conf/strategy/ are here by themselves; STRATEGIES has a row for each further way to
+build one.
+"""
 
 import copy
 import itertools
@@ -29,8 +33,7 @@ from hpsuite.strategies import (
     PlannedSampler,
     ScaledRandomSampler,
 )
-
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+from tests.strategies.conf import from_conf, options
 
 Space = Mapping[str, BaseDistribution]
 Build = Callable[..., PlannedSampler]
@@ -75,12 +78,31 @@ STRATEGIES: dict[str, Build] = {
     ),
     "qmc": partial(PerTrialSeeded, factory=QMC, seeding="study"),
     "qmc_in_fours": partial(PerTrialSeeded, factory=QMC, seeding="study", asks_at_once=4),
+    "halton": partial(
+        PerTrialSeeded,
+        factory=partial(QMC, qmc_type="halton"),
+        seeding="study",
+        relative_space="declared",
+    ),
     "nsga2": partial(
         PerTrialSeeded, factory=partial(optuna.samplers.NSGAIISampler, population_size=4)
     ),
 }
 
-each_strategy = pytest.mark.parametrize("build", STRATEGIES.values(), ids=STRATEGIES)
+
+# A model has its say within N_TRIALS; a Gaussian process, which is slow, in the last of them.
+STARTUP = {"gp": 7}
+SLOW = {"gp"}
+CONF = {
+    name: pytest.param(
+        from_conf(name, n_startup_trials=STARTUP.get(name, 3)),
+        marks=[pytest.mark.slow] if name in SLOW else [],
+    )
+    for name in options()
+}
+each_strategy = pytest.mark.parametrize(
+    "build", [*STRATEGIES.values(), *CONF.values()], ids=[*STRATEGIES, *(f"conf_{n}" for n in CONF)]
+)
 each_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 
 
