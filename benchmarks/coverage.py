@@ -17,8 +17,9 @@ import numpy as np
 from scipy import stats
 
 from hpsuite.analysis import best_level, good_fractions, paired_difference, ranking
+from hpsuite.analysis.best import POINT, n_best
 from hpsuite.analysis.checks import Floats
-from hpsuite.analysis.good_fraction import POINT, POINTS, n_best
+from hpsuite.analysis.good_fraction import POINTS
 
 N_VAL = 359
 CHANCE = 37 / N_VAL

@@ -31,6 +31,29 @@ def checked_accuracies(name: str, values: npt.ArrayLike, ndim: int = 1) -> Float
     return array
 
 
+def checked_scores(name: str, values: npt.ArrayLike, ndim: int = 1) -> Floats:
+    """Scores of any unit, higher being better, as a float64 array.
+
+    Args:
+        name: what to call them in an error.
+        values: finite numbers; a failed trial's is its failure score, never NaN.
+        ndim: how many axes they must have, none of them empty.
+
+    Raises:
+        ValueError: for the wrong number of axes, an empty one, or a value that is not finite.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != ndim or array.size == 0:
+        raise ValueError(f"{name} must have {ndim} axes, none empty; found shape {array.shape}")
+    wrong = array[~np.isfinite(array)]
+    if wrong.size:
+        raise ValueError(
+            f"{name} must be finite (a failed trial's is its failure score); "
+            f"found {wrong.size} others, the first {wrong[0]}"
+        )
+    return array
+
+
 def checked_finite(name: str, values: npt.ArrayLike) -> Floats:
     """Finite numbers as a float64 array [n], n >= 1.
 
@@ -77,6 +100,13 @@ def checked_length(name: str, n: int, expected: int) -> None:
     """Raises ValueError where `name` has `n` trials instead of `expected`."""
     if n != expected:
         raise ValueError(f"{name} must have as many trials as scores ({expected}); found {n}")
+
+
+def checked_unit(unit: float) -> float:
+    """What a point is in the score's unit, or ValueError where it is not finite and positive."""
+    if not (unit > 0 and np.isfinite(unit)):
+        raise ValueError(f"unit must be finite and more than 0, .01 for accuracies; found {unit}")
+    return unit
 
 
 def checked_level(level: float) -> float:

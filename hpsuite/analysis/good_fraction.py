@@ -4,7 +4,8 @@ The estimand: with f(x) the expected score of configuration x over seeds and b* 
 the best 4% of the space, G_e is the share of the space with f(x) >= b* - e. What is seen instead
 of f is one noisy score a configuration, so b, the mean of the best 4% of those, lies above b* by
 the luck of the selected, and G_e below its truth. More trials do not help: the luck stays. The
-intervals' upper ends (both ends of a difference) allow for it. docs/statistics.md has the
+intervals' upper ends (both ends of a difference) allow for it; training the best again with fresh
+seeds takes it away (best.py). docs/statistics.md and docs/statistics-sensitivity.md have the
 measured bias and coverage, and the methods that were tried and fell short.
 """
 
@@ -16,33 +17,22 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from hpsuite.analysis.checks import Floats, checked_accuracies, checked_length, checked_level
+from hpsuite.analysis.best import (
+    FLAT_GAIN,
+    TIE,
+    BestLevel,
+    best_levels,
+    checked_in,
+    checked_noise,
+    noise_allowance,
+    point_of,
+    tie_of,
+)
+from hpsuite.analysis.checks import Floats, checked_length, checked_level
 from hpsuite.analysis.intervals import Interval, wilson_ends
 
-POINT = 0.01
 POINTS = (1.0, 2.0, 5.0)
-TOP_SHARE = 0.04
-# An assumed seed-to-seed standard deviation of good configurations on a few hundred validation
-# images; quickstart's best show .5 to 1.1, median .64 (benchmarks/seed_noise.py).
-NOISE_SD = 0.005
 RESAMPLES = 1000
-# Scores are multiples of 1/n_val, so exact ties with b - e are common and must count as good. It
-# exceeds the rounding of float32 accuracies (6e-8), and is far below 1/n_val.
-TIE = 1e-7
-
-
-def n_best(n: int) -> int:
-    """How many of n trials are the best 4%: the nearest whole number, at least 1."""
-    return max(1, round(TOP_SHARE * n))
-
-
-def best_level(scores: npt.ArrayLike) -> float:
-    """b, the plain mean of the best 4% of `scores`, accuracies [n] in [0, 1].
-
-    Raises:
-        ValueError: for scores that are not accuracies.
-    """
-    return float(_best_levels(checked_accuracies("scores", scores)))
 
 
 def good_fractions(
@@ -51,8 +41,10 @@ def good_fractions(
     generator: np.random.Generator,
     points: Sequence[float] = POINTS,
     level: float = 0.95,
-    noise_sd: float = NOISE_SD,
+    noise_sd: float | None = None,
     resamples: int = RESAMPLES,
+    unit: float | None = None,
+    best: BestLevel | None = None,
 ) -> dict[float, Interval]:
     """G_e against the setup's own best, for each e, with an interval that recomputes b.
 
@@ -68,51 +60,60 @@ def good_fractions(
     little as 10% on a plateau with noise of .5 point, and where 89% of the space is good G_2's
     covers as little as 43% (docs/statistics.md).
 
+    With a retrained `best`, b is its value, and in a resample moves as the plain mean of the best
+    4% does, and by the error of its seeds. What noise does to the share itself is found by adding
+    the measured noise to every score once more, and allowed for at the end that it shifts; the
+    lower end counts as good only what is half a standard deviation of the noise above the line, as
+    some of what is on it diverges with other seeds. Its coverage: docs/statistics-sensitivity.md.
+
     Args:
-        scores: shape [n], accuracies in [0, 1] of i.i.d. random configurations.
+        scores: shape [n], scores of i.i.d. random configurations, higher is better: accuracies in
+            [0, 1], or any finite numbers where `unit` is given.
         generator: draws the resamples and the noise.
-        points: the values of e, in points of accuracy, >= 0.
+        points: the values of e, in points, >= 0.
         level: nominal confidence level, in (0, 1).
-        noise_sd: standard deviation over seeds of a good configuration's score, in [0, 1]; 0
-            for scores without noise.
+        noise_sd: standard deviation over seeds of a good configuration's score, in its unit, >= 0;
+            0 for scores without noise. By default that of `best`, else half a point (.005 of
+            accuracy).
         resamples: bootstrap resamples.
+        unit: what a point is in the score's unit, > 0; None for accuracies, where it is .01.
+        best: from `estimate_best` on the same scores; None for the plain mean of the best 4%.
 
     Returns:
         For each of `points` its interval.
 
     Raises:
-        ValueError: for arguments outside these ranges.
+        ValueError: for arguments outside these ranges, or a `best` of another number of trials.
     """
     # Sorted, so that the order of the trials cannot matter.
-    sample = np.sort(checked_accuracies("scores", scores))
-    _check(points, level, noise_sd)
-    n = len(sample)
+    sample = np.sort(checked_in(unit, "scores", scores))
+    _check(points, level, best, len(sample))
+    sd = _noise(noise_sd, unit, best)
+    n, point, tie = len(sample), point_of(unit), tie_of(unit, sample)
     resampled = sample[generator.integers(n, size=(resamples, n))]
-    b, resampled_b = float(_best_levels(sample)), _best_levels(resampled)
-    allowance = _noise_allowance(sample, noise_sd, generator)
-    method = (
-        "Wilson with the effective n of a bootstrap that recomputes b; upper end allows for "
-        f"seed noise of {noise_sd / POINT:g} points; approximate"
-    )
+    b, resampled_b, allowance = _levels(sample, resampled, best, sd, generator)
+    smear = _Smear(sample, b, tie, sd, generator) if best is not None and best.retrained else None
+    method = _method("Wilson with the effective n of a bootstrap", best, sd / point)
 
-    def ends(margin: float) -> tuple[float, float]:
-        share = float(_share(sample, b - margin))
-        spread = float(np.var(_share(resampled, resampled_b - margin)))
+    def ends(margin: float, shift: float = 0.0) -> tuple[float, float]:
+        share = float(_share(sample, b - margin, tie))
+        spread = float(np.var(_share(resampled, resampled_b - margin, tie)))
         binomial = share * (1 - share)
         # Where every resample agrees, or all is good, n itself bounds what is known.
         effective = min(n, binomial / spread) if binomial > 0 and spread > 0 else n
-        return wilson_ends(share, effective, level)
+        return wilson_ends(min(1.0, max(0.0, share + shift)), effective, level)
 
-    return {
-        point: Interval(
-            float(_share(sample, b - point * POINT)),
-            ends(point * POINT)[0],
-            ends(point * POINT + allowance)[1],
-            level,
-            method,
-        )
-        for point in points
-    }
+    def interval(margin: float) -> Interval:
+        estimate = float(_share(sample, b - margin, tie))
+        if smear is None:
+            low, high = ends(margin)[0], ends(margin + allowance)[1]
+        else:
+            gain = smear.gain(margin)
+            low = ends(margin - sd / 2, -max(0.0, gain))[0]
+            high = ends(margin + allowance, max(0.0, -gain))[1]
+        return Interval(estimate, low, high, level, method)
+
+    return {e: interval(e * point) for e in points}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ class PairedDifference:
 
     Attributes:
         n: configurations.
-        b_a, b_b: each setup's best level, in [0, 1].
+        b_a, b_b: each setup's best level, in the score's unit.
         own: for each e in points, the difference with each against its own best, in [-1, 1].
         common: the same with both against the higher of the two bests.
     """
@@ -140,8 +141,11 @@ def paired_difference(
     generator: np.random.Generator,
     points: Sequence[float] = POINTS,
     level: float = 0.95,
-    noise_sd: float = NOISE_SD,
+    noise_sd: float | None = None,
     resamples: int = RESAMPLES,
+    unit: float | None = None,
+    best_a: BestLevel | None = None,
+    best_b: BestLevel | None = None,
 ) -> PairedDifference:
     """Differences of good fractions, A minus B, by a paired bootstrap that recomputes b.
 
@@ -153,47 +157,60 @@ def paired_difference(
     Approximate. In simulation at n = 80 and 256 the 95% intervals cover a difference of 0 between
     equal setups 95% to 100% of the time, and a true difference of G_2 88% to 100% (each against
     its own best) or 85% to 98% (against the common best); docs/statistics.md has the rest, and
-    where G_1 fails.
+    where G_1 fails. With both bests retrained see docs/statistics-sensitivity.md.
 
     Args:
-        scores_a: shape [n], accuracies in [0, 1] of i.i.d. random configurations under A.
+        scores_a: shape [n], scores of i.i.d. random configurations under A; see `good_fractions`.
         scores_b: shape [n], of the same configurations and seeds, in the same order, under B.
         generator: see `good_fractions`.
         points: see `good_fractions`.
         level: see `good_fractions`.
-        noise_sd: see `good_fractions`.
+        noise_sd: see `good_fractions`; by default each arm has that of its own best.
         resamples: see `good_fractions`.
+        unit: see `good_fractions`.
+        best_a: A's best, see `good_fractions`.
+        best_b: B's best; retrained where A's is, as a common best of one that has luck in it and
+            one that has not would be neither.
 
     Raises:
         ValueError: for arguments outside their ranges or samples of unequal size.
     """
-    a, b = checked_accuracies("scores_a", scores_a), checked_accuracies("scores_b", scores_b)
+    a, b = checked_in(unit, "scores_a", scores_a), checked_in(unit, "scores_b", scores_b)
     checked_length("scores_b", len(b), len(a))
-    _check(points, level, noise_sd)
     n = len(a)
+    bests = (best_a, best_b)
+    for best in bests:
+        _check(points, level, best, n)
+    sds = [_noise(noise_sd, unit, best) for best in bests]
+    if len({best is not None and best.retrained for best in bests}) > 1:
+        raise ValueError("best_a and best_b must be retrained both or neither; found one")
     # Sorted together, so that the order of the configurations cannot matter.
     both = np.stack([a, b])[:, np.lexsort((b, a))]
+    point, tie = point_of(unit), tie_of(unit, both)
     resampled = both[:, generator.integers(n, size=(resamples, n))]
-    own_b, own_resampled_b = _best_levels(both), _best_levels(resampled)
+    levels = [
+        _levels(row, rows, best, sd, generator)
+        for row, rows, best, sd in zip(both, resampled, bests, sds, strict=True)
+    ]
+    own_b, own_resampled_b = np.array([x[0] for x in levels]), np.stack([x[1] for x in levels])
     common_b, common_resampled_b = (
-        np.broadcast_to(levels.max(axis=0), levels.shape) for levels in (own_b, own_resampled_b)
+        np.broadcast_to(values.max(axis=0), values.shape) for values in (own_b, own_resampled_b)
     )
-    allowances = np.array([_noise_allowance(np.sort(row), noise_sd, generator) for row in both])
+    allowances = np.array([x[2] for x in levels])
     # The allowance of a common best is that of the arm which sets it.
     common_allowance = np.full(2, allowances[int(own_b.argmax())])
-    method = (
-        "t with the standard error of a paired bootstrap that recomputes b; allows for seed "
-        f"noise of {noise_sd / POINT:g} points; approximate"
-    )
+    # Half the noise upwards for the common of two retrained bests; see good_fractions.
+    upwards = [np.full(2, -max(sds) / 2)] if best_a is not None and best_a.retrained else []
+    method = _method("t with the standard error of a paired bootstrap", best_a, max(sds) / point)
     t = float(stats.t.isf((1 - level) / 2, max(1, n - 1)))
 
-    def interval(point: float, best: Floats, resampled_best: Floats, extra: Floats) -> Interval:
-        estimate = _difference(both, best - point * POINT)
+    def interval(e: float, best: Floats, resampled_best: Floats, *extra: Floats) -> Interval:
+        estimate = _difference(both, best - e * point, tie)
         ends = []
-        for margins in (np.full(2, point * POINT), point * POINT + extra):
-            centre = _difference(both, best - margins)
-            spread = np.var(_difference(resampled, resampled_best - margins[:, None]))
-            good = both >= (best - margins - TIE)[:, None]
+        for margins in (np.full(2, e * point), *(e * point + more for more in extra)):
+            centre = _difference(both, best - margins, tie)
+            spread = np.var(_difference(resampled, resampled_best - margins[:, None], tie))
+            good = both >= (best - margins - tie)[:, None]
             only_a, only_b = int((good[0] & ~good[1]).sum()), int((good[1] & ~good[0]).sum())
             floor = _agresti_min_variance(only_a, only_b, n)
             half = t * math.sqrt(max(float(spread), floor))
@@ -204,47 +221,77 @@ def paired_difference(
         n,
         float(own_b[0]),
         float(own_b[1]),
-        {p: interval(p, own_b, own_resampled_b, allowances) for p in points},
-        {p: interval(p, common_b, common_resampled_b, common_allowance) for p in points},
+        {e: interval(e, own_b, own_resampled_b, allowances) for e in points},
+        {e: interval(e, common_b, common_resampled_b, common_allowance, *upwards) for e in points},
     )
 
 
-def _check(points: Sequence[float], level: float, noise_sd: float) -> None:
+class _Smear:
+    """What noise in the scores does to the share above a line."""
+
+    def __init__(
+        self, sample: Floats, b: float, tie: float, noise_sd: float, generator: np.random.Generator
+    ) -> None:
+        half = generator.normal(0.0, noise_sd, (100, len(sample)))
+        self._noisy = sample + np.concatenate([half, -half])
+        self._sample, self._b, self._tie = sample, b, tie
+
+    def gain(self, margin: float) -> float:
+        """What the share gains, on average, when noise is added to every score once more."""
+        line = self._b - margin
+        noisy = float(_share(self._noisy, line, self._tie).mean())
+        return noisy - float(_share(self._sample, line, self._tie))
+
+
+def _levels(
+    sample: Floats,
+    resampled: Floats,
+    best: BestLevel | None,
+    noise_sd: float,
+    generator: np.random.Generator,
+) -> tuple[float, Floats, float]:
+    """The b of a sample and of its resamples, and by how much luck may have raised it."""
+    plain, moved = float(best_levels(sample)), best_levels(resampled)
+    if best is None or not best.retrained:
+        return plain, moved, noise_allowance(np.sort(sample), noise_sd, generator)
+    seeds = generator.normal(0.0, best.standard_error, len(moved))
+    return best.value, best.value + (moved - plain) + seeds, best.bias * FLAT_GAIN
+
+
+def _check(points: Sequence[float], level: float, best: BestLevel | None, n: int) -> None:
     checked_level(level)
     if not (len(points) and all(0 <= point < math.inf for point in points)):
         raise ValueError(f"points must be finite numbers of points >= 0; found {points}")
-    if not 0 <= noise_sd <= 1:
-        raise ValueError(f"noise_sd must be in [0, 1] (.005 is half a point); found {noise_sd}")
+    if best is not None and best.n != n:
+        raise ValueError(f"best must be of the {n} trials in scores; found one of {best.n}")
 
 
-def _best_levels(scores: Floats) -> Floats:
-    """Mean of the best 4% along the last axis: [..., n] to [...]."""
-    n = scores.shape[-1]
-    k = n_best(n)
-    return np.asarray(np.partition(scores, n - k, axis=-1)[..., n - k :].mean(axis=-1))
+def _noise(noise_sd: float | None, unit: float | None, best: BestLevel | None) -> float:
+    """The seed noise: as given, else that of `best`, else half a point."""
+    return checked_noise(best.noise_sd if noise_sd is None and best else noise_sd, unit)
 
 
-def _share(scores: Floats, thresholds: Floats | float) -> Floats:
+def _method(how: str, best: BestLevel | None, noise_points: float) -> str:
+    """How an interval was found, for a reader; noise in points."""
+    if best is None or not best.retrained:
+        return (
+            f"{how} that recomputes b; "
+            + ("upper end " if how.startswith("Wilson") else "")
+            + f"allows for seed noise of {noise_points:g} points; approximate"
+        )
+    return f"{how} around a retrained b; allows for the measured seed noise; approximate"
+
+
+def _share(scores: Floats, thresholds: Floats | float, tie: float = TIE) -> Floats:
     """Share of scores [..., n] that reach their thresholds [...], ties included."""
-    reached = scores >= np.asarray(thresholds)[..., None] - TIE
+    reached = scores >= np.asarray(thresholds)[..., None] - tie
     return np.asarray(reached.mean(axis=-1))
 
 
-def _difference(scores: Floats, thresholds: Floats) -> Floats:
+def _difference(scores: Floats, thresholds: Floats, tie: float) -> Floats:
     """A's share minus B's: scores [2, ..., n], thresholds [2, ...] to [...]."""
-    shares = _share(scores, thresholds)
+    shares = _share(scores, thresholds, tie)
     return np.asarray(shares[0] - shares[1])
-
-
-def _noise_allowance(scores: Floats, noise_sd: float, generator: np.random.Generator) -> float:
-    """What b gains, on average, when seed noise is added to every score once more; >= 0."""
-    if noise_sd == 0:
-        return 0.0
-    # Half of the draws mirror the other half, which takes out most of the simulation's error;
-    # 200 leave b's gain uncertain by a few hundredths of a point.
-    half = generator.normal(0.0, noise_sd, (100, len(scores)))
-    noisy = scores + np.concatenate([half, -half])
-    return max(0.0, float(_best_levels(noisy).mean() - _best_levels(scores)))
 
 
 def _agresti_min_variance(only_a: int, only_b: int, n: int) -> float:

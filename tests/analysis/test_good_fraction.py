@@ -7,8 +7,9 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from hpsuite.analysis import best_level, good_fractions, paired_difference
-from hpsuite.analysis.good_fraction import _agresti_min_variance, _noise_allowance, n_best
+from hpsuite.analysis import best_level, estimate_best, good_fractions, paired_difference
+from hpsuite.analysis.best import n_best, noise_allowance
+from hpsuite.analysis.good_fraction import _agresti_min_variance
 
 Floats = npt.NDArray[np.float64]
 
@@ -102,8 +103,8 @@ def test_a_larger_noise_only_raises_the_upper_end() -> None:
 def test_noise_allowance_of_a_flat_sample_is_that_of_normal_order_statistics() -> None:
     # With n = 1 adding noise gains nothing on average; with all of 10 equal, b gains the expected
     # maximum of ten normals, 1.5388 (Harter 1961).
-    assert _noise_allowance(np.array([0.5]), 0.01, seeded()) == pytest.approx(0, abs=1e-12)
-    gains = [_noise_allowance(np.full(10, 0.5), 0.01, seeded(s)) for s in range(200)]
+    assert noise_allowance(np.array([0.5]), 0.01, seeded()) == pytest.approx(0, abs=1e-12)
+    gains = [noise_allowance(np.full(10, 0.5), 0.01, seeded(s)) for s in range(200)]
     assert np.mean(gains) == pytest.approx(0.015388, rel=0.02)
 
 
@@ -213,3 +214,127 @@ def test_paired_differences_cover_the_truth_and_zero_for_equal_setups() -> None:
         different += second.low <= 0.02 / SLOPE / 2 <= second.high
     least = stats.binom.ppf(1e-6, simulations, 0.93)
     assert (equal >= least, different >= least) == (True, True), (equal, different)
+
+
+def test_figures_of_accuracies_stay_what_they_were() -> None:
+    """Recorded before b could be retrained and scores have other units."""
+    a, b, _ = seeded(2).beta([[8], [20], [8]], 1, (3, 80))
+    a = np.round(a * 359) / 359
+    assert best_level(a) == pytest.approx(0.9972144846796658, rel=1e-12)
+    found = good_fractions(a, generator=seeded())
+    for e, (low, high) in {
+        1.0: (0.03316429570119561, 0.21502802099159668),
+        2.0: (0.07854714324339108, 0.22967100066986607),
+        5.0: (0.21691375156420106, 0.46347827175831885),
+    }.items():
+        assert (found[e].low, found[e].high) == pytest.approx((low, high), rel=1e-9)
+        assert found[e].method == (
+            "Wilson with the effective n of a bootstrap that recomputes b; upper end allows for "
+            "seed noise of 0.5 points; approximate"
+        )
+    pair = paired_difference(a, b, generator=seeded())
+    for kind, ends in {
+        "own": (-0.35673073145288114, -0.07182323587702641),
+        "common": (-0.3617115119732862, -0.08623044709505726),
+    }.items():
+        interval = getattr(pair, kind)[2]
+        assert (interval.low, interval.high) == pytest.approx(ends, rel=1e-9)
+        assert interval.method == (
+            "t with the standard error of a paired bootstrap that recomputes b; allows for seed "
+            "noise of 0.5 points; approximate"
+        )
+
+
+def test_scores_of_another_unit_give_the_same_fractions() -> None:
+    # Powers of two, and a shift that is exact: all comparisons are the same.
+    a, b = np.round(seeded(9).beta([[8], [20]], 1, (2, 90)) * 1024) / 1024
+    for noise_sd in (None, 1 / 256):
+        given = {"points": [1, 4], "noise_sd": noise_sd}
+        scaled = {"points": [1, 4], "noise_sd": noise_sd and 64 * noise_sd}
+        plain = good_fractions(a, generator=seeded(), unit=1 / 64, **given)  # type: ignore[arg-type]
+        moved = good_fractions(64 * a - 128, generator=seeded(), unit=1.0, **scaled)  # type: ignore[arg-type]
+        assert {e: (g.estimate, g.low) for e, g in moved.items()} == {
+            e: (g.estimate, g.low) for e, g in plain.items()
+        }
+        assert moved[4].high == pytest.approx(plain[4].high)
+        one = paired_difference(a, b, generator=seeded(), unit=1 / 64, **given)  # type: ignore[arg-type]
+        other = paired_difference(
+            64 * a - 128,
+            64 * b - 128,
+            generator=seeded(),
+            unit=1.0,
+            **scaled,  # type: ignore[arg-type]
+        )
+        assert other.b_a == 64 * one.b_a - 128
+        assert other.own[4].estimate == one.own[4].estimate
+        assert other.common[4].low == pytest.approx(one.common[4].low)
+
+
+def test_ties_count_whatever_the_size_of_the_scores() -> None:
+    for offset in (0.0, 1e6, -1e6):
+        scores = offset + np.array([0.30, 0.29, 0.25])
+        found = good_fractions(scores, generator=seeded(), points=[1, 5], unit=0.01, resamples=2)
+        assert [g.estimate for g in found.values()] == [2 / 3, 1]
+
+
+def test_a_plain_best_changes_nothing_but_the_noise() -> None:
+    scores = seeded(10).beta(8, 1, 80)
+    plain = estimate_best(scores, generator=seeded())
+    noisy = estimate_best(scores, generator=seeded(), noise_sd=0.02)
+    assert good_fractions(scores, generator=seeded(), best=plain) == good_fractions(
+        scores, generator=seeded()
+    )
+    assert good_fractions(scores, generator=seeded(), best=noisy) == good_fractions(
+        scores, generator=seeded(), noise_sd=0.02
+    )
+
+
+def test_a_retrained_best_is_what_scores_are_measured_against() -> None:
+    generator = seeded(11)
+    a, b = generator.beta([[8], [20]], 1, (2, 80))
+    bests = [
+        estimate_best(s, generator.normal(level, 0.004, (6, 3)), generator=seeded())
+        for s, level in ((a, 0.95), (b, 0.97))
+    ]
+    found = good_fractions(a, generator=seeded(), best=bests[0])
+    for e, g in found.items():
+        assert g.estimate == (a >= bests[0].value - e / 100).mean()
+        assert g.low <= g.estimate <= g.high
+        assert "retrained b" in g.method
+    pair = paired_difference(a, b, generator=seeded(), best_a=bests[0], best_b=bests[1])
+    assert (pair.b_a, pair.b_b) == (bests[0].value, bests[1].value)
+    line = max(pair.b_a, pair.b_b) - 0.02
+    assert pair.common[2].estimate == pytest.approx((a >= line).mean() - (b >= line).mean())
+    own = [(s >= best.value - 0.02).mean() for s, best in zip((a, b), bests, strict=True)]
+    assert pair.own[2].estimate == pytest.approx(own[0] - own[1])
+    assert pair.own[2].low <= pair.own[2].estimate <= pair.own[2].high
+
+
+def test_bests_that_do_not_fit_are_refused() -> None:
+    scores = seeded(12).random(80)
+    plain = estimate_best(scores, generator=seeded())
+    again = estimate_best(scores, np.full((3, 2), 0.9), generator=seeded())
+    with pytest.raises(
+        ValueError, match="best must be of the 79 trials in scores; found one of 80"
+    ):
+        good_fractions(scores[:79], generator=seeded(), best=plain)
+    for bests in ({"best_a": again}, {"best_a": plain, "best_b": again}):
+        with pytest.raises(ValueError, match="must be retrained both or neither"):
+            paired_difference(scores, scores, generator=seeded(), **bests)
+
+
+@pytest.mark.parametrize("n", [80, 256])
+def test_good_fractions_with_b_retrained_cover_the_truth(n: int) -> None:
+    generator, simulations = seeded(13), 250
+    covered = dict.fromkeys((1.0, 2.0, 5.0), 0)
+    for _ in range(simulations):
+        x = generator.random(n)
+        scores = linear_scores(x, 0.004, generator)
+        chosen = x[np.argsort(-scores)[: 2 * n_best(n)]]
+        fresh = linear_scores(np.repeat(chosen[:, None], 3, axis=1), 0.004, generator)
+        best = estimate_best(scores, fresh, generator=generator)
+        found = good_fractions(scores, generator=generator, resamples=200, best=best)
+        for e, g in found.items():
+            covered[e] += g.low <= linear_truth(e) <= g.high
+    least = stats.binom.ppf(1e-6, simulations, 0.93)
+    assert all(count >= least for count in covered.values()), covered

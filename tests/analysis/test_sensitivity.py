@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hpsuite.analysis import Sensitivity, chance_limit, good_fractions, sensitivity, wilson
+from hpsuite.analysis import (
+    Sensitivity,
+    chance_limit,
+    estimate_best,
+    failed_fraction,
+    good_fractions,
+    sensitivity,
+    wilson,
+)
 
 LIMIT = chance_limit(0.1, 359)
 
@@ -118,3 +126,56 @@ def test_bad_tables_are_refused(
 def test_it_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         of([0.5]).n = 2  # type: ignore[misc]
+
+
+def test_trials_of_others_need_no_chance_limit_no_test_scores_and_no_accuracies() -> None:
+    losses = np.array([-2.0, -2.5, -9.0, -2.25] * 10)
+    found = sensitivity(
+        losses,
+        None,
+        losses < -5,
+        None,
+        generator=np.random.default_rng(0),
+        unit=0.1,
+        points=[1, 5],
+    )
+    assert (found.b, found.above_chance, found.best_val_accuracy) == (-2, True, -2)
+    assert math.isnan(found.test_accuracy)
+    assert {e: g.estimate for e, g in found.good_fractions.items()} == {1: 0.25, 5: 0.75}
+    assert found.nonfinite_fraction == wilson(10, 40)
+    assert math.isnan(found.chance_fraction.estimate)
+    assert found.chance_fraction.method == "no chance limit"
+    assert found.best.noise_sd == pytest.approx(0.05)
+    limited = sensitivity(
+        losses, losses, losses < -5, -2.5, generator=np.random.default_rng(0), unit=0.1
+    )
+    assert limited.chance_fraction == wilson(10, 40)
+    with pytest.raises(ValueError, match="chance_limit must be finite"):
+        sensitivity(losses, None, losses < 0, math.nan, generator=np.random.default_rng(0), unit=1)
+
+
+def test_a_retrained_best_is_the_level() -> None:
+    scores = np.linspace(0.1, 0.9, 80)
+    best = estimate_best(scores, np.full((3, 2), 0.7), generator=np.random.default_rng(0))
+    found = sensitivity(
+        scores,
+        scores,
+        np.zeros(80, bool),
+        0.75,
+        generator=np.random.default_rng(0),
+        best=best,
+    )
+    assert (found.b, found.b_rule, found.best) == (best.value, best.rule, best)
+    assert not found.above_chance
+    assert found.good_fractions[2].estimate == (scores >= 0.68).mean()
+
+
+def test_failed_trials_are_a_share_of_all() -> None:
+    assert failed_fraction([True, False, False, True]) == wilson(2, 4)
+    assert failed_fraction(np.isnan([0.5, math.nan]), 0.9) == wilson(1, 2, 0.9)
+    with pytest.raises(ValueError, match="failed must be one axis of booleans"):
+        failed_fraction([0, 1])
+    with pytest.raises(ValueError, match="failed must have at least one trial"):
+        failed_fraction(np.zeros(0, bool))
+    with pytest.raises(ValueError, match="level must be"):
+        failed_fraction([True], 95)
