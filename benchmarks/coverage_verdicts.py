@@ -1,4 +1,4 @@
-"""How often the intervals on strategies, transfer and contrasts cover the truth.
+"""How often the intervals on strategies, and contrasts of them, cover the truth.
 
     python benchmarks/coverage_verdicts.py --table curve better --simulations 1000 --seed 0
 
@@ -18,13 +18,11 @@ from hpsuite.analysis.across_setups import (
 )
 from hpsuite.analysis.checks import Floats
 from hpsuite.analysis.contrasts import combined, difference_of_differences
-from hpsuite.analysis.environments import environment_sensitivity
 from hpsuite.analysis.intervals import Interval, wilson
 from hpsuite.analysis.misses import miss_probability
 from hpsuite.analysis.order_statistics import quantile
 from hpsuite.analysis.probability_better import probability_better
 from hpsuite.analysis.strategies import strategy_figures
-from hpsuite.analysis.transfer import transfer_costs
 
 N_VAL = 359
 TRUTH = 200_000
@@ -265,120 +263,21 @@ def print_interquartile_means(simulations: int, seed: int) -> None:
                 print(f"{draw.__name__[1:]:11} M {m} R {r:2} {line}", flush=True)
 
 
-# Transfer: expected accuracy of configurations x [2, ...] on setups whose optimum lies at `shift`.
-def _peak(x: Floats, shift: float, steep: float = 1.0, cliff: float = 1.5) -> Floats:
-    accuracy = 0.975 - 0.03 * steep * (x[0] - shift) ** 2 - 0.012 * (x[1] + shift / 2) ** 2
-    return np.where(x[0] - shift > cliff, 0.1, np.maximum(0.1, accuracy))
-
-
-TRANSFERS = {
-    "same": ((0, 1), (0, 1)),
-    "near": ((0, 1), (0.3, 1)),
-    "far": ((0, 1), (1.2, 1)),
-    "flat": ((0, 0.03), (0.5, 0.03)),
-    "beside the cliff": ((1.2, 1), (0, 1)),
-    "over the cliff": ((1.6, 1), (0, 1)),
-}
-
-
-def print_transfers(simulations: int, seed: int) -> None:
-    print("\ncost of transfer in points: truth, bias, coverage (mean width in points); seed noise")
-    print(".5 point; s = 1 (b): one seed, b given; s = 1 (sd): one seed, noise given")
-    generator = np.random.default_rng(seed)
-    for name, arguments in TRANSFERS.items():
-        x = np.random.default_rng(1).uniform([[-3], [-1]], [[2], [1]], (2, 1_000_000))
-        on_a, on_b = (_peak(x, *each) for each in arguments)
-        k = 40_000
-        best_b = on_b[np.argpartition(on_b, -k)[-k:]].mean()
-        truth = float(best_b - on_b[np.argpartition(on_a, -k)[-k:]].mean())
-        best_a = float(np.sort(on_a)[-k:].mean())
-        stale = truth / float(best_b - np.median(on_b))
-        for n in (80, 256):
-            for seeds, rule in ((1, "b"), (1, "sd"), (2, ""), (3, "")):
-                costs, relative = [], []
-                for _ in range(simulations):
-                    x = generator.uniform([[-3], [-1]], [[2], [1]], (2, n))
-                    scores = {
-                        setup: np.round(
-                            N_VAL
-                            * (
-                                _peak(x, *each)[:, None]
-                                + 0.005 * generator.standard_normal((n, seeds))
-                            )
-                        )
-                        / N_VAL
-                        for setup, each in zip("ab", arguments, strict=True)
-                    }
-                    noise = 0.0015 * generator.standard_normal(2)
-                    found = transfer_costs(
-                        scores,
-                        generator=generator,
-                        best={
-                            "a": (best_a + noise[0], 0.0015),
-                            "b": (float(best_b) + noise[1], 0.0015),
-                        }
-                        if rule == "b"
-                        else None,
-                        noise_sd=0.005 if rule == "sd" else None,
-                        resamples=200,
-                    )
-                    costs.append(found.costs["a", "b"])
-                    relative.append(found.relative_staleness["b"])
-                points = [Interval(0, 100 * c.low, 100 * c.high, 0.95, "") for c in costs]
-                bias = 100 * (np.mean([c.estimate for c in costs]) - truth)
-                label = f"{seeds} ({rule})" if rule else f"{seeds}"
-                print(
-                    f"{name:17}n {n:3} s {label:7}{100 * truth:6.2f} {bias:+6.2f} "
-                    f"{covered(points, 100 * truth):>15}  relative {stale:.2f} "
-                    f"{covered([r for r in relative if np.isfinite(r.low)], stale):>15}",
-                    flush=True,
-                )
-
-
-def print_environments(simulations: int, seed: int) -> None:
-    print("\nAdkins' sensitivity: truth, bias of the plain figure and of the estimate, coverage")
-    generator = np.random.default_rng(seed)
-    for environments in (2, 5):
-        for n in (64, 256):
-            for apart in (0, 0.5, 1.5):
-                for seeds in (2, 3, 10):
-                    plain, found, hits = [], [], []
-                    for _ in range(simulations):
-                        x = generator.uniform(-3, 3, (2, n))
-                        optimum = np.linspace(-apart, apart, environments)[:, None]
-                        true = 1 - 0.15 * (x[0] - optimum) ** 2 - 0.05 * x[1] ** 2
-                        # Seeds matter more, up to fivefold, where training goes badly.
-                        sd = 0.05 * (1 + 4 * np.clip(1 - true, 0, 1))[..., None]
-                        scores = true[..., None] + sd * generator.standard_normal(
-                            (*true.shape, seeds)
-                        )
-                        truth = float(true.max(axis=1).mean() - true.mean(axis=0).max())
-                        one = environment_sensitivity(scores)
-                        plain.append(one.plain_sensitivity - truth)
-                        found.append(one.sensitivity.estimate - truth)
-                        hits.append(one.sensitivity.low <= truth <= one.sensitivity.high)
-                    print(
-                        f"E {environments} n {n:3} optima {2 * apart:3} apart, s {seeds:2}: bias "
-                        f"{np.mean(plain):+.3f} {np.mean(found):+.3f}  {np.mean(hits):6.1%}",
-                        flush=True,
-                    )
-
-
 def print_contrasts(simulations: int, seed: int) -> None:
     print("\ndifference of differences; coverage of t (paired none, within, all) for bests of 16")
     print("trials, and of combined Wilson intervals for (p1 - p2) - (p3 - p4)")
     generator = np.random.default_rng(seed)
-    names = ("smooth", "narrow", "traps", "smooth")
-    means = [searched(x, TRUTH, 16, np.random.default_rng(1)).max(axis=1).mean() for x in names]
-    truth = float(means[0] - means[1] - means[2] + means[3])
-    for repeats in (5, 10, 30):
-        found: dict[str, list[Interval]] = {"none": [], "within": [], "all": []}
-        for _ in range(simulations):
-            groups = [searched(x, repeats, 16, generator).max(axis=1) for x in names]
-            for paired, intervals in found.items():
-                intervals.append(difference_of_differences(*groups, paired=paired))
-        line = " ".join(f"{p} {covered(i, truth)}" for p, i in found.items())
-        print(f"R {repeats:3}: {line}", flush=True)
+    for names in (("smooth", "traps", "smooth", "smooth"), ("smooth", "narrow", "traps", "smooth")):
+        means = [searched(x, TRUTH, 16, np.random.default_rng(1)).max(axis=1).mean() for x in names]
+        truth = float(np.dot(means, [1, -1, -1, 1]))
+        for repeats in (5, 10, 30):
+            found: dict[str, list[Interval]] = {"none": [], "within": [], "all": []}
+            for _ in range(simulations):
+                groups = [searched(x, repeats, 16, generator).max(axis=1) for x in names]
+                for paired, intervals in found.items():
+                    intervals.append(difference_of_differences(*groups, paired=paired))
+            line = " ".join(f"{p} {covered(i, truth)}" for p, i in found.items())
+            print(f"{' '.join(names)}, R {repeats:3}: {line}", flush=True)
     for shares in ((0.1, 0.3, 0.2, 0.2), (0.02, 0.2, 0.5, 0.9), (0.01, 0.01, 0.01, 0.01)):
         for n in (30, 256):
             intervals = [
@@ -397,8 +296,6 @@ def main() -> None:
         "better": print_better,
         "paired": lambda simulations, seed: print_better_paired(),
         "interquartile": print_interquartile_means,
-        "transfer": print_transfers,
-        "environments": print_environments,
         "contrasts": print_contrasts,
     }
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])

@@ -22,10 +22,13 @@ Finding = Literal[
 FAR = sys.float_info.max
 # Smallest effects that matter, where a claim has no reason for another, by kind of statistic and
 # in its unit. Good fraction: at 256 paired configurations the interval reaches 5 points or so.
-# Learning-rate width: one step of the sweep. P(A better): 6 of 10 repeats won.
+# Learning-rate width: one step of the sweep. P(A better): 6 of 10 repeats won. An effect below .6
+# standard errors of its statistic would let an A/A comparison come out wrong more than 1% of the
+# time, so the area under a curve that starts at chance, and is noisier, asks for more.
 SMALLEST_EFFECTS: Mapping[str, float] = {
     "good fraction": 0.05,
     "accuracy": 0.005,
+    "area under the accuracy curve": 0.02,
     "learning-rate width in decades": 0.2,
     "probability better": 0.1,
     "normalised score": 0.02,

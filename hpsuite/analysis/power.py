@@ -16,6 +16,7 @@ import numpy as np
 from scipy import stats
 
 from hpsuite.analysis.checks import checked_level, checked_number
+from hpsuite.analysis.intervals import t_quantile
 
 Wanted = Literal["supported", "no difference"]
 # More repeats or configurations than any experiment here will have.
@@ -202,10 +203,13 @@ def repeats_for_probability(
     power: float = 0.8,
     level: float = 0.95,
 ) -> int | None:
-    """Repeats an arm for P(A better than B), without ties.
+    """Repeats an arm for P(A better than B) by `probability_better`, without ties.
 
-    Unpaired, the variance is that of Hanley and McNeil (1982) for equal numbers; at 1/2 it is
-    Noether's (1987). Paired, it is that of a share of R.
+    Its ends are Wilson's, so that it is the spread at the smallest effect which an estimate must
+    overcome. The effective size is that of Hanley and McNeil (1982) for equal numbers, paired R;
+    for 1/2 without a smallest effect the result is near Noether's (1987). Planned for a power of
+    80%, the interval itself reached 70% to 88% in simulation, where 8 to 80 repeats were asked for;
+    with two repeats more it was 79% or more.
 
     Args:
         probability: the true P(A better), in (0, 1).
@@ -223,14 +227,22 @@ def repeats_for_probability(
         raise ValueError(
             f"probability must be in (0, 1), smallest_effect in [0, .5); found {found}"
         )
-    p = probability
+    p, d = probability, smallest_effect
 
     def chance(n: int) -> Chances:
-        factor = 1.0
+        df, factor = float(n - 1), 1.0
         if not paired:
-            factor = (1 + (n - 1) * ((1 - p) / (2 - p) + p / (1 + p))) / n
-        error = math.sqrt(p * (1 - p) * factor / n)
-        return chances(p - 0.5, error, smallest_effect, level=level)
+            df, factor = 2.0 * n - 2, (1 + (n - 1) * ((1 - p) / (2 - p) + p / (1 + p))) / n
+        root = math.sqrt(factor / n)
+        reach = t_quantile(level, df) * math.sqrt((0.5 + d) * (0.5 - d)) * root
+        error = math.sqrt(p * (1 - p)) * root
+        supported = float(stats.norm.sf((0.5 + d + reach - p) / error))
+        contradicted = float(stats.norm.cdf((0.5 - d - reach - p) / error))
+        inside = float(
+            np.diff(stats.norm.cdf((0.5 + np.array([-1, 1]) * (d - reach) - p) / error))[0]
+        )
+        inside = inside if reach < d else 0.0
+        return Chances(supported, contradicted, inside, 1 - supported - contradicted - inside)
 
     return _least(chance, wanted, power)
 

@@ -7,15 +7,14 @@ reference sample, as b is: the one best of a noisy sample is luck, and its boots
 Selection flatters. The scores on B of what those same scores chose are too high, which makes every
 cost too large; the scores on B of what A's scores chose are not touched by it. So one of three is
 needed, in this order of worth: scores with fresh seeds of what was chosen (`costs_of_picks`);
-several seeds for each shared configuration, where each seed judges what the others chose
-(`transfer_costs`); or, with one seed, b of each setup from elsewhere. With one seed and an assumed
-noise alone, the lower end is what allows for the flattery. In all of them the noise of two setups
-must be independent: seeds that favour a configuration on A and on B alike hide some of the cost.
+several seeds for each shared configuration, where each seed judges what the others chose; or, with
+one seed, b of each setup from fresh seeds. With one seed alone a cost is an upper bound, and its
+lower end 0. In all of them the noise of two setups must be independent: seeds that favour a
+configuration on A and on B alike hide some of the cost.
 
 Shapes: S setups, s seeds, n configurations, B resamples.
 """
 
-import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,7 +56,6 @@ def transfer_costs(
     *,
     generator: np.random.Generator,
     best: Mapping[str, tuple[float, float]] | None = None,
-    noise_sd: float | None = None,
     top_share: float = TOP_SHARE,
     level: float = 0.95,
     resamples: int = RESAMPLES,
@@ -66,18 +64,16 @@ def transfer_costs(
 
     The interval is Student's t around the estimate with the standard error of a bootstrap that
     resamples configurations, their seeds with them, and chooses anew; with 2 (k - 1) degrees of
-    freedom for k chosen on either side, k - 1 where `best` is given. Approximate: where what is
-    best on A lies beside a cliff of B, the noise of the choice itself costs as much as the
-    transfer (docs/statistics-verdicts.md has the coverage).
+    freedom for k chosen on either side, k - 1 where `best` is given. That of a relative staleness
+    is Fieller's (1954). Approximate: where what is best on A lies beside a cliff of B, the noise
+    of the choice itself costs as much as the transfer (docs/statistics-verdicts.md).
 
     Args:
         scores: for each setup shape [n, s], s seeds of n i.i.d. random configurations, the same
             ones in the same order everywhere; or [n], one seed. Any unit, higher is better.
         generator: draws the resamples.
-        best: for each setup (b, its standard error), from scores that did not choose it; stands
-            for the setup's own best.
-        noise_sd: standard deviation of a score over seeds, in the scores' unit, >= 0; for one
-            seed without `best`, where it is needed.
+        best: for each setup (b, its standard error), b from fresh seeds of what its scores here
+            chose; stands for the setup's own best.
         top_share: how many are chosen, as a share of n, in (0, 1]; one at least.
         level: confidence level, in (0, 1).
         resamples: bootstrap resamples, >= 2.
@@ -86,72 +82,68 @@ def transfer_costs(
         Costs, whose ends are nan where a single configuration is chosen.
 
     Raises:
-        ValueError: for fewer than two setups, scores that are not finite or of unequal shape,
-            arguments out of range, or one seed with neither `best` nor `noise_sd`.
+        ValueError: for fewer than two setups, scores that are not finite or of unequal shape, or
+            arguments out of range.
     """
     names, table = _stacked(scores)
-    _check(
-        names,
-        table.shape[1],
-        best=best,
-        noise_sd=noise_sd,
-        top_share=top_share,
-        level=level,
-        resamples=resamples,
-    )
+    _check(level, top_share, resamples)
+    given = _checked_best(names, best)
     n = table.shape[2]
     chosen = max(1, round(top_share * n))
 
-    found = _Levels.of(table, chosen, names, best)
+    found = _Levels.of(table, chosen, given)
     parts = []
     for start in range(0, resamples, CHUNK):
         indices = generator.integers(n, size=(min(CHUNK, resamples - start), n))
-        parts.append(_Levels.of(table[:, :, indices], chosen, names, best))
-    drawn = _Levels(*(np.concatenate(field, axis=-1) for field in zip(*parts, strict=True)))
+        parts.append(_Levels.of(table[:, :, indices], chosen, given))
+    drawn = _Levels(
+        np.concatenate([part.on for part in parts], axis=-1),
+        np.concatenate([part.own for part in parts], axis=-1),
+        np.concatenate([part.median for part in parts], axis=-1),
+    )
 
-    one_seed = table.shape[1] == 1 and best is None
-    flattery = np.zeros(len(names))
     method = f"t with a bootstrap over configurations, best {chosen} of {n}"
-    if best is not None:
+    flattered = table.shape[1] == 1 and given is None
+    if given is not None:
         method += ", own best as given"
-    elif one_seed:
-        assert noise_sd is not None
-        flattery = np.array([_flattery(row[0], noise_sd, chosen, generator) for row in table])
-        method += f"; estimate biased upwards, lower end allows for seed noise of {noise_sd:g}"
+    elif flattered:
+        method += "; one seed: biased upwards, lower end 0 by definition"
     else:
         method += ", each seed judges what the others chose"
-    df = (chosen - 1) if best is not None else 2 * (chosen - 1)
+    t = math.nan
+    if chosen == 1:
+        method += "; no interval: one configuration does not show its spread"
+    else:
+        t = t_quantile(level, (chosen - 1) * (2 if given is None else 1))
 
-    def interval(estimate: float, spread: Floats, error: float, bias: float) -> Interval:
-        half = math.nan
-        if chosen > 1:
-            half = t_quantile(level, df) * math.sqrt(float(spread.var()) + error**2)
-        return Interval(estimate, estimate - bias - half, estimate + half, level, method)
+    def interval(cost: float, variance: float) -> Interval:
+        half = t * math.sqrt(variance)
+        low = min(0.0, cost) if flattered and not math.isnan(half) else cost - half
+        return Interval(cost, low, cost + half, level, method)
 
-    errors = [0.0 if best is None else best[name][1] for name in names]
     costs, stale, relative = {}, {}, {}
     for i, name in enumerate(names):
+        error = 0.0 if given is None else float(given[i, 1])
         others = [j for j in range(len(names)) if j != i]
         for j in others:
-            cost, spread = found.own[i] - found.on[j, i], drawn.own[i] - drawn.on[j, i]
-            costs[names[j], name] = interval(float(cost), spread, errors[i], float(flattery[i]))
-        cost = found.own[i] - found.on[others, i].mean()
-        spread = drawn.own[i] - drawn.on[others, i].mean(axis=0)
-        stale[name] = interval(float(cost), spread, errors[i], float(flattery[i]))
-        gain, gains = float(found.own[i] - found.median[i]), drawn.own[i] - drawn.median[i]
-        known = interval(gain, gains, errors[i], float(flattery[i]))
-        if not known.low > 0:
-            reason = f"{method}; not computable: the gain of tuning, {gain:.3g}, may be 0"
-            relative[name] = Interval(math.nan, math.nan, math.nan, level, reason)
-            continue
-        ratio = float(cost) / gain
-        # To first order, which does not ask that every resample has a gain.
-        relative[name] = interval(
-            ratio,
-            (spread - ratio * gains) / gain,
-            errors[i] * abs(1 - ratio) / gain,
-            float(flattery[i]) * max(0.0, 1 - ratio) / gain,
+            spread = float(np.var(drawn.own[i] - drawn.on[j, i])) + error**2
+            costs[names[j], name] = interval(float(found.own[i] - found.on[j, i]), spread)
+        cost = float(found.own[i] - found.on[others, i].mean())
+        gain = float(found.own[i] - found.median[i])
+        both = np.stack(
+            [drawn.own[i] - drawn.on[others, i].mean(axis=0), drawn.own[i] - drawn.median[i]]
         )
+        covariance = np.cov(both, bias=True) + error**2
+        stale[name] = interval(cost, float(covariance[0, 0]))
+        low, high = _fieller(cost, gain, covariance, t)
+        if math.isnan(high):
+            reason = method
+            if chosen > 1:
+                reason += f"; not computable: the gain of tuning, {gain:.3g}, may be 0"
+            relative[name] = Interval(math.nan, math.nan, math.nan, level, reason)
+        else:
+            low = min(0.0, cost / gain) if flattered else low
+            relative[name] = Interval(cost / gain, low, high, level, f"{method}; Fieller")
     return Transfer(costs, stale, relative)
 
 
@@ -169,18 +161,9 @@ class _Levels:
     own: Floats
     median: Floats
 
-    def __iter__(self) -> "itertools.chain[Floats]":
-        return itertools.chain([self.on, self.own, self.median])
-
     @classmethod
-    def of(
-        cls,
-        table: Floats,
-        chosen: int,
-        names: tuple[str, ...],
-        best: Mapping[str, tuple[float, float]] | None,
-    ) -> "_Levels":
-        """From scores [S, s, ..., n]."""
+    def of(cls, table: Floats, chosen: int, given: Floats | None) -> "_Levels":
+        """From scores [S, s, ..., n] and, where given, (b, its standard error) [S, 2]."""
         seeds = table.shape[1]
         total, folds = table.sum(axis=1), []
         for seed in range(seeds):
@@ -189,9 +172,8 @@ class _Levels:
             folds.append(np.einsum("a...n,b...n->ab...", weights, judged))
         on = np.mean(folds, axis=0)
         own = np.einsum("aa...->a...", on)
-        if best is not None:
-            given = np.array([best[name][0] for name in names])
-            own = np.broadcast_to(given.reshape(-1, *[1] * (own.ndim - 1)), own.shape)
+        if given is not None:
+            own = np.broadcast_to(given[:, 0].reshape(-1, *[1] * (own.ndim - 1)), own.shape)
         return cls(on, own, np.median(total / seeds, axis=-1))
 
 
@@ -204,11 +186,18 @@ def _chosen(scores: Floats, k: int) -> Floats:
     return np.asarray((above + tied * (places / tied.sum(axis=-1, keepdims=True))) / k)
 
 
-def _flattery(scores: Floats, noise_sd: float, k: int, generator: np.random.Generator) -> float:
-    """What the mean of the k best gains when seed noise is added to every score once more."""
-    half = generator.normal(0.0, noise_sd, (100, len(scores)))
-    noisy = np.sort(scores + np.concatenate([half, -half]), axis=1)
-    return max(0.0, float(noisy[:, -k:].mean() - np.sort(scores)[-k:].mean()))
+def _fieller(cost: float, gain: float, covariance: Floats, t: float) -> tuple[float, float]:
+    """Ends of cost / gain (Fieller 1954): where cost - r gain is within t standard errors of 0.
+
+    nan where the gain is not t standard errors above 0, as then no ratio can be ruled out.
+    """
+    square = gain**2 - t * t * float(covariance[1, 1])
+    if not (gain > 0 and square > 0):
+        return math.nan, math.nan
+    middle = cost * gain - t * t * float(covariance[0, 1])
+    rest = cost**2 - t * t * float(covariance[0, 0])
+    root = math.sqrt(max(0.0, middle**2 - square * rest))
+    return (middle - root) / square, (middle + root) / square
 
 
 def _stacked(scores: Mapping[str, npt.ArrayLike]) -> tuple[tuple[str, ...], Floats]:
@@ -229,28 +218,23 @@ def _stacked(scores: Mapping[str, npt.ArrayLike]) -> tuple[tuple[str, ...], Floa
     return names, table[:, :, order]
 
 
-def _check(
-    names: tuple[str, ...],
-    seeds: int,
-    *,
-    best: Mapping[str, tuple[float, float]] | None,
-    noise_sd: float | None,
-    top_share: float,
-    level: float,
-    resamples: int,
-) -> None:
+def _check(level: float, top_share: float, resamples: int) -> None:
     checked_level(level)
     if not 0 < top_share <= 1:
         raise ValueError(f"top_share must be in (0, 1]; found {top_share}")
     if resamples < 2:
         raise ValueError(f"resamples must be 2 or more; found {resamples}")
-    if best is not None:
-        if set(best) != set(names):
-            raise ValueError(f"best must have the setups {list(names)}; found {sorted(best)}")
-        for name, (b, error) in best.items():
-            checked_number(f"best of {name}", b)
-            checked_number(f"standard error of the best of {name}", error, at_least=0)
-    elif seeds == 1 and noise_sd is None:
-        raise ValueError("scores must have 2 seeds or more, or best or noise_sd; found 1 seed")
-    if noise_sd is not None:
-        checked_number("noise_sd", noise_sd, at_least=0)
+
+
+def _checked_best(
+    names: tuple[str, ...], best: Mapping[str, tuple[float, float]] | None
+) -> Floats | None:
+    """(b, its standard error) of each setup, [S, 2]."""
+    if best is None:
+        return None
+    if set(best) != set(names):
+        raise ValueError(f"best must have the setups {list(names)}; found {sorted(best)}")
+    for name, (b, error) in best.items():
+        checked_number(f"best of {name}", b)
+        checked_number(f"standard error of the best of {name}", error, at_least=0)
+    return np.array([best[name] for name in names])

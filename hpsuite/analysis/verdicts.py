@@ -23,8 +23,6 @@ is the one that its p-value, the least alpha at which it is decided, gives under
 import math
 from collections.abc import Mapping, Sequence
 
-from scipy import stats
-
 from hpsuite.analysis.claims import FAR, Cell, CellVerdict, Claim, Finding, Verdict
 from hpsuite.analysis.intervals import Interval, t_quantile
 from hpsuite.analysis.power import least_enough
@@ -170,12 +168,17 @@ def settling_size(
         down, up = below / error, above / error
         beyond, mirrored = smallest_effect * scale, -smallest_effect * scale
         centre = estimate * scale
-        supported = stats.norm.sf(beyond + down - centre)
-        contradicted = stats.norm.cdf(mirrored - up - centre)
-        inside = stats.norm.cdf(beyond - up - centre) - stats.norm.cdf(mirrored + down - centre)
-        return bool(supported + contradicted + max(0.0, inside) >= SETTLING_POWER)
+        supported = _below(centre - beyond - down)
+        contradicted = _below(mirrored - up - centre)
+        inside = _below(beyond - up - centre) - _below(mirrored + down - centre)
+        return supported + contradicted + max(0.0, inside) >= SETTLING_POWER
 
     return least_enough(settles, n)
+
+
+def _below(x: float) -> float:
+    """The standard normal distribution function."""
+    return math.erfc(-x / math.sqrt(2)) / 2
 
 
 def _holm(claim: Claim, cells: Mapping[str, Cell]) -> dict[str, CellVerdict]:
