@@ -35,6 +35,8 @@ class Axis:
         scale: as a hyperparameter's; values of a `choice` are indices into `choices`.
         low, high: the range to show, in values; None for that of the data.
         choices: the names of a choice's values.
+        top: what `one_minus_log` measures from: 1, or 100 for an accuracy in percent. It has no
+            place itself, and is shown at 99.9% of it.
     """
 
     label: str
@@ -43,6 +45,7 @@ class Axis:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    top: float = 1.0
 
     @property
     def title(self) -> str:
@@ -54,8 +57,10 @@ class Axis:
         found = np.asarray(values, np.float64)
         if self.scale in ("linear", "integer", "choice"):
             return found
-        inner = 1 - found if self.scale == "one_minus_log" else found
-        logs: Floats = np.log10(np.where(inner > 0, inner, np.nan))
+        if self.scale == "one_minus_log":
+            found = self.top - found
+            found = np.where(found <= 0, 1e-3 * self.top, found)
+        logs: Floats = np.log10(np.where(found > 0, found, np.nan))
         return -logs if self.scale == "one_minus_log" else logs
 
     def value(self, position: float) -> float:
@@ -63,7 +68,9 @@ class Axis:
         if self.scale in ("linear", "integer", "choice"):
             return position
         return (
-            1 - math.pow(10, -position) if self.scale == "one_minus_log" else math.pow(10, position)
+            self.top - math.pow(10, -position)
+            if self.scale == "one_minus_log"
+            else math.pow(10, position)
         )
 
     def limits(self, *values: npt.ArrayLike, pad: float = _PAD) -> tuple[float, float]:
@@ -163,9 +170,10 @@ def _logs(low: float, high: float, most: int, *, doubling: bool) -> list[float]:
     edge = 1e-9
     base = math.log10(2) if doubling and high - low <= math.log10(5000) else 1.0
     first, last = math.ceil((low - edge) / base), math.floor((high + edge) / base)
-    if last - first >= 1 and (base < 1 or last - first >= 2 or high - low > 2):
-        stride = -(-(last - first + 1) // max(most, 1))
-        return [n * base for n in range(first, last + 1) if (n - first) % stride == 0]
+    whole = [n * base for n in range(first, last + 1)]
     decades = range(math.floor(low), math.ceil(high) + 1)
-    marks = [d + math.log10(m) for d in decades for m in (1, 2, 5)]
-    return [mark for mark in marks if low - edge <= mark <= high + edge]
+    marks = (d + math.log10(m) for d in decades for m in (1, 2, 5))
+    finer = [mark for mark in marks if low - edge <= mark <= high + edge]
+    if (base == 1 or len(whole) < 2) and len(finer) <= most:
+        return finer
+    return whole[:: -(-len(whole) // max(most, 1))]

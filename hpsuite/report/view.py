@@ -4,6 +4,7 @@ Computing is done before this, drawing and writing after it. All words may hold 
 are escaped where they are written. In prose, `backquotes` mark code.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -72,8 +73,21 @@ class Verdict:
     @property
     def interval(self) -> str:
         """The estimate with its interval, in words."""
-        text = self.estimate.text(signed=self.null == 0)
+        if math.isnan(self.estimate.value):
+            return "not computable"
+        # A difference has a sign; a share has none.
+        text = self.estimate.text(signed=self.null == 0 and math.isfinite(self.smallest_effect))
         return f"{text} {self.unit}" if self.unit else text
+
+    @property
+    def found(self) -> dict[str, str]:
+        """What was measured, by name, in words."""
+        found = {"measured": self.statistic, "found": self.interval, "n": self.n}
+        if self.estimate.has_interval:
+            found["found"] += f", at {100 * self.level:g}%"
+        if math.isfinite(self.smallest_effect):
+            found["smallest effect"] = f"{self.smallest_effect:g} {self.unit}".strip()
+        return found | ({"would settle it": self.settles} if self.settles else {})
 
 
 @dataclass(frozen=True)

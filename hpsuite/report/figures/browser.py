@@ -166,8 +166,36 @@ def heading(text: str, room: Room, *, size: float = 13) -> Spec:
     }
 
 
-def band(x: Floats, low: npt.ArrayLike, high: npt.ArrayLike, look: Look, *, group: str) -> Spec:
-    """A band from low to high."""
+def key(label: str, look: Look, *, group: str, line: bool = True, mark: bool = True) -> Spec:
+    """An entry of the key: a trace without points, that shows line and mark of its group."""
+    return {
+        "type": "scatter",
+        "x": [None],
+        "y": [None],
+        "mode": "+".join(["lines"] * line + ["markers"] * mark),
+        "line": {"color": look.color, "dash": look.dash, "width": 2},
+        "marker": {"symbol": look.symbol, "size": 7, "color": look.color},
+        "name": safe(label),
+        "legendgroup": group,
+        "showlegend": True,
+        "hoverinfo": "skip",
+    }
+
+
+def colorbar(title: str) -> Spec:
+    """A scale of colours beside the picture."""
+    return {
+        "title": {"text": safe(title), "side": "right", "font": {"size": 12}},
+        "tickfont": {"size": 11.5},
+        "thickness": 12,
+        "outlinewidth": 0,
+    }
+
+
+def band(
+    x: Floats, low: npt.ArrayLike, high: npt.ArrayLike, look: Look, *, group: str, edge: float
+) -> Spec:
+    """A band from low to high, with edges of so many pixels."""
     lower, upper = np.asarray(low, np.float64), np.asarray(high, np.float64)
     seen = np.isfinite(x) & np.isfinite(lower) & np.isfinite(upper)
     x, lower, upper = x[seen], lower[seen], upper[seen]
@@ -176,7 +204,7 @@ def band(x: Floats, low: npt.ArrayLike, high: npt.ArrayLike, look: Look, *, grou
         "x": np.concatenate([x, x[::-1]]),
         "y": np.concatenate([upper, lower[::-1]]),
         "mode": "lines",
-        "line": {"width": 0.6, "color": rgba(look.color, 0.6)},
+        "line": {"width": edge, "color": rgba(look.color, 0.6)},
         "fill": "toself",
         "fillcolor": rgba(look.color, 0.16),
         "hoverinfo": "skip",

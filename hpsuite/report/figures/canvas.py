@@ -19,16 +19,19 @@ from hpsuite.report.style import (
     INK,
     LINE_WIDTH,
     MARK_SIZE,
+    PAPER,
     QUIET,
     RC,
     SMALL,
     TITLE_SIZE,
     Look,
+    rgb,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from PIL.Image import Image as Picture
 
 WIDTH = 8.0
 MARGIN = 0.12
@@ -161,9 +164,7 @@ def png(figure: "Figure") -> bytes:
             break
         light = io.BytesIO()
         with Image.open(plain) as image:
-            # Without dithering, whose speckles compress badly.
-            few = image.convert("RGB").quantize(colors, dither=Image.Dither.NONE)
-            few.save(light, format="PNG", optimize=True)
+            _with_palette(image.convert("RGB"), colors).save(light, format="PNG", optimize=True)
         best = min(best, light.getvalue(), key=len)
     return best
 
@@ -213,6 +214,20 @@ def text_width(text: str, size: float = SMALL, *, bold: bool = False) -> float:
     font = FontProperties(family=RC["font.family"], size=size, weight=weight)
     width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
     return float(width) / 72
+
+
+def _with_palette(image: "Picture", colors: int) -> "Picture":
+    """An image in so many colours, those of text among them.
+
+    Without dithering, whose speckles compress badly.
+    """
+    from PIL import Image
+
+    kept = [round(255 * part) for color in (INK, QUIET, PAPER) for part in rgb(color)]
+    found = image.quantize(colors - 3, dither=Image.Dither.NONE).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(found[: 3 * (colors - 3)] + kept)
+    return image.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def _pieces(text: str, inches: float, size: float, *, bold: bool) -> Iterator[str]:

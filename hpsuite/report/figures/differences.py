@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hpsuite.report.axes import Axis
 from hpsuite.report.figures import browser
 from hpsuite.report.figures.canvas import WIDTH, dress, fit, paper, text_width, wrap
-from hpsuite.report.figures.intervals import Estimate, draw_interval, interval_trace, limits_of
+from hpsuite.report.figures.intervals import Estimate, draw_interval, interval_traces, limits_of
 from hpsuite.report.style import FAINT, INK, QUIET, SMALL, ZONE, Look, look
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def spec(data: Differences) -> browser.Spec:
             "range": [bottom - 0.45, -0.65],
             "tickvals": places + [y for y, _ in headings],
             "ticktext": [_bold(fit(row.label, 2.6, 2), on=row.primary) for row in data.rows]
-            + [_bold(name, on=True) for _, name in headings],
+            + [f"<span style='color:{QUIET}'>{_bold(g, on=True)}</span>" for _, g in headings],
             "showgrid": False,
             "zeroline": False,
             "fixedrange": True,
@@ -181,8 +181,8 @@ def spec(data: Differences) -> browser.Spec:
                 text += f" {measure.axis.unit}" if measure.axis.unit else ""
                 text += f"; {row.verdict}" if row.verdict else ""
                 strong = row.primary
-                trace = interval_trace(y, estimate, limits, _look(row), text, strong=strong)
-                traces.append(trace | {"xaxis": x, "yaxis": "y"})
+                made = interval_traces(y, estimate, limits, _look(row), text, strong=strong)
+                traces += [trace | {"xaxis": x, "yaxis": "y"} for trace in made]
     for y, row in zip(places, data.rows, strict=True):
         if row.verdict:
             annotations.append(

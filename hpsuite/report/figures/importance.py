@@ -10,7 +10,7 @@ from hpsuite.report.figures.canvas import WIDTH, dress, paper, shorten, wrap
 from hpsuite.report.figures.intervals import (
     Estimate,
     draw_interval,
-    interval_trace,
+    interval_traces,
     limits_of,
 )
 from hpsuite.report.style import QUIET, SMALL, look
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW = 0.25
-FIRST = "P(most important)"
+FIRST = "P(first)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +104,13 @@ def spec(data: Importance) -> browser.Spec:
     columns = _columns(data)
     rows = -(-len(data.panels) // columns)
     most = max(len(panel.rows) for panel in data.panels)
-    height = 26 * most + 110
-    rooms = browser.rooms(
-        len(data.panels), columns, across=0.24, up=100 / (rows * height) if rows > 1 else 0
-    )
+    height = 26 * most + 130
+    up = 130 / (rows * height) if rows > 1 else 0.0
+    rooms = browser.rooms(len(data.panels), columns, across=0.2, up=up)
     axes: dict[str, browser.Spec] = {}
     traces, annotations = [], []
     for i, (panel, room) in enumerate(zip(data.panels, rooms, strict=True)):
-        room = browser.Room((room.x[0], room.x[1] - 0.05), room.y)  # noqa: PLW2901
+        room = browser.Room((room.x[0], room.x[1] - 0.03), room.y)  # noqa: PLW2901
         x, y = browser.numbered("x", i), browser.numbered("y", i)
         shown = panel.sorted_rows
         limits = _limits(panel)
@@ -135,16 +134,19 @@ def spec(data: Importance) -> browser.Spec:
         style = look(0)
         for row, one in enumerate(shown):
             if not math.isfinite(one.estimate.value):
+                left = {"x": room.x[0], "xshift": 4}
+                annotations.append(_beside("not computable", row, room, y) | left)
                 continue
             text = f"{one.name}: {one.estimate.text()}"
             text += f", {FIRST} {one.first:.0%}" if math.isfinite(one.first) else ""
             strong = row == 0 and panel.settled
-            trace = interval_trace(row, one.estimate, limits, style, text, strong=strong)
-            traces.append(trace | {"xaxis": x, "yaxis": y})
+            made = interval_traces(row, one.estimate, limits, style, text, strong=strong)
+            traces += [trace | {"xaxis": x, "yaxis": y} for trace in made]
             if math.isfinite(one.first):
                 annotations.append(_beside(f"{one.first:.0%}", row, room, y))
         if any(math.isfinite(one.first) for one in shown):
-            annotations.append(_beside(FIRST, -0.9, room, y))
+            top = {"y": room.y[1], "yref": "paper", "yanchor": "bottom", "yshift": 4}
+            annotations.append(_beside(FIRST, 0, room, y) | top)
     layout = browser.layout(rows * height, axes, annotations=annotations, above=46)
     return {"data": traces, "layout": layout}
 
@@ -206,7 +208,7 @@ def _draw_panel(axes: "Axes", panel: Ranking, room: float) -> None:
             )
     if any(math.isfinite(row.first) for row in rows):
         axes.annotate(
-            "P(first)",
+            FIRST,
             (1, 1),
             xycoords="axes fraction",
             xytext=(8, 3),

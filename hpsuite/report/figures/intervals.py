@@ -41,7 +41,7 @@ class Estimate:
         """As many as two digits of its half width need; None where there is none."""
         widths = [abs(end - self.value) for end in (self.low, self.high)]
         widths = [w for w in widths if math.isfinite(w) and 0 < w < FAR]
-        return max(0, 1 - math.floor(math.log10(max(widths)))) if widths else None
+        return max(0, 1 - math.floor(math.log10(1.25 * max(widths)))) if widths else None
 
     def text(self, *, signed: bool = False, decimals: int | None = None) -> str:
         """In words: 2.3 [-6.7, 14.0]; in so many decimals, else as its interval needs."""
@@ -108,7 +108,7 @@ def draw_interval(
         )
 
 
-def interval_trace(
+def interval_traces(
     y: float,
     estimate: Estimate,
     limits: tuple[float, float],
@@ -116,7 +116,7 @@ def interval_trace(
     text: str,
     *,
     strong: bool,
-) -> browser.Spec:
+) -> list[browser.Spec]:
     """The same for the browser; `text` shows under the pointer."""
     first, last = limits
     low, high = max(estimate.low, first), min(estimate.high, last)
@@ -131,12 +131,26 @@ def interval_trace(
             "thickness": 2.6 if strong else 1.6,
             "width": 4,
         }
-    return {
-        "type": "scatter",
+    shared: browser.Spec = {"type": "scatter", "mode": "markers", "showlegend": False}
+    traces = [
+        shared
+        | {
+            "x": [edge],
+            "y": [y],
+            "marker": {"symbol": symbol, "size": 10, "color": look.color},
+            "hoverinfo": "skip",
+            "cliponaxis": False,
+        }
+        for edge, symbol, outside in (
+            (first, "triangle-left", estimate.low < first),
+            (last, "triangle-right", estimate.high > last),
+        )
+        if outside
+    ]
+    dot = {
         "x": [estimate.value],
         "y": [y],
         "error_x": error,
-        "mode": "markers",
         "marker": {
             "symbol": look.symbol,
             "size": 10 if strong else 8,
@@ -145,8 +159,8 @@ def interval_trace(
         },
         "hovertemplate": "%{text}<extra></extra>",
         "text": [browser.safe(text)],
-        "showlegend": False,
     }
+    return [*traces, shared | dot]
 
 
 def limits_of(

@@ -148,7 +148,7 @@ def spec(data: ParallelCoordinates) -> browser.Spec:
         ticks = axis.ticks(*limits, 6)
         dimensions.append(
             {
-                "label": browser.safe(fit(axis.title, 1.4, 1)),
+                "label": browser.safe(fit(axis.title, 1.3, 1)),
                 "values": places[:, i],
                 "range": list(limits),
                 "tickvals": [tick.position for tick in ticks],
@@ -169,8 +169,8 @@ def spec(data: ParallelCoordinates) -> browser.Spec:
         "labelfont": {"size": 13, "color": INK},
         "tickfont": {"size": 11.5, "color": INK},
     }
-    layout = browser.layout(340, {})
-    layout["margin"] = {"l": 70, "r": 70, "t": 60, "b": 30}
+    layout = browser.layout(380, {})
+    layout["margin"] = {"l": 80, "r": 80, "t": 90, "b": 30}
     return {"data": [trace], "layout": layout}
 
 

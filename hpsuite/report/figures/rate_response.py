@@ -90,12 +90,16 @@ def spec(data: RateResponse) -> browser.Spec:
         annotations.append(words)
     limits = data.rate.limits(*(s.rates for s in data.series))
     last = browser.numbered("y", len(tracks))
-    axes["xaxis"] = browser.axis(data.rate, limits, most=9, anchor=last)
+    right = 0.8 if any(s.width for s in data.series) else 1.0
+    axes["xaxis"] = browser.axis(data.rate, limits, most=9, anchor=last, domain=[0, right])
 
     traces: list[browser.Spec] = []
     shapes: list[browser.Spec] = []
     for row, series in enumerate(data.series):
+        traces.append(browser.key(series.name, series.look, group=series.name))
         traces += _score_traces(data, series)
+        if "good" in tracks and series.width:
+            annotations.append(_beside(series.width, right, row, browser.numbered("y", 1)))
         if len(data.series) <= SHADED:
             shapes += _shades(data, series)
         for i, track in enumerate(tracks, 1):
@@ -182,9 +186,10 @@ def _score_traces(data: RateResponse, series: RateSeries) -> list[browser.Spec]:
         "type": "scatter",
         "name": browser.safe(series.name),
         "legendgroup": series.name,
+        "showlegend": False,
         "hovertemplate": "%{text}<extra>%{fullData.name}</extra>",
     }
-    traces = [browser.band(line.x, line.low, line.high, look, group=series.name)]
+    traces = [browser.band(line.x, line.low, line.high, look, group=series.name, edge=0)]
     texts = [
         f"{data.rate.label} {show(data.rate.value(float(x)))}: {m:.4g} [{low:.4g}, {high:.4g}]"
         for x, m, low, high in zip(line.x, line.middle, line.low, line.high, strict=True)
@@ -198,7 +203,6 @@ def _score_traces(data: RateResponse, series: RateSeries) -> list[browser.Spec]:
             "line": {"color": look.color, "dash": look.dash, "width": 2},
             "marker": {"symbol": look.symbol, "size": 6},
             "text": [browser.safe(text) for text in texts],
-            "showlegend": series.is_sweep,
         }
     )
     if not series.is_sweep:
@@ -236,6 +240,20 @@ def _shades(data: RateResponse, series: RateSeries) -> list[browser.Spec]:
         }
         for low, high in series.good
     ]
+
+
+def _beside(text: str, x: float, row: int, y: str) -> browser.Spec:
+    return {
+        "text": browser.safe(text),
+        "x": x,
+        "xref": "paper",
+        "xanchor": "left",
+        "xshift": 14,
+        "y": row,
+        "yref": y,
+        "showarrow": False,
+        "font": {"size": 11.5},
+    }
 
 
 def _track_axis(data: RateResponse) -> browser.Spec:

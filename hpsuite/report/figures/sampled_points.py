@@ -137,6 +137,10 @@ def spec(data: SampledPoints) -> browser.Spec:
         traces += [trace | on for trace in _response_traces(data, scale=i == 0)]
         traces += [trace | on for trace in _point_traces(data, points)]
     keys = [key.label for key in _keys(data)]
+    traces += [
+        browser.key(key.label, key.look, group=key.label, line=key.line, mark=key.mark)
+        for key in _keys(data)
+    ]
     layout = browser.layout(
         total, axes, keys=keys, annotations=annotations, shapes=shapes, above=50
     )
@@ -289,7 +293,7 @@ def _response_traces(data: SampledPoints, *, scale: bool) -> list[browser.Spec]:
     low, high = _score_ends(data)
     x, y = data.x.place(response.x), data.y.place(response.y)
     colors = [list(stop) for stop in ramp_stops(*_SHADES)]
-    bar = {"title": {"text": browser.safe(data.score.title), "side": "right"}, "thickness": 12}
+    bar = browser.colorbar(data.score.title)
     shared = {"x": x, "y": y, "hoverinfo": "skip", "showlegend": False}
     if not response.is_grid:
         good = response.scores >= data.good_level

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 NAME = 1.7  # inches for a setup's name
 RIGHT = 1.05  # inches for the scale of colours
 LINES = 3
+NOT_RUN = "not run"
+# Of more cells than these, the browser shows the intervals under the pointer alone.
+MOST_ENDS = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,72 +112,72 @@ def draw(data: Transfer) -> "Figure":
 def spec(data: Transfer) -> browser.Spec:
     """The interactive picture."""
     rows, columns = data.cost.shape
-    texts, hovers = [], []
+    with_ends = rows * columns <= MOST_ENDS
+    hovers, annotations = [], []
     for row in range(rows):
         cells = [data.cell(row, column) for column in range(columns)]
-        texts.append(
-            ["" if math.isnan(c.value) else number(c.value, decimals=data.decimals) for c in cells]
-        )
-        hovers.append(
-            [
-                browser.safe(
-                    f"tuned on {data.tuned_on[row]}, used on {data.used_on[column]}: "
-                    + (
-                        "not run"
-                        if math.isnan(c.value)
-                        else f"{c.text(decimals=data.decimals)} {data.unit}"
-                    )
-                )
-                for column, c in enumerate(cells)
-            ]
-        )
+        hovers.append([_words(data, row, column) for column in range(columns)])
+        annotations += [
+            _cell_text(data, cell, row, column, with_ends=with_ends)
+            for column, cell in enumerate(cells)
+        ]
     trace: browser.Spec = {
         "type": "heatmap",
         "z": np.clip(data.cost, 0, None),
         "zmin": 0,
         "zmax": data.most,
         "colorscale": [list(stop) for stop in ramp_stops()],
-        "text": texts,
-        "texttemplate": "%{text}",
         "customdata": hovers,
         "hovertemplate": "%{customdata}<extra></extra>",
         "hoverongaps": False,
         "xgap": 2,
         "ygap": 2,
-        "colorbar": {"title": {"text": browser.safe(f"cost ({data.unit})"), "side": "right"}},
+        "colorbar": browser.colorbar(f"cost ({data.unit})"),
     }
-    shared = {"showgrid": False, "zeroline": False, "automargin": True, "fixedrange": True}
-    lines = "<br>"
-    axes: dict[str, browser.Spec] = {
-        "xaxis": shared
-        | {
-            "side": "top",
-            "tickvals": list(range(columns)),
-            "ticktext": [
-                browser.safe(fit(name, 1.2, LINES)).replace("\n", lines) for name in data.used_on
-            ],
-            "title": {"text": "used on", "standoff": 6},
-        },
-        "yaxis": shared
-        | {
-            "tickvals": list(range(rows)),
-            "ticktext": [
-                browser.safe(fit(name, 2.0, LINES)).replace("\n", lines) for name in data.tuned_on
-            ],
-            "title": {"text": "tuned on", "standoff": 6},
-            "range": [rows - 0.5, -0.5],
-        },
+    x, y = _name_axis("used on", data.used_on, 1.2), _name_axis("tuned on", data.tuned_on, 2.0)
+    axes = {"xaxis": x | {"side": "top"}, "yaxis": y | {"range": [rows - 0.5, -0.5]}}
+    height = max(46 * rows, 130) + 90
+    return {"data": [trace], "layout": browser.layout(height, axes, annotations=annotations)}
+
+
+def _words(data: Transfer, row: int, column: int) -> str:
+    cell = data.cell(row, column)
+    cost = f"{cell.text(decimals=data.decimals)} {data.unit}"
+    cost = "not run" if math.isnan(cell.value) else cost
+    return browser.safe(f"tuned on {data.tuned_on[row]}, used on {data.used_on[column]}: {cost}")
+
+
+def _cell_text(
+    data: Transfer, cell: Estimate, row: int, column: int, *, with_ends: bool
+) -> browser.Spec:
+    shown = f"<b>{number(cell.value, decimals=data.decimals)}</b>"
+    if with_ends and cell.has_interval:
+        shown += f"<br><span style='font-size:10px'>{_ends(data, cell)}</span>"
+    if math.isnan(cell.value):
+        shown, color = NOT_RUN, QUIET
+    else:
+        color = text_on(ramp(cell.value / data.most))
+    font = {"size": 12.5, "color": color}
+    return {"x": column, "y": row, "text": shown, "showarrow": False, "font": font}
+
+
+def _name_axis(title: str, names: tuple[str, ...], inches: float) -> browser.Spec:
+    lines = [browser.safe(fit(name, inches, LINES)).replace("\n", "<br>") for name in names]
+    return {
+        "tickvals": list(range(len(names))),
+        "ticktext": lines,
+        "title": {"text": title, "standoff": 8, "font": {"size": 12.5, "color": QUIET}},
+        "ticklen": 0,
+        "showgrid": False,
+        "zeroline": False,
+        "automargin": True,
+        "fixedrange": True,
     }
-    layout = browser.layout(max(44 * rows, 130) + 90, axes)
-    return {"data": [trace], "layout": layout}
 
 
 def note_of(data: Transfer) -> str:
-    """The note, with what the picture shows added to it."""
-    said = [data.note] if data.note else []
-    if np.isnan(data.cost).any():
-        said.append("Hatched: not run.")
-    return " ".join(said)
+    """The note."""
+    return data.note
 
 
 def _ends_width(data: Transfer) -> float:
@@ -207,6 +210,16 @@ def _draw_cell(
     if math.isnan(cell.value):
         axes.add_patch(
             Rectangle(corner, 1, 1, facecolor=PAPER, edgecolor=RULE, hatch="////", linewidth=0)
+        )
+        axes.text(
+            column,
+            row,
+            NOT_RUN,
+            ha="center",
+            va="center",
+            fontsize=SMALL - 1,
+            color=QUIET,
+            bbox={"facecolor": PAPER, "linewidth": 0, "pad": 1.5},
         )
         return
     color = ramp(cell.value / data.most)

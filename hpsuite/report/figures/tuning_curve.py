@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hpsuite.report.axes import Axis
-from hpsuite.report.figures import browser, curves
-from hpsuite.report.figures.curves import Curve, Curves, Panel
+from hpsuite.report.figures import browser, curves, lines
+from hpsuite.report.figures.lines import Curve, Curves, Panel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,4 +58,4 @@ def spec(data: TuningCurves) -> browser.Spec:
 
 def note_of(data: TuningCurves) -> str:
     """The note, with what the picture shows added to it."""
-    return curves.note_of(panels(data))
+    return lines.note_of(panels(data))
