@@ -1,0 +1,218 @@
+"""What all interactive pictures share: plotly's axes, key and margins, and safe text.
+
+Pictures are specifications in plain dictionaries; plotly checks them where they become a figure.
+"""
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from hpsuite.report.axes import Axis, Floats
+from hpsuite.report.style import FAINT, INK, PAPER, QUIET, Look, rgba
+
+Spec = dict[str, Any]
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
+# Sizes are in pixels of the page.
+KEY_ROW = 26
+KEY_ROW_CHARACTERS = 100
+
+
+class Room(NamedTuple):
+    """Where a panel lies: its ends across and up, as shares of the picture."""
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+
+
+def figure(spec: Mapping[str, Any]) -> Any:
+    """A specification as plotly's figure.
+
+    Raises:
+        ValueError: for what plotly does not know.
+    """
+    import plotly.graph_objects as go  # type: ignore[import-untyped]
+
+    return go.Figure(data=spec["data"], layout=spec["layout"])
+
+
+def library() -> str:
+    """The source of plotly.js, of the version that plotly ships."""
+    from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
+
+    return str(get_plotlyjs())
+
+
+def safe(text: str) -> str:
+    """Text as plotly shows it unchanged: it would take tags in a user's names for its own."""
+    return html.escape(text, quote=False)
+
+
+def layout(
+    height: int,
+    axes: Mapping[str, Spec],
+    *,
+    keys: Sequence[str] = (),
+    annotations: Sequence[Spec] = (),
+    shapes: Sequence[Spec] = (),
+    above: int = 0,
+) -> Spec:
+    """The layout of a picture.
+
+    Args:
+        height: of the panels, in pixels; the key comes on top.
+        axes: `xaxis`, `yaxis`, `xaxis2`, ...
+        keys: labels of the key above the panels; none for no key.
+        annotations, shapes: plotly's.
+        above: room between key and panels, in pixels, for titles.
+    """
+    rows = 0
+    if keys:
+        rows = max(1, -(-sum(len(key) + 8 for key in keys) // KEY_ROW_CHARACTERS))
+    top = 24 + KEY_ROW * rows + above
+    return {
+        "template": "none",
+        "autosize": True,
+        "height": height + top,
+        "font": {"family": FONT, "size": 12.5, "color": INK},
+        "paper_bgcolor": PAPER,
+        "plot_bgcolor": PAPER,
+        "margin": {"l": 20, "r": 20, "t": top, "b": 20, "pad": 0},
+        "showlegend": bool(keys),
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "xanchor": "left",
+            "xref": "container",
+            "y": 1,
+            "yanchor": "top",
+            "yref": "container",
+            "tracegroupgap": 0,
+        },
+        "hovermode": "closest",
+        "hoverlabel": {"bgcolor": PAPER, "bordercolor": QUIET, "font": {"color": INK}},
+        "annotations": list(annotations),
+        "shapes": list(shapes),
+        **axes,
+    }
+
+
+def axis(
+    shown: Axis,
+    limits: tuple[float, float],
+    *,
+    most: int = 6,
+    label: bool = True,
+    **more: object,
+) -> Spec:
+    """An axis on positions, with the same names of places as in the still picture."""
+    ticks = shown.ticks(*limits, most)
+    spec: Spec = {
+        "range": list(limits),
+        "tickvals": [tick.position for tick in ticks],
+        "ticktext": [safe(tick.text) for tick in ticks],
+        "ticks": "outside",
+        "ticklen": 4,
+        "tickcolor": QUIET,
+        "linecolor": QUIET,
+        "showline": True,
+        "gridcolor": FAINT,
+        "zeroline": False,
+        "automargin": True,
+        "minor": {"tickvals": shown.minor(*limits), "ticks": "outside", "ticklen": 2},
+    }
+    if label:
+        spec["title"] = {"text": safe(shown.title), "standoff": 8, "font": {"size": 12.5}}
+    return spec | more
+
+
+def rooms(count: int, columns: int, *, across: float, up: float) -> list[Room]:
+    """Rooms of equal size for panels, row by row from the top.
+
+    Args:
+        count: panels.
+        columns: panels in a row.
+        across, up: the gaps, as shares of the picture.
+    """
+    rows = -(-count // columns)
+    width = (1 - across * (columns - 1)) / columns
+    height = (1 - up * (rows - 1)) / rows
+    found = []
+    for i in range(count):
+        row, column = divmod(i, columns)
+        left = column * (width + across)
+        top = 1 - row * (height + up)
+        found.append(Room((left, min(left + width, 1.0)), (max(top - height, 0.0), top)))
+    return found
+
+
+def heading(text: str, room: Room, *, size: float = 13) -> Spec:
+    """A panel's title, above its left edge."""
+    return {
+        "text": f"<b>{safe(text)}</b>",
+        "x": room.x[0],
+        "xref": "paper",
+        "xanchor": "left",
+        "y": room.y[1],
+        "yref": "paper",
+        "yanchor": "bottom",
+        "yshift": 4,
+        "showarrow": False,
+        "align": "left",
+        "font": {"size": size},
+    }
+
+
+def key(label: str, look: Look, *, group: str, line: bool = True, mark: bool = True) -> Spec:
+    """An entry of the key: a trace without points, that shows line and mark of its group."""
+    return {
+        "type": "scatter",
+        "x": [None],
+        "y": [None],
+        "mode": "+".join(["lines"] * line + ["markers"] * mark),
+        "line": {"color": look.color, "dash": look.dash, "width": 2},
+        "marker": {"symbol": look.symbol, "size": 7, "color": look.color},
+        "name": safe(label),
+        "legendgroup": group,
+        "showlegend": True,
+        "hoverinfo": "skip",
+    }
+
+
+def colorbar(title: str) -> Spec:
+    """A scale of colours beside the picture."""
+    return {
+        "title": {"text": safe(title), "side": "right", "font": {"size": 12}},
+        "tickfont": {"size": 11.5},
+        "thickness": 12,
+        "outlinewidth": 0,
+    }
+
+
+def band(
+    x: Floats, low: npt.ArrayLike, high: npt.ArrayLike, look: Look, *, group: str, edge: float
+) -> Spec:
+    """A band from low to high, with edges of so many pixels."""
+    lower, upper = np.asarray(low, np.float64), np.asarray(high, np.float64)
+    seen = np.isfinite(x) & np.isfinite(lower) & np.isfinite(upper)
+    x, lower, upper = x[seen], lower[seen], upper[seen]
+    return {
+        "type": "scatter",
+        "x": np.concatenate([x, x[::-1]]),
+        "y": np.concatenate([upper, lower[::-1]]),
+        "mode": "lines",
+        "line": {"width": edge, "color": rgba(look.color, 0.6)},
+        "fill": "toself",
+        "fillcolor": rgba(look.color, 0.16),
+        "hoverinfo": "skip",
+        "legendgroup": group,
+        "showlegend": False,
+    }
+
+
+def numbered(prefix: str, number: int) -> str:
+    """The name of axis 0, 1, 2, ... in plotly: x, x2, x3."""
+    return prefix if number == 0 else f"{prefix}{number + 1}"

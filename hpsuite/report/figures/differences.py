@@ -1,0 +1,323 @@
+"""Estimates of differences with their intervals, row by row, and what each says: a forest plot.
+
+One column for each measure; in each, the effects too small to matter are shaded.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hpsuite.report.axes import Axis
+from hpsuite.report.figures import browser
+from hpsuite.report.figures.canvas import WIDTH, dress, fit, paper, text_width, wrap
+from hpsuite.report.figures.intervals import Estimate, draw_interval, interval_traces, limits_of
+from hpsuite.report.style import FAINT, INK, QUIET, SMALL, ZONE, Look, look
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ROW = 0.27
+LABEL = 2.1  # inches for a row's label
+VERDICT = 1.5
+LINES = 3
+_GAP = 9.0  # points between columns of text
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What one column shows.
+
+    Attributes:
+        axis: the statistic and its unit.
+        null: its value without any effect: 0 for a difference, .5 for P(A better).
+        zone: from where to where an effect is too small to matter; nan for none.
+        less, more: what values below and above `null` mean; empty for nothing.
+        signed: whether to write a plus before numbers.
+    """
+
+    axis: Axis
+    null: float = 0.0
+    zone: tuple[float, float] = (math.nan, math.nan)
+    less: str = ""
+    more: str = ""
+    signed: bool = True
+
+    @property
+    def has_zone(self) -> bool:
+        """Whether there is a zone."""
+        return math.isfinite(self.zone[0]) and math.isfinite(self.zone[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One comparison.
+
+    Attributes:
+        label: what is compared.
+        estimates: one for each measure; nan for one that cannot be computed.
+        verdict: the word for it, and why where there is none; may be empty.
+        primary: whether it was declared before the run to decide the claim.
+        group: rows of one group stand under its name; empty for none.
+    """
+
+    label: str
+    estimates: tuple[Estimate, ...]
+    verdict: str = ""
+    primary: bool = False
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Differences with intervals; rows of a group lie beside each other."""
+
+    title: str
+    measures: tuple[Measure, ...]
+    rows: tuple[Row, ...]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        assert all(len(row.estimates) == len(self.measures) for row in self.rows), self.title
+
+
+def draw(data: Differences) -> "Figure":
+    """The still picture."""
+    labels = [fit(row.label, LABEL, LINES) for row in data.rows]
+    texts = [*labels, *(fit(row.verdict, VERDICT, LINES) for row in data.rows)]
+    lines = max((1 + text.count("\n") for text in texts), default=1)
+    places, headings, bottom = _places(data, lines)
+    sides = max(
+        (len(_side(m.less, data)) + len(_side(m.more, data)) > 0) * 0.3 for m in data.measures
+    )
+    figure = paper(data.title, height=ROW * bottom + 0.62 + sides, note=note_of(data))
+    grid = figure.subplots(1, len(data.measures), squeeze=False, sharey=True)[0]
+    for column, (axes, measure) in enumerate(zip(grid, data.measures, strict=True)):
+        limits = _limits(data, column)
+        _prepare(axes, measure, limits, data)
+        for y, row in zip(places, data.rows, strict=True):
+            estimate = row.estimates[column]
+            if math.isfinite(estimate.value):
+                draw_interval(axes, y, estimate, limits, _look(row), strong=row.primary)
+            else:
+                _beside(axes, measure.null, y, "not computable", 4, inside=True)
+        for y, _ in headings:
+            axes.axhline(y - 0.55, color=FAINT, linewidth=0.7)
+    grid[0].set_ylim(bottom - 0.45, -0.65)
+    grid[0].set_yticks(places, labels)
+    for text, row in zip(grid[0].get_yticklabels(), data.rows, strict=True):
+        text.set_fontweight("bold" if row.primary else "normal")
+    for y, name in headings:
+        grid[0].annotate(
+            fit(name, LABEL, 1, bold=True),
+            (0, y),
+            xycoords=grid[0].get_yaxis_transform(),
+            xytext=(-72 * LABEL - 7, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=SMALL,
+            fontweight="bold",
+            color=QUIET,
+        )
+    _draw_words(grid[-1], data, places)
+    return figure
+
+
+def spec(data: Differences) -> browser.Spec:
+    """The interactive picture."""
+    places, headings, bottom = _places(data, 1)
+    total = round(27 * bottom) + 40
+    words = max((text_width(row.verdict) for row in data.rows), default=0.0)
+    right = min(0.28, words / 7.5) + 0.01
+    columns = len(data.measures)
+    width = (1 - right - 0.05 * (columns - 1)) / columns
+    axes: dict[str, browser.Spec] = {
+        "yaxis": {
+            "range": [bottom - 0.45, -0.65],
+            "tickvals": places + [y for y, _ in headings],
+            "ticktext": [_bold(fit(row.label, 2.6, 2), on=row.primary) for row in data.rows]
+            + [f"<span style='color:{QUIET}'>{_bold(g, on=True)}</span>" for _, g in headings],
+            "showgrid": False,
+            "zeroline": False,
+            "fixedrange": True,
+            "automargin": True,
+        }
+    }
+    traces, annotations, shapes = [], [], []
+    for i, measure in enumerate(data.measures):
+        limits = _limits(data, i)
+        x = browser.numbered("x", i)
+        left = i * (width + 0.05)
+        axes[browser.numbered("xaxis", i)] = browser.axis(
+            measure.axis, limits, most=6, domain=[left, left + width], anchor="y"
+        )
+        shapes += _zone_shapes(measure, x)
+        for text, at, anchor in (
+            (measure.less, left, "left"),
+            (measure.more, left + width, "right"),
+        ):
+            if text:
+                annotations.append(
+                    {
+                        "text": browser.safe("\n".join(wrap(_arrow(text, anchor), 2.2))).replace(
+                            "\n", "<br>"
+                        ),
+                        "x": at,
+                        "xref": "paper",
+                        "xanchor": anchor,
+                        "y": 1,
+                        "yref": "paper",
+                        "yanchor": "bottom",
+                        "yshift": 4,
+                        "align": anchor,
+                        "showarrow": False,
+                        "font": {"size": 11, "color": QUIET},
+                    }
+                )
+        for y, row in zip(places, data.rows, strict=True):
+            estimate = row.estimates[i]
+            if math.isfinite(estimate.value):
+                text = f"{row.label}: {measure.axis.label} {estimate.text(signed=measure.signed)}"
+                text += f" {measure.axis.unit}" if measure.axis.unit else ""
+                text += f"; {row.verdict}" if row.verdict else ""
+                strong = row.primary
+                made = interval_traces(y, estimate, limits, _look(row), text, strong=strong)
+                traces += [trace | {"xaxis": x, "yaxis": "y"} for trace in made]
+    for y, row in zip(places, data.rows, strict=True):
+        if row.verdict:
+            annotations.append(
+                {
+                    "text": _bold(fit(row.verdict, 2.2, 2), on=row.primary),
+                    "x": 1 - right,
+                    "xref": "paper",
+                    "xanchor": "left",
+                    "xshift": 10,
+                    "y": y,
+                    "align": "left",
+                    "showarrow": False,
+                    "font": {"size": 11.5},
+                }
+            )
+    above = 34 if any(m.less or m.more for m in data.measures) else 0
+    layout = browser.layout(total, axes, annotations=annotations, shapes=shapes, above=above)
+    return {"data": traces, "layout": layout}
+
+
+def note_of(data: Differences) -> str:
+    """The note, with what the picture shows added to it."""
+    said = [data.note] if data.note else []
+    if any(measure.has_zone for measure in data.measures):
+        said.append("Shaded: effects too small to matter.")
+    if any(row.primary for row in data.rows):
+        said.append("Filled, bold: declared before the run to decide the claim.")
+    return " ".join(said)
+
+
+def _places(data: Differences, lines: int) -> tuple[list[float], list[tuple[float, str]], float]:
+    """Heights of the rows and of the groups' names, and that of all, for rows of so many lines."""
+    step = 0.55 + 0.45 * lines
+    places, headings = [], []
+    y, group = 0.0, ""
+    for row in data.rows:
+        if row.group != group:
+            group = row.group
+            if group:
+                headings.append((y, group))
+                y += 0.9
+        places.append(y)
+        y += step
+    return places, headings, y
+
+
+def _limits(data: Differences, column: int) -> tuple[float, float]:
+    measure = data.measures[column]
+    estimates = [row.estimates[column] for row in data.rows]
+    return limits_of(measure.axis, estimates, measure.null, *measure.zone)
+
+
+def _look(row: Row) -> Look:
+    return look(0 if row.primary else 2)
+
+
+def _side(text: str, data: Differences) -> str:
+    return fit(text, (WIDTH - LABEL - 1.6) / (2 * len(data.measures)) - 0.1, 2) if text else ""
+
+
+def _arrow(text: str, side: str) -> str:
+    return f"← {text}" if side == "left" else f"{text} →"
+
+
+def _prepare(
+    axes: "Axes", measure: Measure, limits: tuple[float, float], data: Differences
+) -> None:
+    if measure.has_zone:
+        axes.axvspan(*measure.zone, color=ZONE, linewidth=0, zorder=0)
+    axes.axvline(measure.null, color=INK, linewidth=0.8, zorder=1)
+    dress(axes, "x", measure.axis, limits, most=6)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    for text, x, side in ((measure.less, 0, "left"), (measure.more, 1, "right")):
+        if text:
+            axes.annotate(
+                _side(_arrow(text, side), data),
+                (x, 1),
+                xycoords="axes fraction",
+                xytext=(0, 3),
+                textcoords="offset points",
+                ha="left" if side == "left" else "right",
+                fontsize=SMALL - 0.5,
+                color=QUIET,
+            )
+
+
+def _draw_words(axes: "Axes", data: Differences, places: list[float]) -> None:
+    """Numbers, where there is one measure, and verdicts, to the right."""
+    offset = _GAP
+    if len(data.measures) == 1:
+        signed = data.measures[0].signed
+        numbers = [row.estimates[0].text(signed=signed) for row in data.rows]
+        for y, text in zip(places, numbers, strict=True):
+            _beside(axes, 1, y, text, offset)
+        offset += _GAP + 72 * max((text_width(text) for text in numbers), default=0.0)
+    for y, row in zip(places, data.rows, strict=True):
+        _beside(axes, 1, y, fit(row.verdict, VERDICT, LINES), offset, bold=row.primary)
+
+
+def _beside(
+    axes: "Axes",
+    x: float,
+    y: float,
+    text: str,
+    offset: float,
+    *,
+    bold: bool = False,
+    inside: bool = False,
+) -> None:
+    axes.annotate(
+        text,
+        (x, y),
+        xycoords="data" if inside else axes.get_yaxis_transform(),
+        xytext=(offset, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=SMALL - 0.5 * inside,
+        fontweight="bold" if bold else "normal",
+        color=QUIET if inside else INK,
+    )
+
+
+def _bold(text: str, *, on: bool) -> str:
+    shown = browser.safe(text).replace("\n", "<br>")
+    return f"<b>{shown}</b>" if on else shown
+
+
+def _zone_shapes(measure: Measure, x: str) -> list[browser.Spec]:
+    across = {"yref": "paper", "y0": 0, "y1": 1, "xref": x}
+    null = {"type": "line", "x0": measure.null, "x1": measure.null}
+    shapes: list[browser.Spec] = [across | null | {"line": {"color": INK, "width": 1}}]
+    if measure.has_zone:
+        low, high = measure.zone
+        zone = {"type": "rect", "x0": low, "x1": high, "fillcolor": ZONE, "line": {"width": 0}}
+        shapes.insert(0, across | zone | {"layer": "below"})
+    return shapes
