@@ -247,6 +247,11 @@ class Setup:
     numerics: Numerics
     variant: tuple[tuple[str, str], ...] = field(default=())
 
+    @property
+    def label(self) -> str:
+        """The model's name, and what else tells the setup apart."""
+        return labelled(self.model_name, self.variant)
+
     def spec(
         self, values: Mapping[str, Scalar], *, study: str, number: int, seed: int, dataset: str
     ) -> TrialSpec:

@@ -10,8 +10,9 @@
         n: 256
         primary: {dataset: digits}
 
-`a` and `b` choose setups, or arms, by what tells them apart in the matrix; every other axis makes a
-cell of its own, in which the two are compared. `primary` names the cell whose verdict is the claim's.
+`a` and `b` choose setups, or arms, by what tells them apart in the matrix; every other axis makes
+a cell of its own, in which the two are compared. `primary` names the cell whose verdict is the
+claim's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -104,7 +105,9 @@ def parse_claims(given: object) -> tuple[Declared, ...]:
 
 def matches(names: Mapping[str, str], chosen: Mapping[str, object]) -> bool:
     """Whether what a setup or arm is called has all that was chosen."""
-    return all(names.get(axis) == (v if isinstance(v, str) else show(v)) for axis, v in chosen.items())
+    return all(
+        names.get(axis) == (v if isinstance(v, str) else show(v)) for axis, v in chosen.items()
+    )
 
 
 def rest(names: Mapping[str, str], *chosen: Mapping[str, object]) -> tuple[tuple[str, str], ...]:

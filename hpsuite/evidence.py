@@ -10,27 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hpsuite.analysis import (
-    BestLevel,
-    Edge,
-    Importance,
-    Interval,
-    Mattered,
-    Regret,
+from hpsuite.analysis import BestLevel, Interval, Sensitivity, estimate_best, sensitivity
+from hpsuite.analysis.bands import Bands
+from hpsuite.analysis.edge import Edge, edges
+from hpsuite.analysis.gate import tuning_did_not_matter
+from hpsuite.analysis.regret import Regret, regret
+from hpsuite.analysis.tuning_curve import (
     SelectedCurve,
-    Sensitivity,
     TuningCurve,
-    edges,
-    estimate_best,
-    importance,
-    regret,
     selected_curve,
-    sensitivity,
     trials_needed,
     tuning_curve,
-    tuning_mattered,
 )
-from hpsuite.analysis.tuning_curve import Bands
 from hpsuite.samples import Sample
 
 # Bootstraps draw from a stream of their own, always the same: figures of equal trials are equal.
@@ -51,9 +42,8 @@ class SetupEvidence:
         curve: the best of k random trials.
         selected: the test score of what validation selects among k; None without test scores.
         trials_needed: for each e, random trials for a 95% chance of a good one.
-        importance: of the hyperparameters; None where there are none to rank, or too few trials.
         edges: where the best trials lie in each range.
-        mattered: whether tuning mattered, by the good fraction of `headline`.
+        did_not_matter: whether nearly all of the space was shown to be good at `headline`.
         headline: the e of figures that are given for one e alone, in points.
     """
 
@@ -64,9 +54,8 @@ class SetupEvidence:
     curve: TuningCurve
     selected: SelectedCurve | None
     trials_needed: Mapping[float, Interval]
-    importance: Importance | None
     edges: tuple[Edge, ...]
-    mattered: Mattered
+    did_not_matter: bool
     headline: float
 
 
@@ -118,12 +107,11 @@ def setup_evidence(
         if sample.tests is None
         else selected_curve(sample.scores, sample.tests, generator=generator(), ks=ks),
         trials_needed={e: trials_needed(g) for e, g in figures.good_fractions.items()},
-        importance=None
-        if units.shape[1] == 0
-        else importance(
-            units, sample.scores, sample.names, sample.levels, generator=generator()
+        edges=edges(units, sample.scores, sample.names, sample.levels, ordered=sample.ordered)
+        if sample.hyperparameters
+        else (),
+        did_not_matter=tuning_did_not_matter(
+            figures.good_fractions[headline], trained=figures.above_chance
         ),
-        edges=edges(units, sample.scores, sample.names, sample.levels),
-        mattered=tuning_mattered(figures.good_fractions[headline]),
         headline=headline,
     )

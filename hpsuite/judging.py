@@ -1,21 +1,17 @@
 """Declared claims, judged: which setups or arms a claim compares, cell by cell, and its verdict."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from hpsuite.analysis.claims import Cell, Claim, Verdict
-from hpsuite.analysis.comparisons import compare_strategies
+from hpsuite.analysis.comparisons import Comparison, compare_strategies
 from hpsuite.analysis.contrasts import combined
-from hpsuite.analysis.good_fraction import paired_difference
 from hpsuite.analysis.intervals import Interval, welch
 from hpsuite.analysis.verdicts import verdict, whole_space
 from hpsuite.checks import UserError, show
 from hpsuite.declared import ARM_STATISTICS, Declared, matches, rest
-from hpsuite.evidence import generator
-from hpsuite.findings import ArmFinding, SetupFinding, paired, setup_axes
-from hpsuite.trials import Scalar
+from hpsuite.findings import ArmFinding, SetupFinding, difference, paired, setup_axes
 
 Names = Mapping[str, str]
 
@@ -43,14 +39,6 @@ _WORDS: Mapping[str, tuple[str, tuple[str, float]]] = {
     "miss_probability": ("chance to end on a configuration that is not good", _SHARE),
     "probability_better": ("chance to find a better one", ("%", 100.0)),
 }
-
-
-@dataclass(frozen=True)
-class _Side:
-    """What is compared in one cell: two setups, or two arms, and perhaps two under other terms."""
-
-    a: object
-    b: object
 
 
 def judge(
@@ -117,8 +105,10 @@ def arm_axes(arm: ArmFinding) -> Names:
 
 
 def _chosen(axes: Mapping[str, object]) -> str:
-    return " ".join(str(v) if k in ("model", "strategy", "dataset") else f"{k}={show(v)}"
-                    for k, v in axes.items())
+    return " ".join(
+        str(v) if k in ("model", "strategy", "dataset") else f"{k}={show(v)}"
+        for k, v in axes.items()
+    )
 
 
 def cell_name(cell: tuple[tuple[str, str], ...]) -> str:
@@ -135,8 +125,11 @@ def _cells(
         chosen: Mapping[str, object] | None = getattr(declared, side)
         if chosen is None:
             continue
-        found = {rest(names, *_chosen_axes(declared)): it for names, it in named
-                 if matches(names, chosen)}
+        found = {
+            rest(names, *_chosen_axes(declared)): it
+            for names, it in named
+            if matches(names, chosen)
+        }
         if not found:
             there = "; ".join(dict.fromkeys(_chosen(names) for names, _ in named))
             raise UserError(f"{key}.{side}: found none of {show(dict(chosen))}; accepted: {there}")
@@ -147,7 +140,9 @@ def _cells(
         if all(other is not None for other in others):
             cells[name] = _cell(declared, [a, *others])
     if not cells:
-        raise UserError(f"{key}.b: found no cell that has both; accepted: a and b that differ alone")
+        raise UserError(
+            f"{key}.b: found no cell that has both; accepted: a and b that differ alone"
+        )
     return cells
 
 
@@ -198,14 +193,7 @@ def _of_setups(statistic: str, a: object, b: object) -> Cell:
                     return Interval(np.nan, np.nan, np.nan, level, "not paired")
                 pair = [x.sensitivity.good_fractions[e] for x in (one, two)]
                 return combined(pair, [1.0, -1.0])
-            found = paired_difference(
-                one.sample.scores,
-                two.sample.scores,
-                generator=generator(),
-                level=level,
-                best_a=one.best if one.best.retrained and two.best.retrained else None,
-                best_b=two.best if one.best.retrained and two.best.retrained else None,
-            )
+            found = difference(a, b, level)
             return (found.common if common else found.own)[e]
 
         return Cell(n, interval_at, trained or common, whole_space(good), (-1.0, 1.0))
@@ -244,12 +232,12 @@ def _of_arms(statistic: str, a: object, b: object) -> Cell:
     if statistic == "test_accuracy":
         tests = [np.array(x.figures.test_by_repeat) for x in (a, b)]
         return Cell(n, lambda level: welch(tests[0], tests[1], level), bounds=(-1.0, 1.0))
-    scores = [x.scores for x in (a, b)]
-    field: Callable[[object], Interval] = {
+    scores = [x.table.scores() for x in (a, b)]
+    field: Callable[[Comparison], Interval] = {
         "best_val_accuracy": lambda found: found.best,
         "area": lambda found: found.area,
         "probability_better": lambda found: found.better,
-    }[statistic]  # type: ignore[attr-defined]
+    }[statistic]
     bounds = (0.0, 1.0) if statistic == "probability_better" else (-1.0, 1.0)
     return Cell(n, lambda level: field(compare_strategies(*scores, level=level)), bounds=bounds)
 

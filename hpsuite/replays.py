@@ -4,15 +4,15 @@ The best of many noisy scores is lucky, and so is what a search selected: what t
 in trials that did not select them (docs/statistics.md).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hpsuite.analysis.good_fraction import n_best
+from hpsuite.analysis.best import n_best
 from hpsuite.arms import ArmRun, PlannedArm, planned_arm
-from hpsuite.config import Arm, StrategyConfig
+from hpsuite.config import StrategyConfig
+from hpsuite.findings import Replayed
 from hpsuite.strategies import ReplaySampler
 from hpsuite.study import StudyRun
 from hpsuite.training.streams import fresh_seed
@@ -38,18 +38,6 @@ class Replay:
     purpose: str
     planned: PlannedArm
     n_points: int
-
-
-@dataclass(frozen=True)
-class Replayed:
-    """What came of a replay: m configurations by s seeds, accuracies in [0, 1].
-
-    Attributes:
-        val, test: [m, s]; a configuration that diverged has its chance score.
-    """
-
-    val: NDArray[np.float64]
-    test: NDArray[np.float64]
 
 
 def plan_replays(runs: Sequence[ArmRun], n_seeds: int) -> list[Replay]:

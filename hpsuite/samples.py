@@ -1,4 +1,4 @@
-"""A sample of trials of one setup, whoever made it: what the figures of a setup are computed from."""
+"""A sample of trials of one setup, whoever made it: what a setup's figures are computed from."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,9 +23,8 @@ class Sample:
         failed: bool [n], trials that count with a failure's score.
         tests: float64 [n], scores on test data, in the same sense; None where there are none.
         higher_is_better: False where `scores` are a loss with its sign changed.
-        unit: what a point is in the score's unit; None for accuracies in [0, 1].
-        points: how far from the best counts as close, in points, or where `unit` is None and the
-            scores are foreign in the score's own unit.
+        unit: what a point is in the score's unit; None for accuracies in [0, 1], where it is .01.
+        points: how far from the best counts as close, in points.
         random: whether the trials are i.i.d. over the space, each hyperparameter on its scale.
         notes: what a reader should know of it.
     """
@@ -54,6 +53,11 @@ class Sample:
     def levels(self) -> tuple[int | None, ...]:
         """How many different values each has; None for a continuum."""
         return tuple(n_levels(h.distribution()) for h in self.hyperparameters)
+
+    @property
+    def ordered(self) -> tuple[bool, ...]:
+        """Whether the values of each have an order, as those of a choice do not."""
+        return tuple(h.scale != "choice" for h in self.hyperparameters)
 
     def units(self) -> NDArray[np.float64]:
         """The configurations in the unit cube, [n, d], each hyperparameter on its own scale."""

@@ -124,6 +124,16 @@ class Hyperparameter:
             return 1 << stored
         return stored
 
+    def stored(self, value: Scalar) -> Scalar:
+        """The value in Optuna's record, from the hyperparameter's own."""
+        if self.scale == "one_minus_log":
+            assert isinstance(value, int | float)
+            return 1 - value
+        if self.scale == "power_of_two":
+            assert isinstance(value, int)
+            return _log2(value)
+        return value
+
     def ends(self) -> tuple[Scalar, ...]:
         """Values that stand for the whole range when a setting is checked."""
         if self.choices is not None:

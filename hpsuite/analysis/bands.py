@@ -56,7 +56,7 @@ def band_limits(
 def _opda_limits(
     n: int, level: float, method: Literal["ks", "ld_equal_tailed"]
 ) -> tuple[Floats, Floats]:
-    from opda.nonparametric import EmpiricalDistribution  # type: ignore[import-untyped]
+    from opda.nonparametric import EmpiricalDistribution
 
     # Any n scores will do. The simulation's own error in 1 - level is at most about a tenth of it
     # (opda's documentation), and with this generator always the same.

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hpsuite.analysis.best import TOP_SHARE
 from hpsuite.analysis.checks import Floats, checked_level, checked_number
-from hpsuite.analysis.good_fraction import TOP_SHARE
 from hpsuite.analysis.intervals import Interval, t_quantile
 
 RESAMPLES = 1000

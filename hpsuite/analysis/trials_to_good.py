@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hpsuite.analysis.best import TIE
 from hpsuite.analysis.bounded import bounded_mean
 from hpsuite.analysis.checks import Floats, checked_level, checked_number, checked_table
-from hpsuite.analysis.good_fraction import TIE
 from hpsuite.analysis.intervals import Interval, wilson, wilson_ends
 from hpsuite.analysis.order_statistics import quantile
 

@@ -30,8 +30,8 @@ class Request:
         test_score: the column of the score on test data; None for none.
         failure_score: what a trial without a finite score counts as; None takes the worst score of
             the others.
-        sampled: `random` where configurations were drawn at random, each hyperparameter on the scale
-            given; `unknown` puts a warning beside every figure that needs it.
+        sampled: `random` where configurations were drawn at random, each hyperparameter on the
+            scale given; `unknown` puts a warning beside every figure that needs it.
         rows: most rows that are read.
     """
 
@@ -88,13 +88,12 @@ def parse_dimensions(params: Mapping[str, object]) -> dict[str, Dimension]:
         UserError: a scale that there is not, or a range without one of its ends.
     """
     dimensions = {}
-    for column, entry in params.items():
+    for column, said in params.items():
         key = f"params.{column}"
-        if isinstance(entry, str):
-            if entry not in SCALES:
-                raise refuse(key, entry, ", ".join(SCALES))
-            entry = {"scale": entry}
-        elif not isinstance(entry, Mapping):
+        if isinstance(said, str) and said not in SCALES:
+            raise refuse(key, said, ", ".join(SCALES))
+        entry = {"scale": said} if isinstance(said, str) else said
+        if not isinstance(entry, Mapping):
             raise refuse(key, entry, f"a scale ({', '.join(SCALES)}), or scale, low and high")
         dimension = build(key, Dimension, entry)
         if (dimension.low is None) != (dimension.high is None):

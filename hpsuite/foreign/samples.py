@@ -1,7 +1,7 @@
 """From a foreign table to samples: one a group, with every value checked."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,8 +14,6 @@ from hpsuite.trials import Scalar
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    Series = pd.Series[object]
 
 
 def read_samples(request: Request) -> list[Sample]:
@@ -66,8 +64,8 @@ def read_samples(request: Request) -> list[Sample]:
             failed=failed[rows],
             tests=None if tests is None else tests[rows],
             higher_is_better=direction == "maximize",
-            unit=None,
-            points=(float(request.points or 0.0),),
+            unit=request.points,
+            points=(1.0,),
             random=request.sampled == "random",
             notes=tuple(notes),
         )
@@ -79,7 +77,7 @@ def _shown(columns: Sequence[str]) -> str:
     return ", ".join(columns[:30]) + (", ..." if len(columns) > 30 else "")
 
 
-def _numbers(series: "Series", column: str) -> np.ndarray:
+def _numbers(series: "pd.Series[Any]", column: str) -> np.ndarray:
     """A column as float64 with nan for what is missing.
 
     Raises:
@@ -98,7 +96,7 @@ def _numbers(series: "Series", column: str) -> np.ndarray:
     return array
 
 
-def _tests(series: "Series", sign: float, request: Request) -> np.ndarray | None:
+def _tests(series: "pd.Series[Any]", sign: float, request: Request) -> np.ndarray | None:
     tests = sign * _numbers(series, str(request.test_score))
     # A trial without a score on test data cannot be what validation selects and reports.
     return tests if np.isfinite(tests).all() else None
@@ -128,7 +126,7 @@ def _dimensions(
 
 
 def _column(
-    series: "Series", column: str, dimension: Dimension
+    series: "pd.Series[Any]", column: str, dimension: Dimension
 ) -> tuple[Hyperparameter, list[Scalar]] | None:
     """A hyperparameter and its values; None where some trial lacks it, or it never varies."""
     if bool(series.isna().any()) or series.astype(str).nunique() < 2:
@@ -137,7 +135,7 @@ def _column(
         raw = [v.item() if hasattr(v, "item") else v for v in series.tolist()]
         values = [v if isinstance(v, bool | int | float | str) else str(v) for v in raw]
         kinds = {type(v) for v in values}
-        ordered = sorted(set(values), key=str if len(kinds) > 1 else None)  # type: ignore[arg-type]
+        ordered = sorted(set(values), key=str if len(kinds) > 1 else None)
         return Hyperparameter(column, "choice", choices=tuple(ordered)), list(values)
     numbers = _numbers(series, column)
     low = float(numbers.min()) if dimension.low is None else dimension.low

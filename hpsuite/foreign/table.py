@@ -18,6 +18,8 @@ from hpsuite.record import open_storage, storage_exists
 if TYPE_CHECKING:
     import pandas as pd
 
+Direction = Literal["maximize", "minimize"]
+
 MLFLOW = "mlflow:"
 # Columns that a table gets of what has no column of its own.
 VALUE, STATE = "value", "state"
@@ -38,7 +40,7 @@ class Table:
     frame: "pd.DataFrame"
     source: str
     score: str | None = None
-    direction: Literal["maximize", "minimize"] | None = None
+    direction: Direction | None = None
     dimensions: Mapping[str, Dimension] = field(default_factory=dict)
 
 
@@ -203,7 +205,7 @@ def _read_optuna(request: Request) -> Table:
     for trial in study.get_trials(deepcopy=False):
         for column, distribution in trial.distributions.items():
             declared[column] = _dimension(distribution)
-    direction = "maximize" if study.direction.name == "MAXIMIZE" else "minimize"
+    direction: Direction = "maximize" if study.direction.name == "MAXIMIZE" else "minimize"
     return Table(pd.DataFrame(rows), f"Optuna study {name}", VALUE, direction, declared)
 
 

@@ -34,14 +34,14 @@ def figure(spec: Mapping[str, Any]) -> Any:
     Raises:
         ValueError: for what plotly does not know.
     """
-    import plotly.graph_objects as go  # type: ignore[import-untyped]
+    import plotly.graph_objects as go
 
     return go.Figure(data=spec["data"], layout=spec["layout"])
 
 
 def library() -> str:
     """The source of plotly.js, of the version that plotly ships."""
-    from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
+    from plotly.offline import get_plotlyjs
 
     return str(get_plotlyjs())
 
