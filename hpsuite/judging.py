@@ -17,7 +17,7 @@ Names = Mapping[str, str]
 
 # In words, units and factors for a reader.
 _SHARE = ("points", 100.0)
-_WORDS: Mapping[str, tuple[str, tuple[str, float]]] = {
+WORDS: Mapping[str, tuple[str, tuple[str, float]]] = {
     **{
         f"good_fraction_{e}pt": (f"share of the space within {e} points of its own best", _SHARE)
         for e in (1, 2, 5)
@@ -76,7 +76,7 @@ def _judge(
     if primary is None:
         found = "; ".join(cell_name(name) for name in cells)
         raise UserError(f"{key}.primary: found {show(dict(declared.primary))}; accepted: {found}")
-    words, (unit, factor) = _WORDS[declared.statistic]
+    words, (unit, factor) = WORDS[declared.statistic]
     versus = f"{_chosen(declared.a)} against {_chosen(declared.b)}"
     claim = Claim(
         text=declared.claim,
