@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from hpsuite.checks import UserError, refuse, show
 from hpsuite.config import Arm, Settings
 from hpsuite.explain import check_choices, explain
+from hpsuite.judging import check_claims
 from hpsuite.overrides import as_override, into_matrix
 from hpsuite.parsing import ARM_GROUPS, check_sampler, parse_arm, parse_settings
 from hpsuite.places import check_places
@@ -50,6 +51,7 @@ def compose_experiment(
         if labels.count(arm.label) > 1:
             raise UserError(f"matrix: found {arm.label} twice; accepted: each cell once")
         check_sampler(arm)
+    check_claims(settings.claims, arms)
     check_places(settings)
     return settings, arms
 

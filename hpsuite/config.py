@@ -12,8 +12,10 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Lt
 from pydantic import AfterValidator
 
+from hpsuite.analysis.bands import Bands
 from hpsuite.checks import UserError, build, defaults, one_line, refuse, resolve, under
 from hpsuite.datasets import Data, Source, prepare
+from hpsuite.declared import Declared
 from hpsuite.provenance import code_digest
 from hpsuite.space import Space
 from hpsuite.strategies import ScaledRandomSampler
@@ -116,6 +118,20 @@ class TrackingConfig:
 
 
 @dataclass(frozen=True)
+class AnalysisConfig:
+    """How the figures are found.
+
+    Attributes:
+        fresh_seeds: with which each setup's best 4% and what each search selected are trained
+            again; 0 for none.
+        bands: of tuning curves: `ks` takes milliseconds, `tight` minutes.
+    """
+
+    fresh_seeds: Annotated[int, Ge(0)] = 0
+    bands: Bands = "ks"
+
+
+@dataclass(frozen=True)
 class Settings:
     """What a run does besides its arms.
 
@@ -130,7 +146,8 @@ class Settings:
         fresh: start a new generation of each study beside the old ones.
         plan: print the plan and stop.
         log_level: of messages.
-        executor, tracking: see the classes.
+        executor, tracking, analysis: see the classes.
+        claims: what is claimed of the matrix, declared before the run.
     """
 
     name: Name
@@ -145,6 +162,8 @@ class Settings:
     log_level: Literal["debug", "info", "warning", "error"]
     executor: ExecutorConfig
     tracking: TrackingConfig
+    analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
+    claims: tuple[Declared, ...] = ()
 
 
 @dataclass(frozen=True)

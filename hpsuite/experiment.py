@@ -6,12 +6,14 @@ Nothing is written before everything was checked (docs/architecture.md, law 12).
 import logging
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import optuna
 import torch
+from optuna.storages import BaseStorage
 from rich.console import Console
 from rich.markup import escape
 
@@ -19,10 +21,12 @@ from hpsuite.arms import ArmRun, PlannedArm, open_studies, plan_arms
 from hpsuite.checks import refuse
 from hpsuite.config import Arm, ExecutorConfig, Settings
 from hpsuite.executors import count_workers, make_executor
-from hpsuite.findings import Findings, find
+from hpsuite.findings import Findings, Replayed, find
 from hpsuite.forecast import print_plan
+from hpsuite.judging import conditions, judge
 from hpsuite.provenance import commit, device_name, versions
 from hpsuite.record import open_storage
+from hpsuite.replays import BEST, CHOICES, plan_replays, replayed
 from hpsuite.report.console import make_console
 from hpsuite.report.files import write_files
 from hpsuite.report.progress import TrialProgress
@@ -63,7 +67,15 @@ def run_experiment(settings: Settings, arms: Sequence[Arm]) -> None:
     runs = open_studies(storage, planned, fresh=settings.fresh, device=device)
     print_heading(console, settings, planned, device)
     train_missing(settings.executor, runs, planner, console)
-    conclude(settings, runs, console, device, started)
+    again = train_again(settings, storage, runs, planner, console)
+    found = find(
+        [run.table() for run in runs],
+        best_again=again[BEST],
+        choices_again=again[CHOICES],
+        bands=settings.analysis.bands,
+    )
+    verdicts = judge(settings.claims, found.setups, found.arms, conditions(found))
+    conclude(settings, replace(found, verdicts=verdicts), console, device, started)
 
 
 def train_missing(
@@ -81,15 +93,40 @@ def train_missing(
             run_studies(studies, planner, workers, on_told=progress.advance)
 
 
+def train_again(
+    settings: Settings,
+    storage: BaseStorage,
+    runs: Sequence[ArmRun],
+    planner: Planner,
+    console: Console,
+) -> Mapping[str, Mapping[str, Replayed]]:
+    """Train with fresh seeds what was selected; by purpose, and the arm that selected it."""
+    found: dict[str, dict[str, Replayed]] = {BEST: {}, CHOICES: {}}
+    replays = plan_replays(runs, settings.analysis.fresh_seeds)
+    if not replays:
+        return found
+    planned = {replay.planned.identity: replay.planned for replay in replays}
+    opened = open_studies(
+        storage, list(planned.values()), fresh=settings.fresh, device=planner.device
+    )
+    seeds = settings.analysis.fresh_seeds
+    console.print(f"again with {seeds} fresh seeds: the best of each setup, each search's choices")
+    train_missing(settings.executor, opened, planner, console)
+    by_identity = {run.planned.identity: run for run in opened}
+    for replay in replays:
+        run = by_identity[replay.planned.identity]
+        found[replay.purpose][replay.source] = replayed(replay, run)
+    return found
+
+
 def conclude(
     settings: Settings,
-    runs: Sequence[ArmRun],
+    findings: Findings,
     console: Console,
     device: torch.device,
     started: float,
 ) -> None:
-    """Analyse, print, write the files, and bring MLflow up to date."""
-    findings = find([run.table() for run in runs])
+    """Print, write the files, and bring MLflow up to date."""
     console.print()
     print_tables(findings, console)
     about = {

@@ -243,9 +243,9 @@ def _setup(arms: list[ArmTable], best_again: Mapping[str, Replayed], bands: Band
     return SetupFinding(arms, reference, evidence, "", UNKNOWN, sweep)
 
 
-def setup_axes(table: ArmTable) -> dict[str, str]:
+def setup_axes(arm: Arm) -> dict[str, str]:
     """What a setup is called: the names of its options, and what else tells it apart, by axis."""
-    setup = table.arm.setup
+    setup = arm.setup
     return {"dataset": setup.dataset.name, "model": setup.model_name, **dict(setup.variant)}
 
 

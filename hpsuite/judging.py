@@ -10,10 +10,14 @@ from hpsuite.analysis.contrasts import combined
 from hpsuite.analysis.intervals import Interval, welch
 from hpsuite.analysis.verdicts import verdict, whole_space
 from hpsuite.checks import UserError, show
+from hpsuite.config import Arm
 from hpsuite.declared import ARM_STATISTICS, Declared, matches, rest
-from hpsuite.findings import ArmFinding, SetupFinding, difference, paired, setup_axes
+from hpsuite.findings import ArmFinding, Findings, SetupFinding, difference, paired, setup_axes
+from hpsuite.space import Hyperparameter
 
 Names = Mapping[str, str]
+# The name of a cell that nothing tells from others.
+ALL = "all"
 
 # In words, units and factors for a reader.
 _SHARE = ("points", 100.0)
@@ -63,19 +67,13 @@ def _judge(
     arms: Sequence[ArmFinding],
     conditions: Mapping[str, str],
 ) -> Verdict:
-    key = f"claims[{place}]"
-    if declared.of_setups:
-        named: list[tuple[Names, object]] = [(setup_axes(s.arms[0]), s) for s in setups]
-    else:
-        named = [(arm_axes(arm), arm) for arm in arms]
-    cells = _cells(key, declared, named)
-    primary = next(
-        (name for name in cells if matches(dict(name), declared.primary)),
-        None,
+    named: list[tuple[Names, object]] = (
+        [(setup_axes(s.arms[0].arm), s) for s in setups]
+        if declared.of_setups
+        else [(arm_axes(arm.table.arm), arm) for arm in arms]
     )
-    if primary is None:
-        found = "; ".join(cell_name(name) for name in cells)
-        raise UserError(f"{key}.primary: found {show(dict(declared.primary))}; accepted: {found}")
+    sides = _sides(f"claims[{place}]", declared, named)
+    primary = _primary(f"claims[{place}]", declared, sides)
     words, (unit, factor) = WORDS[declared.statistic]
     versus = f"{_chosen(declared.a)} against {_chosen(declared.b)}"
     claim = Claim(
@@ -83,25 +81,68 @@ def _judge(
         statistic=f"{words}, {versus}",
         direction=declared.direction,
         smallest_effect=declared.smallest_effect,
-        primary=cell_name(primary),
+        primary=primary,
         n=declared.n,
         alpha=declared.alpha,
         null=0.5 if declared.statistic == "probability_better" else 0.0,
         unit=unit,
         factor=factor,
     )
-    measured = {cell_name(name): cell for name, cell in cells.items()}
-    return verdict(claim, measured, conditions)
+    cells = {name: _cell(declared, found) for name, found in sides.items()}
+    return verdict(claim, cells, conditions)
 
 
-def arm_axes(arm: ArmFinding) -> Names:
-    """What an arm is called, by axis of the matrix."""
-    strategy = arm.table.arm.strategy
-    return {
-        **setup_axes(arm.table),
-        "strategy": strategy.name,
-        **dict(strategy.variant),
+def check_claims(declared: Sequence[Declared], arms: Sequence[Arm]) -> None:
+    """Check that claims name what the experiment has, before anything is trained.
+
+    Raises:
+        UserError: a claim that names no setups or arms of the experiment, or cells without its
+            primary one.
+    """
+    for place, claim in enumerate(declared):
+        axes = setup_axes if claim.of_setups else arm_axes
+        named: list[tuple[Names, object]] = [(axes(arm), arm) for arm in arms]
+        _primary(f"claims[{place}]", claim, _sides(f"claims[{place}]", claim, named))
+
+
+def conditions(findings: Findings) -> dict[str, str]:
+    """What all setups of an experiment have in common: what its verdicts hold under."""
+    setups = [finding.setup for finding in findings.setups]
+    parts = [
+        {
+            "data": setup.dataset.name,
+            "optimizer": setup.optimizer.kind,
+            "batch size": str(setup.batch_size),
+            "length": f"{setup.epochs} epochs" if setup.epochs else f"{setup.steps} steps",
+            "split": f"split_seed {setup.dataset.split_seed}",
+            **{h.name: _range(h) for h in setup.space.hyperparameters},
+            **{key: show(value) for key, value in setup.model.arguments},
+        }
+        for setup in setups
+    ]
+    searched = {name for setup in setups for name in setup.space.names}
+    shared = {
+        key: value
+        for key, value in parts[0].items()
+        if all(part.get(key) == value for part in parts)
     }
+    return {
+        key: value
+        for key, value in shared.items()
+        if not (key == "batch size" and "batch_size" in searched)
+    }
+
+
+def _range(h: Hyperparameter) -> str:
+    if h.choices is not None:
+        return ", ".join(show(c) for c in h.choices)
+    return f"{h.low:g} to {h.high:g} ({h.scale.replace('_', ' ')})"
+
+
+def arm_axes(arm: Arm) -> Names:
+    """What an arm is called, by axis of the matrix."""
+    strategy = arm.strategy
+    return {**setup_axes(arm), "strategy": strategy.name, **dict(strategy.variant)}
 
 
 def _chosen(axes: Mapping[str, object]) -> str:
@@ -113,37 +154,56 @@ def _chosen(axes: Mapping[str, object]) -> str:
 
 def cell_name(cell: tuple[tuple[str, str], ...]) -> str:
     """A cell in words: `dataset digits, optimizer.momentum 0.9`."""
-    return ", ".join(f"{axis} {value}" for axis, value in cell) or "all"
+    return ", ".join(f"{axis} {value}" for axis, value in cell) or ALL
 
 
-def _cells(
+def _sides(
     key: str, declared: Declared, named: Sequence[tuple[Names, object]]
-) -> dict[tuple[tuple[str, str], ...], Cell]:
-    """The cells of a claim: one for each combination of the axes that it does not choose."""
-    sides = {}
+) -> dict[str, list[object]]:
+    """What is compared in each cell: one for each combination of the axes that nobody chose."""
+    sides: dict[str, dict[str, object]] = {}
     for side in ("a", "b", "a_other", "b_other"):
         chosen: Mapping[str, object] | None = getattr(declared, side)
         if chosen is None:
             continue
-        found = {
-            rest(names, *_chosen_axes(declared)): it
+        sides[side] = {
+            cell_name(rest(names, *_chosen_axes(declared))): it
             for names, it in named
             if matches(names, chosen)
         }
-        if not found:
+        if not sides[side]:
             there = "; ".join(dict.fromkeys(_chosen(names) for names, _ in named))
             raise UserError(f"{key}.{side}: found none of {show(dict(chosen))}; accepted: {there}")
-        sides[side] = found
-    cells = {}
-    for name, a in sides["a"].items():
-        others = [sides[side].get(name) for side in sides if side != "a"]
-        if all(other is not None for other in others):
-            cells[name] = _cell(declared, [a, *others])
+    first, *others = sides.values()
+    cells = {
+        name: [it, *(other[name] for other in others)]
+        for name, it in first.items()
+        if all(name in other for other in others)
+    }
     if not cells:
-        raise UserError(
-            f"{key}.b: found no cell that has both; accepted: a and b that differ alone"
-        )
+        raise UserError(f"{key}.b: found no cell that has both; accepted: a and b of one cell")
     return cells
+
+
+def _primary(key: str, declared: Declared, cells: Mapping[str, object]) -> str:
+    """The name of the cell whose verdict is the claim's."""
+    asked = cell_name(rest({k: _text(v) for k, v in declared.primary.items()}))
+    found = [name for name in cells if set(_parts(asked)) <= set(_parts(name))]
+    if len(found) != 1:
+        there = "; ".join(cells)
+        raise UserError(
+            f"{key}.primary: found {show(dict(declared.primary))}, {len(found)} cells; "
+            f"accepted: what names one of {there}"
+        )
+    return found[0]
+
+
+def _parts(cell: str) -> list[str]:
+    return [part for part in cell.split(", ") if part != ALL]
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else show(value)
 
 
 def _chosen_axes(declared: Declared) -> list[Mapping[str, object]]:

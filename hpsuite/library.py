@@ -39,7 +39,8 @@ from hpsuite.findings import Findings, find
 from hpsuite.overrides import config_dir as conf_dir
 from hpsuite.record import open_storage
 from hpsuite.report.console import make_console
-from hpsuite.report.files import arm_figures, arm_names, setup_figures, trial_rows
+from hpsuite.report.files import trial_rows
+from hpsuite.report.flat import arm_figures, arm_names, setup_figures
 from hpsuite.report.tables import print_tables
 from hpsuite.training import Planner
 from hpsuite.training.reproducible import reproducible

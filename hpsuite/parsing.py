@@ -31,6 +31,7 @@ from hpsuite.checks import (
     under,
 )
 from hpsuite.config import (
+    AnalysisConfig,
     Arm,
     Budget,
     Counts,
@@ -45,6 +46,7 @@ from hpsuite.config import (
     TrackingConfig,
 )
 from hpsuite.datasets import Data, prepare
+from hpsuite.declared import parse_claims
 from hpsuite.model_checks import checked_model, examples
 from hpsuite.parsing_space import TO_MODEL, check_space, parse_optimizer, parse_space
 from hpsuite.strategies import PerTrialSeeded, PlannedSampler
@@ -82,13 +84,23 @@ def parse_settings(config: Group) -> Settings:
     """
     executor = _build(ExecutorConfig, config, "executor")
     tracking = _build(TrackingConfig, config, "tracking")
-    elsewhere = {*ARM_GROUPS, *_COUNTS, "executor", "tracking", "matrix"}
+    analysis = _build(AnalysisConfig, config, "analysis") if "analysis" in config else None
+    claims = parse_claims(config.get("claims", []))
+    elsewhere = {*ARM_GROUPS, *_COUNTS, "executor", "tracking", "analysis", "claims", "matrix"}
     plain = {key: value for key, value in config.items() if key not in elsewhere}
     unknown = set(plain).difference(f.name for f in fields(Settings))
     if unknown:
         accepted = ", ".join(sorted(elsewhere.union(f.name for f in fields(Settings))))
         raise UserError(f"{min(unknown)}: found no such key; accepted: one of {accepted}")
-    return build("", Settings, plain, executor=executor, tracking=tracking)
+    return build(
+        "",
+        Settings,
+        plain,
+        executor=executor,
+        tracking=tracking,
+        analysis=analysis or AnalysisConfig(),
+        claims=claims,
+    )
 
 
 def parse_arm(

@@ -10,10 +10,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from hpsuite.analysis import Interval
-from hpsuite.findings import ArmFinding, ArmTable, Difference, Findings, SetupFinding
+from hpsuite.findings import ArmTable, Findings
+from hpsuite.report.flat import (
+    arm_figures,
+    arm_names,
+    comparison_figures,
+    setup_figures,
+    transfer_figures,
+    verdict_figures,
+)
 
-SCHEMA = 1
+# 2: `comparisons` was `differences`; verdicts, transfers and more figures.
+SCHEMA = 2
 
 
 def write_files(
@@ -54,78 +62,15 @@ def summary(findings: Findings) -> dict[str, object]:
     """The figures of setups, arms and studies; accuracies and fractions in [0, 1]."""
     return {
         "schema": SCHEMA,
+        "verdicts": [verdict_figures(verdict) for verdict in findings.verdicts],
         "setups": [setup_figures(setup) for setup in findings.setups],
-        "differences": [_difference(pair) for pair in findings.differences],
+        "comparisons": [comparison_figures(pair) for pair in findings.differences],
+        "transfers": [transfer_figures(found) for found in findings.transfers],
         "arms": [
             {**arm_names(arm.table), **arm_figures(arm), **_origin(arm.table)}
             for arm in findings.arms
         ],
         "studies": [study for arm in findings.arms for study in _studies(arm.table)],
-    }
-
-
-def setup_names(table: ArmTable) -> dict[str, object]:
-    """What a setup is called: the names of the options, and what else tells it apart."""
-    setup = table.arm.setup
-    return {"dataset": setup.dataset.name, "model": setup.model_name, **dict(setup.variant)}
-
-
-def arm_names(table: ArmTable) -> dict[str, object]:
-    """What an arm is called."""
-    strategy = table.arm.strategy
-    return {**setup_names(table), "strategy": strategy.name, **dict(strategy.variant)}
-
-
-def setup_figures(setup: SetupFinding) -> dict[str, object]:
-    """A setup's figures by name; null where it has no reference sample."""
-    found = setup.sensitivity
-    names = setup_names(setup.arms[0])
-    if found is None or setup.reference is None:
-        empty = dict.fromkeys(
-            (
-                *("good_fraction_2pt", "good_fraction_2pt_low", "good_fraction_2pt_high"),
-                *("nonfinite_fraction", "chance_fraction", "best_val_accuracy", "test_accuracy"),
-            )
-        )
-        return {**names, "n_trials": 0, **empty, "reason": setup.reason}
-    figures: dict[str, object] = {
-        "strategy": setup.reference.arm.strategy.name,
-        "repeats": len(setup.reference.studies),
-        "n_trials": found.n,
-    }
-    for e in sorted(found.good_fractions):
-        figures |= _ends(f"good_fraction_{e:g}pt", found.good_fractions[e])
-    return {
-        **names,
-        **figures,
-        "good_fraction_method": found.good_fractions[2].method,
-        **_ends("nonfinite_fraction", found.nonfinite_fraction),
-        **_ends("chance_fraction", found.chance_fraction),
-        "best_val_accuracy": found.best_val_accuracy,
-        "test_accuracy": found.test_accuracy,
-        "b": found.b,
-        "b_rule": found.b_rule,
-        "trained": setup.trained,
-        "identity": setup.reference.setup_identity,
-    }
-
-
-def arm_figures(arm: ArmFinding) -> dict[str, object]:
-    """An arm's figures by name."""
-    found = arm.figures
-    return {
-        "repeats": found.repeats,
-        "n_trials": found.n_trials,
-        **_ends("best_val_accuracy", found.best_val_accuracy),
-        "best_val_accuracy_sd": found.best_val_accuracy_sd,
-        **_ends("test_accuracy", found.test_accuracy),
-        "test_accuracy_sd": found.test_accuracy_sd,
-        "rank": arm.rank.text,
-        "rank_low": arm.rank.low,
-        "rank_high": arm.rank.high,
-        "seconds": arm.seconds,
-        "trials_per_second": arm.trials_per_second,
-        "best_so_far": list(found.best_so_far),
     }
 
 
@@ -160,20 +105,6 @@ def trial_rows(tables: Sequence[ArmTable]) -> list[list[object]]:
     return rows
 
 
-def _difference(pair: Difference) -> dict[str, object]:
-    found = pair.difference
-    figures: dict[str, object] = {}
-    for e in sorted(found.own):
-        figures |= _ends(f"good_fraction_{e:g}pt", found.own[e])
-        figures |= _ends(f"good_fraction_{e:g}pt_common", found.common[e])
-    return {
-        "a": setup_names(pair.a.arms[0]),
-        "b": setup_names(pair.b.arms[0]),
-        "n": found.n,
-        **figures,
-    }
-
-
 def _studies(table: ArmTable) -> list[dict[str, object]]:
     return [
         {
@@ -197,10 +128,6 @@ def _origin(table: ArmTable) -> dict[str, object]:
         "generation": table.generation,
         "provenance": dict(table.provenance),
     }
-
-
-def _ends(name: str, interval: Interval) -> dict[str, object]:
-    return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 def _plain(value: object) -> object:

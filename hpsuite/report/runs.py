@@ -1,34 +1,13 @@
 """The views for MLflow: a top-level run per setup and per arm, child runs for the best trials."""
 
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from hpsuite.findings import ArmFinding, ArmTable, Findings, SetupFinding, StudyTable
-from hpsuite.report.files import arm_figures, arm_names, setup_figures, trial_rows
+from hpsuite.report.files import trial_rows
+from hpsuite.report.flat import arm_figures, arm_names, metrics, setup_figures
 from hpsuite.report.tables import percent, with_ends
 from hpsuite.tracking import RunView
 from hpsuite.trials import TrialResult
-
-_SETUP_METRICS = (
-    "good_fraction_2pt",
-    "good_fraction_2pt_low",
-    "good_fraction_2pt_high",
-    "nonfinite_fraction",
-    "chance_fraction",
-    "best_val_accuracy",
-    "test_accuracy",
-    "n_trials",
-)
-_ARM_METRICS = (
-    "best_val_accuracy",
-    "best_val_accuracy_sd",
-    "test_accuracy",
-    "test_accuracy_sd",
-    "n_trials",
-    "trials_per_second",
-    "seconds",
-)
 
 
 def run_views(findings: Findings, *, best_trials: int) -> list[RunView]:
@@ -58,7 +37,7 @@ def _setup_view(setup: SetupFinding) -> RunView:
         key=f"setup:{table.setup_identity}:{table.identity}:g{table.generation}",
         kind="setup",
         name=_name(table.arm.setup.model_name, table.arm.setup.dataset.name, table),
-        metrics=_metrics(setup_figures(setup), _SETUP_METRICS),
+        metrics=metrics(setup_figures(setup)),
         params=_params(table),
         tags=_tags(table),
         note=note,
@@ -82,7 +61,7 @@ def _arm_view(arm: ArmFinding, best_trials: int) -> RunView:
         key=f"arm:{table.identity}:g{table.generation}",
         kind="arm",
         name=_name(table.arm.strategy.label, setup.model_name, setup.dataset.name, table),
-        metrics=_metrics(figures, _ARM_METRICS),
+        metrics=metrics(figures),
         series={"best_so_far": arm.figures.best_so_far},
         params=_params(table) | {"strategy": table.arm.strategy.label},
         tags=_tags(table),
@@ -113,15 +92,6 @@ def _name(*parts: object) -> str:
     if table.generation > 1:
         words.append(f"g{table.generation}")
     return " · ".join(str(word) for word in words)
-
-
-def _metrics(figures: Mapping[str, object], names: Sequence[str]) -> dict[str, float]:
-    values = ((name, figures[name]) for name in names)
-    return {
-        name: float(value)
-        for name, value in values
-        if isinstance(value, int | float) and math.isfinite(value)
-    }
 
 
 def _params(table: ArmTable) -> dict[str, str]:
