@@ -138,8 +138,11 @@ def _models(setups: Sequence[Setup]) -> list[str]:
 
 def optimizer_words(optimizer: OptimizerSpec, searched: set[str]) -> str:
     """The optimizer's form and what of it is not searched."""
-    parts = [FORMS[optimizer.kind]]
-    names = ["learning_rate", *OWN[optimizer.kind]]
+    form, own = FORMS[optimizer.kind], OWN[optimizer.kind]
+    if "kind" in searched:
+        form, own = "its form is searched", tuple(dict.fromkeys(n for o in OWN.values() for n in o))
+    parts = [form]
+    names = ["learning_rate", *own]
     if optimizer.weight_decay or "weight_decay" in searched:
         names.append("weight_decay")
     if optimizer.label_smoothing:
@@ -147,8 +150,8 @@ def optimizer_words(optimizer: OptimizerSpec, searched: set[str]) -> str:
     if optimizer.warmup_fraction:
         names.append("warmup_fraction")
     parts += [f"{name} {show(getattr(optimizer, name))}" for name in names if name not in searched]
-    if optimizer.schedule != "none":
+    if optimizer.schedule != "none" and "schedule" not in searched:
         parts.append(f"{optimizer.schedule} schedule")
-    if optimizer.nesterov:
+    if optimizer.nesterov and "nesterov" not in searched:
         parts.append("nesterov")
     return ", ".join(parts)
