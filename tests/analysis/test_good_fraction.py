@@ -323,9 +323,10 @@ def test_bests_that_do_not_fit_are_refused() -> None:
             paired_difference(scores, scores, generator=seeded(), **bests)
 
 
+@pytest.mark.parametrize("simulations", [250, pytest.param(1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("n", [80, 256])
-def test_good_fractions_with_b_retrained_cover_the_truth(n: int) -> None:
-    generator, simulations = seeded(13), 250
+def test_good_fractions_with_b_retrained_cover_the_truth(n: int, simulations: int) -> None:
+    generator = seeded(13)
     covered = dict.fromkeys((1.0, 2.0, 5.0), 0)
     for _ in range(simulations):
         x = generator.random(n)
