@@ -1,6 +1,6 @@
 """Bias of b, and coverage of what rests on it: good fractions with b retrained, and regret.
 
-    python benchmarks/coverage_sensitivity.py --table best good difference regret whole
+    python benchmarks/coverage_sensitivity.py --table best good common difference regret whole
 
 The landscapes and the noise are those of coverage.py, whose truths are known.
 docs/statistics-sensitivity.md quotes the tables printed.
@@ -124,6 +124,40 @@ def print_good_fractions(sizes: list[int], simulations: int, seed: int) -> None:
                 print(line + f"{100 * noise:6.2f} " + "   ".join(cells), flush=True)
 
 
+def print_common(sizes: list[int], simulations: int, seed: int) -> None:
+    print(
+        "\nG_e of the worse of two setups against the better one's best, in %, and coverage with b"
+    )
+    print("plain and retrained, for e = 1, 2, 5")
+    generator = np.random.default_rng(seed)
+    for pair in PAIRS:
+        (level_a, expected_a), (level_b, expected_b) = (truth(LANDSCAPES[arm]) for arm in pair)
+        worse, better = pair if level_a < level_b else pair[::-1]
+        expected, common = expected_a if worse == pair[0] else expected_b, max(level_a, level_b)
+        shares = {e: float((expected >= common - e * POINT).mean()) for e in POINTS}
+        for sd in NOISE_SDS:
+            for n in sizes:
+                x = configurations((simulations, n), generator)
+                scores, setters = (
+                    LANDSCAPES[arm].scores(x, sd, generator) for arm in (worse, better)
+                )
+                bests = retrained(LANDSCAPES[better], x, setters, sd, generator)
+                cells = [f"{100 * share:.1f}" for share in shares.values()]
+                for given in ([None] * simulations, bests):
+                    found = [
+                        good_fractions(
+                            s, generator=generator, resamples=RESAMPLES, against=other, best=best
+                        )
+                        for s, other, best in zip(scores, setters, given, strict=True)
+                    ]
+                    for e, share in shares.items():
+                        covered = np.mean([f[e].low <= share <= f[e].high for f in found])
+                        cells.append(f"{100 * covered:.0f}")
+                names = f"{worse:8} against {better:8}"
+                line = " ".join(f"{cell:>5}" for cell in cells)
+                print(f"{names}{100 * sd:4.1f} n {n:3} {line}", flush=True)
+
+
 def print_differences(sizes: list[int], simulations: int, seed: int) -> None:
     print("\nG_e(A) - G_e(B) with both b retrained, in points; coverage (mean width) against each")
     print("setup's own best and against the common best. A/A: fresh seeds in the second arm")
@@ -238,6 +272,7 @@ def print_whole(sizes: list[int], simulations: int, seed: int) -> None:
 TABLES = {
     "best": print_bests,
     "good": print_good_fractions,
+    "common": print_common,
     "difference": print_differences,
     "regret": print_regrets,
     "whole": print_whole,
