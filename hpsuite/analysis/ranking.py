@@ -66,7 +66,7 @@ def ranking(best_by_arm: Mapping[str, npt.ArrayLike], level: float = 0.95) -> di
 
     better = dict.fromkeys(arrays, 0)
     worse = dict.fromkeys(arrays, 0)
-    for (a, b), different in zip(pairs, _holm(p_values, 1 - level), strict=True):
+    for (a, b), different in zip(pairs, holm(p_values, 1 - level), strict=True):
         if different:
             winner, loser = (a, b) if arrays[a].mean() > arrays[b].mean() else (b, a)
             better[loser] += 1
@@ -85,8 +85,8 @@ def _welch_p(a: Floats, b: Floats) -> float:
     return float(2 * stats.t.sf(abs(a.mean() - b.mean()) / error, df))
 
 
-def _holm(p_values: list[float], alpha: float) -> list[bool]:
-    """Which hypotheses Holm's step-down procedure (1979) rejects."""
+def holm(p_values: list[float], alpha: float) -> list[bool]:
+    """Which hypotheses Holm's step-down procedure (1979) rejects, family-wise at `alpha`."""
     rejected = [False] * len(p_values)
     for step, index in enumerate(np.argsort(p_values, kind="stable").tolist()):
         if p_values[index] > alpha / (len(p_values) - step):

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from hpsuite.analysis import RankRange, ranking
-from hpsuite.analysis.ranking import _holm
+from hpsuite.analysis.ranking import holm
 
 
 def repeats(mean: float, n: int = 10) -> list[float]:
@@ -74,8 +74,8 @@ def test_the_order_and_the_origin_of_the_values_do_not_matter() -> None:
         ([0.02, 0.02, 0.02], [False, False, False]),
     ],
 )
-def test_holm_by_hand(p_values: list[float], expected: list[bool]) -> None:
-    assert _holm(p_values, 0.05) == expected
+def testholm_by_hand(p_values: list[float], expected: list[bool]) -> None:
+    assert holm(p_values, 0.05) == expected
 
 
 @pytest.mark.parametrize("values", [[], [0.5, math.nan], [[0.5]]])
