@@ -30,6 +30,9 @@ def options(group: str) -> list[str]:
 SPACE_OF = {"adam": "adam"}
 OPTIMIZER_OF = {"adam": "adam"}
 
+# Families of models that take [channels, height, width] alone.
+WANT_IMAGES = ("convnet", "resnet")
+
 One = Callable[..., Arm]
 
 
@@ -79,7 +82,8 @@ def test_datasets(one: One, name: str, request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.parametrize("name", options("model"))
 def test_models(one: One, name: str) -> None:
-    (planned,) = plan_arms([one(f"model={name}")])
+    inputs = ["dataset.image=true"] if name.startswith(WANT_IMAGES) else []
+    (planned,) = plan_arms([one(f"model={name}", *inputs)])
     setup, data = planned.arm.setup, planned.data
     assert setup.model_name == name
     model = build_model(setup.model, data, seed=3, number=5)
