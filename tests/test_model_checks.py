@@ -13,10 +13,10 @@ from torch.nn.utils import parametrizations
 from hpsuite.arms import PlannedArm, plan_arms
 from hpsuite.checks import UserError
 from hpsuite.compose import compose_experiment
-from hpsuite.overrides import config_dir
 from hpsuite.datasets import Data, prepare
 from hpsuite.datasets.digits import digits
 from hpsuite.model_checks import check_single_rows, checked_model
+from hpsuite.overrides import config_dir
 from hpsuite.training import Planner, Resident, train
 from hpsuite.training.loop import build_model
 from hpsuite.trials import ModelSpec, OptimizerSpec, TrialSpec, frozen_arguments
