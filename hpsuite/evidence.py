@@ -5,7 +5,7 @@ The figures themselves are computed in analysis/; here a sample becomes its arra
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,8 @@ from hpsuite.analysis import BestLevel, Interval, Sensitivity, estimate_best, se
 from hpsuite.analysis.bands import Bands
 from hpsuite.analysis.edge import Edge, edges
 from hpsuite.analysis.gate import tuning_did_not_matter
+from hpsuite.analysis.importance import importance
+from hpsuite.analysis.importance_figures import Importance
 from hpsuite.analysis.regret import Regret, regret
 from hpsuite.analysis.tuning_curve import (
     SelectedCurve,
@@ -28,6 +30,8 @@ from hpsuite.samples import Sample
 BOOTSTRAP_SEED = 20150211
 # From so many trials on the best of k is drawn for k up to 64.
 MOST_TRIALS = 64
+# Those that need no default of each hyperparameter.
+EVALUATORS = ("fanova", "ped_anova_top10", "ped_anova_top10_of_top50")
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class SetupEvidence:
         edges: where the best trials lie in each range.
         did_not_matter: whether nearly all of the space was shown to be good at `headline`.
         headline: the e of figures that are given for one e alone, in points.
+        importance: by evaluator; empty for a single hyperparameter.
     """
 
     sample: Sample
@@ -57,6 +62,7 @@ class SetupEvidence:
     edges: tuple[Edge, ...]
     did_not_matter: bool
     headline: float
+    importance: Mapping[str, Importance] = field(default_factory=dict)
 
 
 def generator() -> np.random.Generator:
@@ -114,4 +120,14 @@ def setup_evidence(
             figures.good_fractions[headline], trained=figures.above_chance
         ),
         headline=headline,
+        importance=importance(
+            units,
+            sample.scores,
+            names=sample.names,
+            generator=generator(),
+            levels=sample.levels,
+            evaluators=EVALUATORS,
+        )
+        if len(sample.names) > 1
+        else {},
     )

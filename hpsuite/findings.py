@@ -263,8 +263,22 @@ def sample_of(table: ArmTable) -> Sample:
     )
 
 
-def _sweep(table: ArmTable) -> RateSweep | None:
-    """The figures of an arm that tries the same rates, close enough, with enough seeds."""
+@dataclass(frozen=True)
+class Ladder:
+    """What an arm tried that swept the learning rate.
+
+    Attributes:
+        rates: [m], ascending.
+        scores, failed: [m, s] for s seeds.
+    """
+
+    rates: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    failed: NDArray[np.bool_]
+
+
+def ladder(table: ArmTable) -> Ladder | None:
+    """The sweep of an arm that tries the same rates, close enough, with enough seeds."""
     names = table.arm.setup.space.names
     if names != ("learning_rate",) or len(table.studies) < SWEEP_SEEDS:
         return None
@@ -284,7 +298,15 @@ def _sweep(table: ArmTable) -> RateSweep | None:
         return None
     scores = np.array([[score for _, score, _ in rows] for rows in by_study]).T
     failed = np.array([[bad for _, _, bad in rows] for rows in by_study]).T
-    return rate_sweep(rates, scores, failed=failed)
+    return Ladder(np.array(rates), scores, failed)
+
+
+def _sweep(table: ArmTable) -> RateSweep | None:
+    """The figures of an arm that swept the learning rate."""
+    tried = ladder(table)
+    if tried is None:
+        return None
+    return rate_sweep(tried.rates, tried.scores, failed=tried.failed)
 
 
 def _gated(setups: Sequence[SetupFinding]) -> list[SetupFinding]:

@@ -21,7 +21,7 @@ ALL = "all"
 
 # In words, units and factors for a reader.
 _SHARE = ("points", 100.0)
-_WORDS: Mapping[str, tuple[str, tuple[str, float]]] = {
+WORDS: Mapping[str, tuple[str, tuple[str, float]]] = {
     **{
         f"good_fraction_{e}pt": (f"share of the space within {e} points of its own best", _SHARE)
         for e in (1, 2, 5)
@@ -74,7 +74,7 @@ def _judge(
     )
     sides = _sides(f"claims[{place}]", declared, named)
     primary = _primary(f"claims[{place}]", declared, sides)
-    words, (unit, factor) = _WORDS[declared.statistic]
+    words, (unit, factor) = WORDS[declared.statistic]
     versus = f"{_chosen(declared.a)} against {_chosen(declared.b)}"
     claim = Claim(
         text=declared.claim,

@@ -142,6 +142,7 @@ class Verdict:
         exceptions: names of other cells that contradict the claim.
         cells: all verdicts by cell, the primary one included.
         sentence: all of it in words.
+        null, unit, factor: as declared.
     """
 
     claim: str
@@ -161,3 +162,6 @@ class Verdict:
     exceptions: tuple[str, ...]
     cells: Mapping[str, CellVerdict] = field(repr=False)
     sentence: str
+    null: float = 0.0
+    unit: str = ""
+    factor: float = 1.0

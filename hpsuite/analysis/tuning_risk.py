@@ -19,10 +19,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from hpsuite.analysis.best import n_best
 from hpsuite.analysis.checks import Floats, checked_finite, checked_level
 from hpsuite.analysis.fanova import standardized
 from hpsuite.analysis.forest import FOLDS, Forest, grow
-from hpsuite.analysis.good_fraction import RESAMPLES, n_best
+from hpsuite.analysis.good_fraction import RESAMPLES
 from hpsuite.analysis.intervals import Interval
 from hpsuite.analysis.sample import Sample, checked_sample
 

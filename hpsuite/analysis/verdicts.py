@@ -73,6 +73,9 @@ def verdict(
         exceptions=exceptions,
         cells={name: others.get(name, main) for name in cells},
         sentence=sentence(claim, main, held, others),
+        null=claim.null,
+        unit=claim.unit,
+        factor=claim.factor,
     )
 
 

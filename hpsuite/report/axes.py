@@ -37,6 +37,8 @@ class Axis:
         choices: the names of a choice's values.
         top: what `one_minus_log` measures from: 1, or 100 for an accuracy in percent. It has no
             place itself, and is shown at 99.9% of it.
+        negated: whether values are a loss with its sign changed, so that higher is better; it is
+            shown with its own sign. On a linear scale only.
     """
 
     label: str
@@ -46,6 +48,10 @@ class Axis:
     high: float | None = None
     choices: tuple[str, ...] = ()
     top: float = 1.0
+    negated: bool = False
+
+    def __post_init__(self) -> None:
+        assert self.scale == "linear" or not self.negated, self.label
 
     @property
     def title(self) -> str:
@@ -72,6 +78,10 @@ class Axis:
             if self.scale == "one_minus_log"
             else math.pow(10, position)
         )
+
+    def shown(self, value: float) -> float:
+        """A value as a reader sees it."""
+        return 0.0 - value if self.negated else value
 
     def limits(self, *values: npt.ArrayLike, pad: float = _PAD) -> tuple[float, float]:
         """First and last position to show: of `low` and `high`, else of the finite values, padded.
@@ -111,7 +121,7 @@ class Axis:
             return [Tick(float(i), name) for i, name in enumerate(self.choices)]
         if self.scale in ("linear", "integer"):
             whole = self.scale == "integer"
-            return [Tick(v, show(v)) for v in _even(first, last, most, whole=whole)]
+            return [Tick(v, show(self.shown(v))) for v in _even(first, last, most, whole=whole)]
         sign = -1.0 if self.scale == "one_minus_log" else 1.0
         low, high = sorted((sign * first, sign * last))
         logs = _logs(low, high, most, doubling=self.scale == "log_integer")

@@ -175,7 +175,7 @@ def _panel_traces(data: Curves, panel: Panel, limits: Sequence[float]) -> list[b
         style, x, y = curve.look, data.x.place(curve.x), data.y.place(curve.y)
         low, high = data.y.place(curve.low), data.y.place(curve.high)
         texts = [
-            f"{show(k)}: {Estimate(*values).text()}"
+            f"{show(k)}: {_text(data.y, *values)}"
             for k, *values in zip(curve.x, curve.y, curve.low, curve.high, strict=True)
         ]
         traces.append(browser.band(x, low, high, style, group=curve.name, edge=0.6))
@@ -209,3 +209,9 @@ def _panel_traces(data: Curves, panel: Panel, limits: Sequence[float]) -> list[b
                 }
             )
     return traces
+
+
+def _text(axis: Axis, y: float, low: float, high: float) -> str:
+    """A point of a curve with its band, as a reader sees it."""
+    ends = (axis.shown(low), axis.shown(high))
+    return Estimate(axis.shown(y), *(reversed(ends) if axis.negated else ends)).text()

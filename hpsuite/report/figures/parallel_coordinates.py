@@ -178,11 +178,15 @@ def note_of(data: ParallelCoordinates, most: int = MOST) -> str:
     """The note, with what the picture shows added to it."""
     n = len(data.scores)
     low, _ = shade_ends(data)
-    said = [f"{n} trials; darker: higher score; all up to {low:.3g} have the lightest colour."]
+    better, least, most_said = ("higher", "up to", "at least")
+    if data.score.negated:
+        better, least, most_said = ("lower", "from", "at most")
+    shade = f"{data.score.shown(low):.3g}"
+    said = [f"{n} trials; darker: {better} score; all {least} {shade} have the lightest colour."]
     if n > most:
         said[0] = f"{most} of {said[0]}"
     if math.isfinite(data.good_level):
-        said.append(f"Thicker: good, at least {data.good_level:.4g}.")
+        said.append(f"Thicker: good, {most_said} {data.score.shown(data.good_level):.4g}.")
     return " ".join([data.note, *said] if data.note else said)
 
 

@@ -191,7 +191,7 @@ def _score_traces(data: RateResponse, series: RateSeries) -> list[browser.Spec]:
     }
     traces = [browser.band(line.x, line.low, line.high, look, group=series.name, edge=0)]
     texts = [
-        f"{data.rate.label} {show(data.rate.value(float(x)))}: {m:.4g} [{low:.4g}, {high:.4g}]"
+        f"{data.rate.label} {show(data.rate.value(float(x)))}: {_text(data.score, m, low, high)}"
         for x, m, low, high in zip(line.x, line.middle, line.low, line.high, strict=True)
     ]
     traces.append(
@@ -208,7 +208,7 @@ def _score_traces(data: RateResponse, series: RateSeries) -> list[browser.Spec]:
     if not series.is_sweep:
         seen = series.outcomes == TRAINED
         texts = [
-            f"{data.rate.label} {show(rate)}: {score:.4g}"
+            f"{data.rate.label} {show(rate)}: {data.score.shown(score):.4g}"
             for rate, score in zip(series.rates[seen], series.scores[seen], strict=True)
         ]
         traces.append(
@@ -267,3 +267,9 @@ def _track_axis(data: RateResponse) -> browser.Spec:
         "automargin": True,
         "fixedrange": True,
     }
+
+
+def _text(axis: Axis, middle: float, low: float, high: float) -> str:
+    """A point of a line with its band, as a reader sees it."""
+    low, high = sorted((axis.shown(low), axis.shown(high)))
+    return f"{axis.shown(middle):.4g} [{low:.4g}, {high:.4g}]"

@@ -1,0 +1,262 @@
+"""What each search found: best so far, the table of arms, and where each looked."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from hpsuite.analysis import Interval
+from hpsuite.analysis.intervals import mean_t
+from hpsuite.findings import MARGIN, ArmFinding, ArmTable
+from hpsuite.report.axes import Axis
+from hpsuite.report.figures.best_so_far import BestSoFar
+from hpsuite.report.figures.lines import Curve, Level, Panel
+from hpsuite.report.figures.points import Points, Response
+from hpsuite.report.figures.sampled_points import SampledPoints
+from hpsuite.report.telling_scores import (
+    NONE,
+    Scores,
+    count,
+    groups,
+    hyperparameter_axis,
+    listed,
+    percent,
+    placed,
+    plain,
+)
+from hpsuite.report.told import Told
+from hpsuite.report.view import Block, Cell, Column, Note, Picture, Section, Table
+from hpsuite.space import Hyperparameter
+from hpsuite.strategies.coarse_to_fine import CoarseToFineSampler
+
+EMPTY = Cell(NONE, math.nan)
+SCORES = Scores()
+# Panels of one picture.
+MOST_PANELS, MOST_STRATEGIES = 6, 12
+# Of more setups than these it is not drawn where each search looked: a picture each.
+MOST_POINTS = 4
+COARSE_TO_FINE = f"{CoarseToFineSampler.__module__}.{CoarseToFineSampler.__qualname__}"
+ByName = Mapping[str, Sequence[ArmFinding]]
+
+
+def arms_section(told: Sequence[Told], by_setup: ByName) -> Section | None:
+    """The section; `by_setup` holds the arms of each setup by the setup's name."""
+    shown = [t for t in told if by_setup.get(t.name)]
+    if not shown:
+        return None
+    numbers = strategy_numbers(by_setup)
+    blocks: list[Block] = [*_best_so_far(shown, by_setup, numbers), _table(shown, by_setup)]
+    blocks += [Note(text) for text in _remarks(by_setup)]
+    if len(shown) <= MOST_POINTS:
+        for t in shown:
+            blocks += _sampled_points(t, by_setup[t.name])
+    return Section("Searches: which found a good one?", (), tuple(blocks))
+
+
+def strategy_numbers(by_setup: ByName) -> dict[str, int]:
+    """The number of each strategy's look, the same in all pictures."""
+    labels = (arm.table.arm.strategy.label for arms in by_setup.values() for arm in arms)
+    return {label: i for i, label in enumerate(dict.fromkeys(labels))}
+
+
+def _best_so_far(
+    shown: Sequence[Told], by_setup: ByName, numbers: Mapping[str, int]
+) -> Iterator[Picture]:
+    for i, group in enumerate(groups(shown, MOST_PANELS)):
+        panels = []
+        for t in group:
+            curves = tuple(_curve(arm, numbers) for arm in by_setup[t.name])
+            level = None
+            if t.evidence is not None:
+                level = Level("b, the best it can do", 100 * t.evidence.best.value)
+            panels.append(Panel(t.name, curves, level))
+        repeats = sorted({arm.figures.repeats for t in group for arm in by_setup[t.name]})
+        several = repeats[-1] > 1
+        counted = "-".join(str(r) for r in dict.fromkeys((repeats[0], repeats[-1])))
+        yield Picture(
+            "best-so-far" if i == 0 else f"best-so-far-{i + 1}",
+            BestSoFar(
+                "Best validation accuracy so far, by search",
+                Axis("trials", scale="integer"),
+                Axis("best validation accuracy", "%"),
+                tuple(panels),
+                bands=f"median over {counted} repeats, and their quartiles"
+                if several
+                else "the only repeat",
+            ),
+            f"Best validation accuracy after so many trials, by search, on "
+            f"{listed([t.name for t in group])}; the table has the ends.",
+            "What a search saw itself: selection flatters it, so that it may pass b.",
+        )
+
+
+def _curve(arm: ArmFinding, numbers: Mapping[str, int]) -> Curve:
+    found = arm.strategy.curve
+    low, middle, high = (SCORES.drawn(found.quantiles[share]) for share in (0.25, 0.5, 0.75))
+    if found.repeats == 1:
+        low = high = np.full_like(middle, np.nan)
+    label = arm.table.arm.strategy.label
+    x = np.arange(1, len(middle) + 1, dtype=np.float64)
+    return Curve(label, numbers[label], x, middle, low, high)
+
+
+def _table(shown: Sequence[Told], by_setup: ByName) -> Table:
+    arms = [arm for t in shown for arm in by_setup[t.name]]
+    again = any(arm.again is not None for arm in arms)
+    missed = any(arm.misses is not None for arm in arms)
+    known = any(arm.strategy.regret is not None for arm in arms)
+    columns = [
+        Column("setup"),
+        Column("search"),
+        Column("trials", numeric=True),
+        Column("best val", numeric=True),
+        Column("test", numeric=True),
+        *([Column("fresh seeds", numeric=True)] if again else []),
+        *([Column("misses", numeric=True)] if missed else []),
+        *([Column("regret (points)", numeric=True)] if known else []),
+        *([Column("trials to a good one", numeric=True)] if known else []),
+        Column("area", numeric=True),
+        Column("rank", numeric=True),
+        Column("seconds", numeric=True),
+    ]
+    rows = []
+    for t in shown:
+        for arm in by_setup[t.name]:
+            figures, strategy = arm.figures, arm.strategy
+            each = figures.n_trials // figures.repeats
+            cells = [
+                Cell(t.name),
+                Cell(arm.table.arm.strategy.label),
+                Cell(f"{figures.repeats} x {each}", figures.n_trials),
+                percent(figures.best_val_accuracy),
+                percent(figures.test_accuracy),
+            ]
+            if again:
+                cells.append(_fresh(arm))
+            if missed:
+                cells.append(EMPTY if arm.misses is None else percent(arm.misses.probability))
+            if known:
+                regret, good = strategy.regret, strategy.to_good
+                cells.append(EMPTY if regret is None else SCORES.distance(regret))
+                cells.append(EMPTY if good is None else to_good(good.median, good.n))
+            cells += [
+                percent(strategy.area),
+                Cell(arm.rank.text, arm.rank.low),
+                plain(arm.seconds, f"{arm.seconds:.1f}"),
+            ]
+            rows.append(tuple(cells))
+    return Table("Searches", tuple(columns), tuple(rows), _legend(again, missed, known))
+
+
+def _legend(again: bool, missed: bool, known: bool) -> str:
+    said = [
+        "Trials: repeats x trials of each. Best val: mean over repeats of each one's best "
+        "validation accuracy; test: of the trial that validation selected; 95% t intervals."
+    ]
+    if again:
+        said.append("Fresh seeds: test accuracy of what was selected, trained again.")
+    if missed:
+        said.append(f"Misses: share of repeats that ended more than {100 * MARGIN:g} points off b.")
+    if known:
+        said.append(
+            "Regret: b minus the best val; below 0 where selection flatters by more than the "
+            f"search misses. Trials to a good one: median until {SCORES.within(100 * MARGIN)} of b."
+        )
+    said.append(
+        "Area: mean best so far over the budget. Rank: among the setup's searches, by Welch tests "
+        "of all pairs, Holm-corrected, after as many trials as the shortest has. Seconds: of one "
+        "worker."
+    )
+    return " ".join(said)
+
+
+def to_good(median: Interval, n: int) -> Cell:
+    """Trials until a good one; more than the budget where fewer than half of the repeats do it."""
+    if median.estimate == math.inf:
+        return Cell(f"more than {n}", math.inf)
+    return count(median)
+
+
+def _fresh(arm: ArmFinding) -> Cell:
+    """The test accuracy of what repeats selected, over fresh seeds."""
+    if arm.again is None:
+        return EMPTY
+    return percent(mean_t(arm.again.test.mean(axis=1)))
+
+
+def _remarks(by_setup: ByName) -> Iterator[str]:
+    arms = [arm for found in by_setup.values() for arm in found]
+    if any(arm.figures.repeats < 5 for arm in arms):
+        yield "Searches with fewer than 5 repeats are not ranked: luck decides between them."
+    lengths = {name: {arm.strategy.n for arm in found} for name, found in by_setup.items()}
+    uneven = [name for name, found in lengths.items() if len(found) > 1]
+    if uneven:
+        yield (
+            f"Not all searches on {listed(uneven)} have as many trials: best val, regret and area "
+            "are each over its own; ranks are not."
+        )
+
+
+def _sampled_points(t: Told, arms: Sequence[ArmFinding]) -> Iterator[Picture]:
+    """One repeat of each search, over the reference sample."""
+    numeric = [h for h in arms[0].table.arm.setup.space.hyperparameters if h.choices is None]
+    if len(numeric) < 2:
+        return
+    numeric.sort(key=lambda h: h.name != "learning_rate")
+    x, y = numeric[:2]
+    shown = arms[:MOST_STRATEGIES]
+    response = None
+    if t.evidence is not None:
+        values = t.evidence.sample.values
+        across, up = (np.array([placed(h, v[h.name]) for v in values]) for h in (x, y))
+        response = Response(across, up, SCORES.drawn(t.evidence.sample.scores))
+    others = [name for name in arms[0].table.arm.setup.space.names if name not in (x.name, y.name)]
+    note = f"The first repeat of each on {t.name}. Ticks outside: the distinct values tried."
+    if others:
+        note += f" Not shown: {listed(others)}, which vary too."
+    headline = 2.0 if t.evidence is None else t.evidence.headline
+    yield Picture(
+        f"sampled-points-{t.number + 1}",
+        SampledPoints(
+            "Where each search looked",
+            hyperparameter_axis(x),
+            hyperparameter_axis(y),
+            SCORES.axis(),
+            tuple(_points(arm.table, x, y) for arm in shown),
+            response,
+            good_level=t.good_level,
+            good=f"{SCORES.within(headline)} of the best" if math.isfinite(t.good_level) else "",
+            note=note,
+        ),
+        f"Trials of the first repeat of {listed([a.table.arm.strategy.label for a in shown])} on "
+        f"{t.name}, in {x.name} and {y.name}.",
+    )
+
+
+def _points(table: ArmTable, x: Hyperparameter, y: Hyperparameter) -> Points:
+    study = table.studies[0]
+    across, up = (np.array([placed(h, v[h.name]) for v in study.values]) for h in (x, y))
+    return Points(
+        table.arm.strategy.label,
+        across,
+        up,
+        SCORES.drawn([r.val_accuracy for r in study.results]),
+        rounds_of(table),
+    )
+
+
+def rounds_of(table: ArmTable) -> np.ndarray[tuple[int, ...], np.dtype[np.int_]]:
+    """The round of each trial of a study, from 0; all 0 for what has no rounds."""
+    strategy, n = table.arm.strategy, len(table.studies[0].results)
+    if strategy.target != COARSE_TO_FINE:
+        return np.zeros(n, np.int_)
+    given = dict(strategy.arguments)
+    rounds = given.get("rounds")
+    distributions = table.arm.setup.space.distributions()
+    sampler = (
+        CoarseToFineSampler(distributions, n, rounds=rounds, seed=0)
+        if isinstance(rounds, int)
+        else CoarseToFineSampler(distributions, n, seed=0)
+    )
+    sizes = sampler.round_sizes
+    return np.repeat(np.arange(len(sizes)), sizes)

@@ -1,0 +1,99 @@
+"""Which hyperparameters matter: one panel for each setup and evaluator."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from hpsuite.analysis.importance_figures import Importance as Found
+from hpsuite.report.axes import Axis
+from hpsuite.report.figures.importance import Importance, Important, Ranking
+from hpsuite.report.telling_scores import estimate, groups, listed
+from hpsuite.report.told import Told
+from hpsuite.report.view import Block, Note, Picture, Section
+
+EVALUATORS = {
+    "fanova": ("fANOVA", "share of the variance of the scores"),
+    "ped_anova_top10": ("PED-ANOVA, top 10%", "share of what makes the best 10%"),
+    "ped_anova_top10_of_top50": (
+        "PED-ANOVA, top 10% within the best half",
+        "share of what makes the best 10%, within the best half",
+    ),
+}
+COLUMNS = 3
+# Rows of panels in one picture.
+MOST_SETUPS = 4
+
+
+def importance_section(told: Sequence[Told]) -> Section | None:
+    """The section; None where no setup has two hyperparameters and trained."""
+    shown = [
+        t
+        for t in told
+        if t.evidence is not None and t.trained and _evaluators(t.evidence.importance)
+    ]
+    if not shown:
+        return None
+    blocks: list[Block] = []
+    for i, group in enumerate(groups(shown, MOST_SETUPS)):
+        panels = [panel for t in group for panel in _panels(t)]
+        blocks.append(
+            Picture(
+                "importance" if i == 0 else f"importance-{i + 1}",
+                Importance(
+                    "Which hyperparameters matter, as far as the trials tell",
+                    tuple(panels),
+                    columns=COLUMNS,
+                    note="Dots with 95% bootstrap intervals. P(first): how often it matters most "
+                    "over resamples. Filled where the first is settled.",
+                ),
+                " ".join(_words(panel) for panel in panels),
+                "Evaluators answer different questions: fANOVA what the scores vary with, failed "
+                "trials included; PED-ANOVA what decides whether a trial is among the best.",
+            )
+        )
+    blocks += [Note(text) for text in _remarks(shown)]
+    return Section("Importance: which hyperparameters matter?", (), tuple(blocks))
+
+
+def _evaluators(found: Mapping[str, Found]) -> list[str]:
+    return [name for name in EVALUATORS if name in found]
+
+
+def _panels(t: Told) -> Iterator[Ranking]:
+    assert t.evidence is not None
+    for evaluator in _evaluators(t.evidence.importance):
+        found = t.evidence.importance[evaluator]
+        name, axis = EVALUATORS[evaluator]
+        rows = tuple(
+            Important(one.name, estimate(one.value, 100), one.p_first)
+            for one in found.by_name.values()
+        )
+        yield Ranking(
+            setup=t.name,
+            evaluator=f"{name}, {found.n} trials",
+            axis=Axis(axis, "%", low=0),
+            rows=rows,
+            settled=found.first is not None,
+        )
+
+
+def _words(panel: Ranking) -> str:
+    known = [row for row in panel.sorted_rows if math.isfinite(row.estimate.value)]
+    if not known:
+        return f"{panel.setup}, {panel.evaluator}: not computable."
+    words = listed([f"{row.name} {row.estimate.value:.0f}%" for row in known])
+    return f"{panel.setup}, {panel.subtitle}: {words}."
+
+
+def _remarks(shown: Sequence[Told]) -> Iterator[str]:
+    """Why something could not be computed, and what else a reader should know."""
+    found: dict[str, list[str]] = {}
+    for t in shown:
+        assert t.evidence is not None
+        for evaluator, figures in t.evidence.importance.items():
+            if figures.note and figures.order == "not computable":
+                where = f"{t.name}, {EVALUATORS[evaluator][0]}"
+                found.setdefault(figures.note, []).append(where)
+            elif "lowest score" in figures.note:
+                found.setdefault(figures.note.split("; ")[-1], []).append(t.name)
+    for note, names in found.items():
+        yield f"{listed(names)}: {note}."

@@ -1,0 +1,86 @@
+"""What hyperparameters tuned on one setup cost on another."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from hpsuite.analysis import Interval
+from hpsuite.findings import TransferFinding
+from hpsuite.report.figures.transfer import Transfer
+from hpsuite.report.telling_scores import estimate, listed, percent
+from hpsuite.report.view import Block, Cell, Column, Note, Picture, Section, Table
+
+
+def transfer_section(transfers: Sequence[TransferFinding]) -> Section | None:
+    """The section; None where nothing was compared."""
+    if not transfers:
+        return None
+    blocks: list[Block] = []
+    for i, found in enumerate(transfers):
+        blocks += [_picture(found, i), _table(found)]
+        methods = {interval.method for interval in found.transfer.costs.values()}
+        if any("biased upwards" in method for method in methods):
+            blocks.append(
+                Note(
+                    "With one seed of each configuration a cost is an upper bound: the scores that "
+                    "chose a setup's best flatter it. Its interval begins at 0 by definition."
+                )
+            )
+    prose = (
+        "The cost of using on one setup what was tuned on another: its own best minus what the "
+        "other's best configurations score there.",
+    )
+    return Section("Transfer: do good hyperparameters carry over?", prose, tuple(blocks))
+
+
+def _picture(found: TransferFinding, i: int) -> Picture:
+    names = tuple(found.setups)
+    shape = (len(names), len(names))
+    cost, low, high = (np.full(shape, np.nan) for _ in range(3))
+    np.fill_diagonal(cost, 0.0)
+    words = []
+    for (tuned, used), interval in found.transfer.costs.items():
+        at = names.index(tuned), names.index(used)
+        shown = estimate(interval, 100)
+        cost[at], low[at], high[at] = shown.value, shown.low, shown.high
+        words.append(f"{tuned} on {used} {shown.text(decimals=1)}")
+    return Picture(
+        "transfer" if i == 0 else f"transfer-{i + 1}",
+        Transfer(
+            "What hyperparameters cost where they were not tuned",
+            names,
+            names,
+            cost,
+            low,
+            high,
+            "points of accuracy",
+            note="The mean over the best 4% of configurations; 95% intervals.",
+        ),
+        f"Costs in points: {listed(words, 12)}.",
+    )
+
+
+def _table(found: TransferFinding) -> Table:
+    rows = []
+    for name, interval in found.transfer.staleness.items():
+        cost = estimate(interval, 100)
+        shown = Cell(cost.text(decimals=1), cost.value)
+        rows.append((Cell(name), shown, _share(found.transfer.relative_staleness, name)))
+    columns = (
+        Column("setup"),
+        Column("staleness (points)", numeric=True),
+        Column("as a share of the gain", numeric=True),
+    )
+    note = (
+        "Staleness: the mean cost here of what was tuned on each of the others; as a share of what "
+        "tuning gains here, its best minus its median. 95% intervals."
+    )
+    return Table("How stale hyperparameters of the others are", columns, tuple(rows), note)
+
+
+def _share(found: Mapping[str, Interval], name: str) -> Cell:
+    interval = found.get(name)
+    if interval is None or not math.isfinite(interval.estimate):
+        return Cell("not computable", math.nan)
+    return percent(interval)
