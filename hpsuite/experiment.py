@@ -38,12 +38,13 @@ from hpsuite.training import Planner
 from hpsuite.training.reproducible import reproducible
 
 
-def run_experiment(settings: Settings, arms: Sequence[Arm]) -> None:
+def run_experiment(settings: Settings, arms: Sequence[Arm], command: str = "") -> None:
     """Run an experiment: train what the record is short of, print and write what was found.
 
     Args:
         settings: what to do.
         arms: the whole matrix, checked.
+        command: what was typed, for the report.
 
     Raises:
         UserError: a mistake that shows only with the data or the record; nothing was trained.
@@ -75,7 +76,8 @@ def run_experiment(settings: Settings, arms: Sequence[Arm]) -> None:
         bands=settings.analysis.bands,
     )
     verdicts = judge(settings.claims, found.setups, found.arms, conditions(found))
-    conclude(settings, replace(found, verdicts=verdicts), console, device, started)
+    findings = replace(found, verdicts=verdicts)
+    conclude(settings, findings, console, device, started=started, command=command)
 
 
 def train_missing(
@@ -124,7 +126,9 @@ def conclude(
     findings: Findings,
     console: Console,
     device: torch.device,
+    *,
     started: float,
+    command: str,
 ) -> None:
     """Print, write the files, and bring MLflow up to date."""
     console.print()
@@ -137,12 +141,20 @@ def conclude(
         "versions": versions(),
         "device": device_name(device),
         "commit": commit(),
+        "command": command,
         "storage": settings.storage,
     }
+    report = settings.analysis.report
     folder = write_files(
-        Path(settings.output_dir) / settings.name, findings, about, now=datetime.now()
+        Path(settings.output_dir) / settings.name,
+        findings,
+        about,
+        now=datetime.now(),
+        report=report,
     )
     console.print()
+    if report:
+        console.print(f"report   {folder / 'report.html'}", highlight=False)
     console.print(f"written  {folder / 'summary.json'} and trials.csv", highlight=False)
     console.print(f"record   {settings.storage}", highlight=False)
     if settings.tracking.enabled:

@@ -102,7 +102,7 @@ def _data(finding: SetupFinding) -> Iterator[tuple[str, str]]:
     )
     yield (
         "split",
-        f"`split_seed={dataset.split_seed}`, one split: intervals do not say what others would show",
+        f"`split_seed={dataset.split_seed}`, one split: intervals say nothing of others",
     )
 
 
