@@ -30,7 +30,7 @@ from hpsuite.replays import BEST, CHOICES, plan_replays, replayed
 from hpsuite.report.console import make_console
 from hpsuite.report.files import write_files
 from hpsuite.report.progress import TrialProgress
-from hpsuite.report.runs import run_views
+from hpsuite.report.runs import experiment_note, run_views
 from hpsuite.report.tables import print_tables
 from hpsuite.scheduler import run_studies
 from hpsuite.tracking import TrackingError, how_to_open, resolve_uri, sync
@@ -166,8 +166,9 @@ def show_in_mlflow(settings: Settings, findings: Findings, console: Console) -> 
     uri = resolve_uri(settings.tracking.uri, Path.cwd())
     views = run_views(findings, best_trials=settings.tracking.best_trials)
     artifacts = Path(settings.output_dir) / "mlflow"
+    note = experiment_note(settings.title, findings)
     try:
-        synced = sync(settings.name, views, uri=uri, artifacts=artifacts, note=settings.title)
+        synced = sync(settings.name, views, uri=uri, artifacts=artifacts, note=note)
     except TrackingError as error:
         console.print(f"MLflow was not updated: {error}", highlight=False, soft_wrap=True)
         console.print("The record is complete; the same command writes it to MLflow again.")

@@ -132,6 +132,8 @@ def _of_searches(by_setup: ByName) -> Iterator[str]:
                 if least > 1
                 else (": with one repeat each they are not compared")
             )
+        else:
+            text += f" ({least} repeats each or more)"
         yield f"{text}."
         return
     if len(told) > MOST:

@@ -45,7 +45,11 @@ def arms_section(told: Sequence[Told], by_setup: ByName) -> Section | None:
     if not shown:
         return None
     numbers = strategy_numbers(by_setup)
-    blocks: list[Block] = [*_best_so_far(shown, by_setup, numbers), _table(shown, by_setup)]
+    blocks: list[Block] = [
+        *_best_so_far(shown, by_setup, numbers),
+        found_table(shown, by_setup),
+        speed_table(shown, by_setup),
+    ]
     blocks += [Note(text) for text in _remarks(by_setup)]
     if len(shown) <= MOST_POINTS:
         for t in shown:
@@ -100,11 +104,11 @@ def _curve(arm: ArmFinding, numbers: Mapping[str, int]) -> Curve:
     return Curve(label, numbers[label], x, middle, low, high)
 
 
-def _table(shown: Sequence[Told], by_setup: ByName) -> Table:
+def found_table(shown: Sequence[Told], by_setup: ByName) -> Table:
+    """What the searches found."""
     arms = [arm for t in shown for arm in by_setup[t.name]]
     again = any(arm.again is not None for arm in arms)
     missed = any(arm.misses is not None for arm in arms)
-    known = any(arm.strategy.regret is not None for arm in arms)
     columns = [
         Column("setup"),
         Column("search"),
@@ -113,20 +117,15 @@ def _table(shown: Sequence[Told], by_setup: ByName) -> Table:
         Column("test", numeric=True),
         *([Column("fresh seeds", numeric=True)] if again else []),
         *([Column("misses", numeric=True)] if missed else []),
-        *([Column("regret (points)", numeric=True)] if known else []),
-        *([Column("trials to a good one", numeric=True)] if known else []),
-        Column("area", numeric=True),
         Column("rank", numeric=True),
-        Column("seconds", numeric=True),
     ]
     rows = []
     for t in shown:
         for arm in by_setup[t.name]:
-            figures, strategy = arm.figures, arm.strategy
+            figures = arm.figures
             each = figures.n_trials // figures.repeats
             cells = [
-                Cell(t.name),
-                Cell(arm.table.arm.strategy.label),
+                *_named(t, arm),
                 Cell(f"{figures.repeats} x {each}", figures.n_trials),
                 percent(figures.best_val_accuracy),
                 percent(figures.test_accuracy),
@@ -135,20 +134,8 @@ def _table(shown: Sequence[Told], by_setup: ByName) -> Table:
                 cells.append(_fresh(arm))
             if missed:
                 cells.append(EMPTY if arm.misses is None else percent(arm.misses.probability))
-            if known:
-                regret, good = strategy.regret, strategy.to_good
-                cells.append(EMPTY if regret is None else SCORES.distance(regret))
-                cells.append(EMPTY if good is None else to_good(good.median, good.n))
-            cells += [
-                percent(strategy.area),
-                Cell(arm.rank.text, arm.rank.low),
-                plain(arm.seconds, f"{arm.seconds:.1f}"),
-            ]
+            cells.append(Cell(arm.rank.text, arm.rank.low))
             rows.append(tuple(cells))
-    return Table("Searches", tuple(columns), tuple(rows), _legend(again, missed, known))
-
-
-def _legend(again: bool, missed: bool, known: bool) -> str:
     said = [
         "Trials: repeats x trials of each. Best val: mean over repeats of each one's best "
         "validation accuracy; test: of the trial that validation selected; 95% t intervals."
@@ -157,17 +144,46 @@ def _legend(again: bool, missed: bool, known: bool) -> str:
         said.append("Fresh seeds: test accuracy of what was selected, trained again.")
     if missed:
         said.append(f"Misses: share of repeats that ended more than {100 * MARGIN:g} points off b.")
-    if known:
-        said.append(
-            "Regret: b minus the best val; below 0 where selection flatters by more than the "
-            f"search misses. Trials to a good one: median until {SCORES.within(100 * MARGIN)} of b."
-        )
     said.append(
-        "Area: mean best so far over the budget. Rank: among the setup's searches, by Welch tests "
-        "of all pairs, Holm-corrected, after as many trials as the shortest has. Seconds: of one "
-        "worker."
+        "Rank: among the setup's searches, by Welch tests of all pairs, Holm-corrected, after as "
+        "many trials as the shortest has."
     )
-    return " ".join(said)
+    return Table("What the searches found", tuple(columns), tuple(rows), " ".join(said))
+
+
+def speed_table(shown: Sequence[Told], by_setup: ByName) -> Table:
+    """How fast the searches found it."""
+    known = any(a.strategy.regret is not None for t in shown for a in by_setup[t.name])
+    columns = [
+        Column("setup"),
+        Column("search"),
+        *([Column("regret (points)", numeric=True)] if known else []),
+        *([Column("trials to a good one", numeric=True)] if known else []),
+        Column("area", numeric=True),
+        Column("seconds", numeric=True),
+    ]
+    rows = []
+    for t in shown:
+        for arm in by_setup[t.name]:
+            cells = _named(t, arm)
+            if known:
+                regret, good = arm.strategy.regret, arm.strategy.to_good
+                cells.append(EMPTY if regret is None else SCORES.distance(regret))
+                cells.append(EMPTY if good is None else to_good(good.median, good.n))
+            cells += [percent(arm.strategy.area), plain(arm.seconds, f"{arm.seconds:.1f}")]
+            rows.append(tuple(cells))
+    note = "Area: mean best so far over the budget. Seconds: training time, of one worker."
+    if known:
+        note = (
+            "Regret: b minus the best val; below 0 where selection flatters by more than the "
+            f"search misses. Trials to a good one: median until {SCORES.within(100 * MARGIN)} of "
+            f"b; open: beyond the budget. {note}"
+        )
+    return Table("How fast they found it", tuple(columns), tuple(rows), note)
+
+
+def _named(t: Told, arm: ArmFinding) -> list[Cell]:
+    return [Cell(t.name), Cell(arm.table.arm.strategy.label)]
 
 
 def to_good(median: Interval, n: int) -> Cell:

@@ -27,9 +27,15 @@ def conditions(findings: Findings) -> dict[str, str]:
     """Data, space, optimizer, length, numerics, seeds: name to value."""
     parts = [_of_setup(setup) for setup in findings.setups]
     names = [f"{f.setup.dataset.name} {f.setup.label}" for f in findings.setups]
+    models = _models([finding.setup for finding in findings.setups])
+    for part, model in zip(parts, models, strict=True):
+        part["model"] = model
     found = {}
     for key in dict.fromkeys(key for part in parts for key in part):
         found[key] = _joined([part.get(key, "") for part in parts], names)
+    shared = _shared([finding.setup for finding in findings.setups]) if parts else {}
+    if shared:
+        found["all models"] = ", ".join(f"{k} {v}" for k, v in shared.items())
     arms = [arm.table.arm for arm in findings.arms]
     if arms:
         budgets = dict.fromkeys(
@@ -75,12 +81,11 @@ def _joined(values: Sequence[str], names: Sequence[str]) -> str:
 
 
 def _of_setup(finding: SetupFinding) -> dict[str, str]:
-    setup, data = finding.setup, finding.arms[0].data
+    setup = finding.setup
     searched = set(setup.space.names)
     found = dict(_data(finding))
     for h in setup.space.hyperparameters:
         found[f"searched: {h.name}"] = range_words(h)
-    found["model"] = _model(setup)
     found["optimizer"] = optimizer_words(setup.optimizer, searched)
     if "batch_size" not in searched:
         found["batch size"] = f"mini-batches of {setup.batch_size}"
@@ -89,7 +94,6 @@ def _of_setup(finding: SetupFinding) -> dict[str, str]:
         found["length"] = length
     numerics = setup.numerics
     found["numbers"] = numerics.dtype + (", TF32 products" if numerics.tf32 else "")
-    assert data.n_classes
     return found
 
 
@@ -102,20 +106,47 @@ def _data(finding: SetupFinding) -> Iterator[tuple[str, str]]:
     )
     yield (
         "split",
+<<<<<<< HEAD
         f"`split_seed={dataset.split_seed}`, one split: intervals say nothing of others",
+=======
+        f"`split_seed={dataset.split_seed}`, one split: others may say otherwise",
+>>>>>>> telling
     )
 
 
-def _model(setup: Setup) -> str:
+def _arguments(setup: Setup) -> dict[str, str]:
+    """A model's arguments that are not searched, in words."""
     searched = set(setup.space.names)
-    given = [f"{k} {show(v)}" for k, v in setup.model.arguments if k not in searched]
-    return ", ".join([setup.model_name, *given])
+    return {
+        k: v if isinstance(v, str) else show(v)
+        for k, v in setup.model.arguments
+        if k not in searched
+    }
+
+
+def _shared(setups: Sequence[Setup]) -> dict[str, str]:
+    """The arguments that the models of all setups have in common."""
+    first, *others = [_arguments(setup) for setup in setups]
+    return {k: v for k, v in first.items() if all(other.get(k) == v for other in others)}
+
+
+def _models(setups: Sequence[Setup]) -> list[str]:
+    """Each setup's model, with the arguments that others do not have."""
+    shared = _shared(setups) if setups else {}
+    found = []
+    for setup in setups:
+        own = [f"{k} {v}" for k, v in _arguments(setup).items() if k not in shared]
+        found.append(", ".join([setup.model_name, *own]))
+    return found
 
 
 def optimizer_words(optimizer: OptimizerSpec, searched: set[str]) -> str:
     """The optimizer's form and what of it is not searched."""
-    parts = [FORMS[optimizer.kind]]
-    names = ["learning_rate", *OWN[optimizer.kind]]
+    form, own = FORMS[optimizer.kind], OWN[optimizer.kind]
+    if "kind" in searched:
+        form, own = "its form is searched", tuple(dict.fromkeys(n for o in OWN.values() for n in o))
+    parts = [form]
+    names = ["learning_rate", *own]
     if optimizer.weight_decay or "weight_decay" in searched:
         names.append("weight_decay")
     if optimizer.label_smoothing:
@@ -123,8 +154,8 @@ def optimizer_words(optimizer: OptimizerSpec, searched: set[str]) -> str:
     if optimizer.warmup_fraction:
         names.append("warmup_fraction")
     parts += [f"{name} {show(getattr(optimizer, name))}" for name in names if name not in searched]
-    if optimizer.schedule != "none":
+    if optimizer.schedule != "none" and "schedule" not in searched:
         parts.append(f"{optimizer.schedule} schedule")
-    if optimizer.nesterov:
+    if optimizer.nesterov and "nesterov" not in searched:
         parts.append("nesterov")
     return ", ".join(parts)

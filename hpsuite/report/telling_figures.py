@@ -98,7 +98,7 @@ def differences_picture(compared: Sequence[Compared], scores: Scores, zone: floa
         note += " Shaded: smaller than the smallest effect that was declared to matter."
     return Picture(
         "differences",
-        Differences("Of which setup is more good?", measures, tuple(rows), note),
+        Differences("In which setup is more of the space good?", measures, tuple(rows), note),
         f"Differences of good fractions with 95% intervals. {words}.",
     )
 
@@ -118,10 +118,10 @@ def tuning_pictures(shown: Sequence[Told]) -> Iterator[Picture]:
             middle = curve.median if curve.band_of == "median" else curve.expected
             validation.append(_curve(t, curve.ks, middle, curve.low, curve.high))
             is_open |= not np.isfinite([*curve.low, *curve.high]).all()
-            bands[f"validation: {curve.band_of} best of k, {curve.method}"] = None
+            bands[f"validation: {curve.level:.0%} {curve.method}"] = None
             if selected is not None:
                 test.append(_curve(t, selected.ks, selected.expected, selected.low, selected.high))
-                bands[f"test: mean, {selected.method}"] = None
+                bands[f"test, its mean: {selected.level:.0%} {selected.method}"] = None
         scores = found[0][0].scores
         yield Picture(
             _named("tuning-curves", i),

@@ -6,19 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from hpsuite.analysis.importance_figures import Importance as Found
 from hpsuite.report.axes import Axis
 from hpsuite.report.figures.importance import Importance, Important, Ranking
-from hpsuite.report.telling_scores import estimate, groups, listed
+from hpsuite.report.telling_scores import NONE, estimate, groups, listed, percent
 from hpsuite.report.told import Told
-from hpsuite.report.view import Block, Note, Picture, Section
+from hpsuite.report.view import Block, Cell, Column, Note, Picture, Section, Table
 
 EVALUATORS = {
-    "fanova": ("fANOVA", "share of the variance of the scores"),
-    "ped_anova_top10": ("PED-ANOVA, top 10%", "share of what makes the best 10%"),
-    "ped_anova_top10_of_top50": (
-        "PED-ANOVA, top 10% within the best half",
-        "share of what makes the best 10%, within the best half",
-    ),
+    "fanova": "fANOVA",
+    "ped_anova_top10": "PED-ANOVA, best 10%",
+    "ped_anova_top10_of_top50": "PED-ANOVA, best 10% of the best half",
 }
-COLUMNS = 3
+# Of these a picture is drawn; of all of them there is a table.
+DRAWN = ("fanova", "ped_anova_top10")
 # Rows of panels in one picture.
 MOST_SETUPS = 4
 
@@ -41,15 +39,16 @@ def importance_section(told: Sequence[Told]) -> Section | None:
                 Importance(
                     "Which hyperparameters matter, as far as the trials tell",
                     tuple(panels),
-                    columns=COLUMNS,
+                    columns=len(DRAWN),
                     note="Dots with 95% bootstrap intervals. P(first): how often it matters most "
                     "over resamples. Filled where the first is settled.",
                 ),
                 " ".join(_words(panel) for panel in panels),
-                "Evaluators answer different questions: fANOVA what the scores vary with, failed "
-                "trials included; PED-ANOVA what decides whether a trial is among the best.",
+                "fANOVA: the variance of the scores, failed trials included. PED-ANOVA: the "
+                "variance of being among the best 10%.",
             )
         )
+    blocks.append(_table(shown))
     blocks += [Note(text) for text in _remarks(shown)]
     return Section("Importance: which hyperparameters matter?", (), tuple(blocks))
 
@@ -60,20 +59,55 @@ def _evaluators(found: Mapping[str, Found]) -> list[str]:
 
 def _panels(t: Told) -> Iterator[Ranking]:
     assert t.evidence is not None
-    for evaluator in _evaluators(t.evidence.importance):
+    for evaluator in DRAWN:
+        if evaluator not in t.evidence.importance:
+            continue
         found = t.evidence.importance[evaluator]
-        name, axis = EVALUATORS[evaluator]
         rows = tuple(
             Important(one.name, estimate(one.value, 100), one.p_first)
             for one in found.by_name.values()
         )
         yield Ranking(
             setup=t.name,
-            evaluator=f"{name}, {found.n} trials",
-            axis=Axis(axis, "%", low=0),
+            evaluator=f"{EVALUATORS[evaluator]}, {found.n} trials",
+            axis=Axis("share of variance", "%", low=0),
             rows=rows,
             settled=found.first is not None,
         )
+
+
+def _table(shown: Sequence[Told]) -> Table:
+    """All figures, a row for each hyperparameter of each setup and evaluator."""
+    rows = []
+    for t in shown:
+        assert t.evidence is not None
+        for evaluator in _evaluators(t.evidence.importance):
+            found = t.evidence.importance[evaluator]
+            for one in found.by_name.values():
+                known = math.isfinite(one.p_first)
+                rows.append(
+                    (
+                        Cell(t.name),
+                        Cell(EVALUATORS[evaluator]),
+                        Cell(one.name),
+                        percent(one.value),
+                        Cell(f"{one.p_first:.0%}" if known else NONE, one.p_first),
+                        Cell(one.rank_text if known else NONE, one.rank.low),
+                    )
+                )
+    columns = (
+        Column("setup"),
+        Column("evaluator"),
+        Column("hyperparameter"),
+        Column("share of variance", numeric=True),
+        Column("P(first)", numeric=True),
+        Column("rank", numeric=True),
+    )
+    note = (
+        "With 95% bootstrap intervals; P(first): how often it matters most over resamples; rank: "
+        "the ranks that the trials leave open, 1 the most important."
+    )
+    return Table("Importance", columns, tuple(rows), note)
 
 
 def _words(panel: Ranking) -> str:
@@ -91,7 +125,7 @@ def _remarks(shown: Sequence[Told]) -> Iterator[str]:
         assert t.evidence is not None
         for evaluator, figures in t.evidence.importance.items():
             if figures.note and figures.order == "not computable":
-                where = f"{t.name}, {EVALUATORS[evaluator][0]}"
+                where = f"{t.name}, {EVALUATORS[evaluator]}"
                 found.setdefault(figures.note, []).append(where)
             elif "lowest score" in figures.note:
                 found.setdefault(figures.note.split("; ")[-1], []).append(t.name)

@@ -38,7 +38,10 @@ def setups_section(
         blocks += [good_table(shown), best_table(shown)]
     blocks += [Note(text) for text in remarks(told)]
     if compared:
-        blocks += [differences_picture(compared, told[0].scores, zone), differences_table(compared)]
+        blocks += [
+            differences_picture(compared, told[0].scores, zone),
+            differences_table(compared, told[0].scores),
+        ]
     blocks += rate_pictures(told)
     blocks += tuning_pictures(shown)
     blocks += parallel_pictures(shown)
@@ -125,30 +128,30 @@ def best_table(shown: Sequence[Told]) -> Table:
     return Table("The best, and what is lost untuned", tuple(columns), tuple(rows), note)
 
 
-def differences_table(compared: Sequence[Compared]) -> Table:
+def differences_table(compared: Sequence[Compared], scores: Scores) -> Table:
     """Differences of good fractions at every e."""
-    es = sorted({e for pair in compared for e in pair.own})
     common = any(pair.common for pair in compared)
     paired = any(pair.n is not None for pair in compared)
-    columns = [Column("difference")]
-    if paired:
-        columns.append(Column("n", numeric=True))
-    kinds = [("own best", False), *([("common best", True)] if common else [])]
-    columns += [Column(f"{e:g}, {kind}", numeric=True) for e in es for kind, _ in kinds]
+    columns = [
+        Column("difference"),
+        *([Column("n", numeric=True)] if paired else []),
+        Column("good"),
+        Column("own best", numeric=True),
+        *([Column("common best", numeric=True)] if common else []),
+    ]
     rows = []
     for pair in compared:
-        cells = [Cell(pair.label)]
-        if paired:
-            cells.append(EMPTY if pair.n is None else plain(pair.n, str(pair.n)))
-        for e in es:
-            for _, is_common in kinds:
-                found = (pair.common if is_common else pair.own).get(e)
+        for e in sorted(pair.own):
+            cells = [Cell(pair.label)]
+            if paired:
+                cells.append(EMPTY if pair.n is None else plain(pair.n, str(pair.n)))
+            cells += [Cell(scores.within(e), e), points(pair.own[e])]
+            if common:
+                found = pair.common.get(e)
                 cells.append(EMPTY if found is None else points(found))
-        rows.append(tuple(cells))
-    note = (
-        "In points of the space, with 95% intervals; the columns are how close, in points, counts "
-        "as good. Own best: each setup against its own b; common best: both against the higher."
-    )
+            rows.append(tuple(cells))
+    note = "In points of the space, with 95% intervals. Own best: each setup against its own b"
+    note += "; common best: both against the higher of the two." if common else "."
     return Table("Differences of good fractions", tuple(columns), tuple(rows), note)
 
 
