@@ -106,11 +106,7 @@ def _data(finding: SetupFinding) -> Iterator[tuple[str, str]]:
     )
     yield (
         "split",
-<<<<<<< HEAD
-        f"`split_seed={dataset.split_seed}`, one split: intervals say nothing of others",
-=======
         f"`split_seed={dataset.split_seed}`, one split: others may say otherwise",
->>>>>>> telling
     )
 
 
