@@ -327,7 +327,7 @@ def test_all_diverged(tmp_path: Path) -> None:
     assert not any("easier" in answer for answer in report.answers)
     good = table(report, "How much of the space is good")
     assert all("(did not train)" in cell.text for cell in column(good, "good within 2 points"))
-    assert [cell.text for cell in column(good, "diverged")][0].startswith("100.0%")
+    assert next(cell.text for cell in column(good, "diverged")).startswith("100.0%")
 
 
 def test_all_equally_good() -> None:
@@ -350,9 +350,7 @@ def test_a_sweep_of_the_learning_rate_is_drawn_as_one(tmp_path: Path) -> None:
     assert series.best_rate == sweep.best_rate
     assert series.stable_rate == sweep.largest_stable_rate.estimate
     assert series.width.startswith("")
-    assert series.good == () or series.good == (
-        (width.lower_edge.estimate, width.upper_edge.estimate),
-    )
+    assert series.good in ((), ((width.lower_edge.estimate, width.upper_edge.estimate),))
     assert not data(report, SampledPoints)
 
 
