@@ -207,7 +207,7 @@ def print_better_paired() -> None:
                 rest = max(0.0, 1 - p - q)
                 chance = stats.multinomial.pmf(counts, n, [p, q, rest] / np.sum([p, q, rest]))
                 inside = (ends[:, 0] <= theta + 1e-12) & (theta - 1e-12 <= ends[:, 1])
-                rates[round(p, 2), round(q, 2)] = float(chance[inside].sum())
+                rates[round(float(p), 2), round(float(q), 2)] = float(chance[inside].sum())
         worst = min(rates, key=lambda key: rates[key])
         mean = np.mean(list(rates.values()))
         print(f"R {n:3}: lowest {rates[worst]:6.1%} at {worst}, mean {mean:6.1%}", flush=True)

@@ -8,6 +8,7 @@ command continues), 1 anything else, such as a worker that was killed.
 import contextlib
 import io
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,12 +59,18 @@ def run(overrides: Sequence[str], config_name: str = "config") -> int:
 
     try:
         settings, arms = compose_experiment(overrides, config_name)
-        run_experiment(settings, arms)
+        run_experiment(settings, arms, _command(overrides))
     except UserError as error:
         return _complain(error)
     except WorkerLost as error:
         return _complain(error, status=1)
     return 0
+
+
+def _command(overrides: Sequence[str]) -> str:
+    """What was typed, as it can be typed again."""
+    typed = [text.removeprefix("++") if "matrix." in text else text for text in overrides]
+    return shlex.join(["python", "-m", "hpsuite", *typed])
 
 
 def _folder_to_complete(arguments: Sequence[str]) -> list[str]:

@@ -125,10 +125,12 @@ class AnalysisConfig:
         fresh_seeds: with which each setup's best 4% and what each search selected are trained
             again; 0 for none.
         bands: of tuning curves: `ks` takes milliseconds, `tight` minutes.
+        report: whether to write report.html, report.md and their pictures.
     """
 
     fresh_seeds: Annotated[int, Ge(0)] = 0
     bands: Bands = "ks"
+    report: bool = True
 
 
 @dataclass(frozen=True)

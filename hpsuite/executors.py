@@ -204,7 +204,8 @@ def count_cores() -> int:
     return os.cpu_count() or 1
 
 
-_ARRAYS = tuple(f.name for f in fields(Data) if f.name not in ("n_classes", "fingerprint"))
+_NUMBERS = ("n_classes", "flip", "shift")
+_ARRAYS = tuple(f.name for f in fields(Data) if f.name not in (*_NUMBERS, "fingerprint"))
 
 # What a worker process holds: the folder of the data, and those that it has opened.
 _folder = Path()
@@ -213,9 +214,8 @@ _residents: dict[str, Resident] = {}
 
 def _save(data: Data, folder: Path) -> None:
     folder.mkdir()
-    for name in _ARRAYS:
-        np.save(folder / f"{name}.npy", getattr(data, name), allow_pickle=False)
-    np.save(folder / "n_classes.npy", np.array(data.n_classes), allow_pickle=False)
+    for name in (*_ARRAYS, *_NUMBERS):
+        np.save(folder / f"{name}.npy", np.asarray(getattr(data, name)), allow_pickle=False)
 
 
 def _load(folder: Path) -> Data:
@@ -223,8 +223,10 @@ def _load(folder: Path) -> Data:
     arrays = {
         name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in _ARRAYS
     }
-    n_classes = int(np.load(folder / "n_classes.npy", allow_pickle=False))
-    return Data(**arrays, n_classes=n_classes, fingerprint=folder.name)
+    numbers = {
+        name: np.load(folder / f"{name}.npy", allow_pickle=False).item() for name in _NUMBERS
+    }
+    return Data(**arrays, **numbers, fingerprint=folder.name)
 
 
 def _start_worker(folder: str) -> None:

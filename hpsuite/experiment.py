@@ -30,7 +30,7 @@ from hpsuite.replays import BEST, CHOICES, plan_replays, replayed
 from hpsuite.report.console import make_console
 from hpsuite.report.files import write_files
 from hpsuite.report.progress import TrialProgress
-from hpsuite.report.runs import run_views
+from hpsuite.report.runs import experiment_note, run_views
 from hpsuite.report.tables import print_tables
 from hpsuite.scheduler import run_studies
 from hpsuite.tracking import TrackingError, how_to_open, resolve_uri, sync
@@ -38,12 +38,13 @@ from hpsuite.training import Planner
 from hpsuite.training.reproducible import reproducible
 
 
-def run_experiment(settings: Settings, arms: Sequence[Arm]) -> None:
+def run_experiment(settings: Settings, arms: Sequence[Arm], command: str = "") -> None:
     """Run an experiment: train what the record is short of, print and write what was found.
 
     Args:
         settings: what to do.
         arms: the whole matrix, checked.
+        command: what was typed, for the report.
 
     Raises:
         UserError: a mistake that shows only with the data or the record; nothing was trained.
@@ -75,7 +76,8 @@ def run_experiment(settings: Settings, arms: Sequence[Arm]) -> None:
         bands=settings.analysis.bands,
     )
     verdicts = judge(settings.claims, found.setups, found.arms, conditions(found))
-    conclude(settings, replace(found, verdicts=verdicts), console, device, started)
+    findings = replace(found, verdicts=verdicts)
+    conclude(settings, findings, console, device, started=started, command=command)
 
 
 def train_missing(
@@ -124,7 +126,9 @@ def conclude(
     findings: Findings,
     console: Console,
     device: torch.device,
+    *,
     started: float,
+    command: str,
 ) -> None:
     """Print, write the files, and bring MLflow up to date."""
     console.print()
@@ -137,12 +141,20 @@ def conclude(
         "versions": versions(),
         "device": device_name(device),
         "commit": commit(),
+        "command": command,
         "storage": settings.storage,
     }
+    report = settings.analysis.report
     folder = write_files(
-        Path(settings.output_dir) / settings.name, findings, about, now=datetime.now()
+        Path(settings.output_dir) / settings.name,
+        findings,
+        about,
+        now=datetime.now(),
+        report=report,
     )
     console.print()
+    if report:
+        console.print(f"report   {folder / 'report.html'}", highlight=False)
     console.print(f"written  {folder / 'summary.json'} and trials.csv", highlight=False)
     console.print(f"record   {settings.storage}", highlight=False)
     if settings.tracking.enabled:
@@ -154,8 +166,9 @@ def show_in_mlflow(settings: Settings, findings: Findings, console: Console) -> 
     uri = resolve_uri(settings.tracking.uri, Path.cwd())
     views = run_views(findings, best_trials=settings.tracking.best_trials)
     artifacts = Path(settings.output_dir) / "mlflow"
+    note = experiment_note(settings.title, findings)
     try:
-        synced = sync(settings.name, views, uri=uri, artifacts=artifacts, note=settings.title)
+        synced = sync(settings.name, views, uri=uri, artifacts=artifacts, note=note)
     except TrackingError as error:
         console.print(f"MLflow was not updated: {error}", highlight=False, soft_wrap=True)
         console.print("The record is complete; the same command writes it to MLflow again.")

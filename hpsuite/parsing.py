@@ -15,7 +15,6 @@ from typing import TypeVar
 
 import optuna
 from optuna.samplers import BaseSampler
-from torch import nn
 
 from hpsuite.checks import (
     UserError,
@@ -47,7 +46,7 @@ from hpsuite.config import (
 )
 from hpsuite.datasets import Data, prepare
 from hpsuite.declared import parse_claims
-from hpsuite.model_checks import checked_model, examples
+from hpsuite.model_checks import check_single_rows, checked_model, examples
 from hpsuite.parsing_space import TO_MODEL, check_space, parse_optimizer, parse_space
 from hpsuite.strategies import PerTrialSeeded, PlannedSampler
 from hpsuite.strategies.hub import HubSampler, given_to
@@ -60,7 +59,14 @@ ARM_GROUPS = ("dataset", "model", "optimizer", "space", "strategy", "budget", "n
 _COUNTS = ("repeats", "seed", "split_seed")
 
 # Settings of `prepare` that stand in a data set's group beside its own arguments.
-_SPLIT_KEYS = ("validation_size", "test_size", "train_fraction", "input_normalization")
+_SPLIT_KEYS = (
+    "validation_size",
+    "test_size",
+    "train_fraction",
+    "input_normalization",
+    "flip",
+    "shift",
+)
 # Settings of `PerTrialSeeded` that stand in a strategy's group beside the sampler's own arguments.
 _ASKING_KEYS = ("asks_at_once", "seeding", "relative_space")
 # Where the functions and classes of a group live; others need a word of the user's (`packages`).
@@ -385,8 +391,8 @@ def check_against_data(setup: Setup, data: Data) -> None:
     """Checks that need the data.
 
     Raises:
-        UserError: a batch larger than the training set, or of one row under batch norm; a model
-            that cannot be built, or that does not take these inputs.
+        UserError: a batch larger than the training set, or of one row where batch norm needs
+            more; a model that cannot be built or trained, or that does not take these inputs.
     """
     n_rows = len(data.y_train)
     searched = {h.name: h for h in setup.space.hyperparameters}.get("batch_size")
@@ -396,6 +402,6 @@ def check_against_data(setup: Setup, data: Data) -> None:
         if isinstance(size, int) and size > n_rows:
             raise refuse(key, size, f"1 to {n_rows}, the rows of the training set")
     for spec in examples(setup, data):
-        layers = checked_model(spec.model, data).modules()
-        if 1 in sizes and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in layers):
-            raise refuse(key, 1, "2 or more, as batch norm needs a variance")
+        model = checked_model(spec.model, data)
+        if 1 in sizes:
+            check_single_rows(model, data, key)

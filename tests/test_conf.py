@@ -37,6 +37,9 @@ SPACE_OF = {"adam": "adam", "adamw": "adam"}
 OPTIMIZER_OF = {"adam": "adam"}
 KIND_OF = {"sgd_nesterov": "sgd"}
 
+# Families of models that take [channels, height, width] alone.
+WANT_IMAGES = ("convnet", "resnet")
+
 One = Callable[..., Arm]
 
 
@@ -89,7 +92,8 @@ def test_datasets(
 
 @pytest.mark.parametrize("name", options("model"))
 def test_models(one: One, name: str) -> None:
-    (planned,) = plan_arms([one(f"model={name}")])
+    inputs = ["dataset.image=true"] if name.startswith(WANT_IMAGES) else []
+    (planned,) = plan_arms([one(f"model={name}", *inputs)])
     setup, data = planned.arm.setup, planned.data
     assert setup.model_name == name
     model = build_model(setup.model, data, seed=3, number=5)

@@ -243,11 +243,14 @@ def test_number_of_workers() -> None:
 
 
 def test_data_comes_back_as_it_was_saved(tmp_path: Path) -> None:
-    for fingerprint, data in datasets().items():
+    (digits,) = datasets().values()
+    moved = dataclasses.replace(digits, flip=True, shift=3, fingerprint="moved")
+    for fingerprint, data in {**datasets(), "moved": moved}.items():
         executors._save(data, tmp_path / fingerprint)
         loaded = executors._load(tmp_path / fingerprint)
         for name in executors._ARRAYS:
             saved, read = getattr(data, name), getattr(loaded, name)
             assert saved.dtype == read.dtype
             np.testing.assert_array_equal(saved, read)
-        assert (loaded.n_classes, loaded.fingerprint) == (data.n_classes, data.fingerprint)
+        numbers = dataclasses.replace(loaded, **{n: getattr(data, n) for n in executors._ARRAYS})
+        assert numbers == data

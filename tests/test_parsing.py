@@ -1,6 +1,7 @@
 """Bad input gives one clear line and writes nothing; and what identity is made of."""
 
 import copy
+import json
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,8 @@ from hpsuite.places import check_places
 from hpsuite.record import open_storage
 
 ONE = ("name=one", "model.units=8", "tracking=none")
+
+MODELS = ", ".join(sorted(path.stem for path in (config_dir() / "model").glob("*.yaml")))
 
 Plan = Callable[..., list[PlannedArm]]
 
@@ -139,6 +142,9 @@ TYPES = {
     "model.units": INT,
     "model.activation": "'relu'",
     "model.normalization": "'none'",
+    "model.normalizer": "'batch'",
+    "model.groups": INT,
+    "model.affine": BOOL,
     "model.dropout": NUMBER,
     "model.initialization": "'he'",
     "model.sigma": NUMBER,
@@ -146,6 +152,9 @@ TYPES = {
     "dataset.test_size": INT,
     "dataset.train_fraction": NUMBER,
     "dataset.input_normalization": "'none'",
+    "dataset.image": BOOL,
+    "dataset.flip": BOOL,
+    "dataset.shift": INT,
     "strategy.scale": "'own'",
     "space.learning_rate.scale": "'linear'",
     "space.learning_rate.low": NUMBER,
@@ -231,7 +240,7 @@ def test_unknown_options_and_keys(plan: Plan, group: str) -> None:
 
 @pytest.mark.parametrize("value", ["3", "null", "[]", "[mlp]", "[mlp,mlp_bn]", "1.5", "true"])
 def test_options_are_names(plan: Plan, value: str) -> None:
-    assert refused(plan, f"model={value}").endswith("; accepted: mlp, mlp_bn")
+    assert refused(plan, f"model={value}").endswith(f"; accepted: {MODELS}")
 
 
 @pytest.mark.parametrize("group", ["model", "strategy", "budget"])
@@ -270,6 +279,8 @@ def test_unknown_keys_elsewhere(plan: Plan, key: str) -> None:
         ),
         (["optimizer.warmup_fraction=-0.1"], "optimizer.warmup_fraction: found -0.1; accepted: gr"),
         (["model.dropout=1"], "model.dropout: found 1; accepted: less than 1"),
+        (["model.groups=0"], "model.groups: found 0; accepted: greater than or equal to 1"),
+        (["dataset.shift=-1"], "dataset.shift: found -1; accepted: greater than or equal to 0"),
         (["model.units=0"], "model.units: found 0; accepted: "),
         (["model.units=[8,0]"], "model.units: found [8, 0]; accepted: "),
         (["model.units={a:1}"], "model.units: found {a: 1}; accepted: an integer or a list"),
@@ -497,6 +508,16 @@ def test_unknown_keys_elsewhere(plan: Plan, key: str) -> None:
             ["dataset.input_normalization=channel"],
             "dataset.input_normalization: found 'channel' fo",
         ),
+        (["dataset.flip=true"], "dataset.flip: found true for inputs of shape [64]; accepted: fa"),
+        (["dataset.shift=1"], "dataset.shift: found 1 for inputs of shape [64]; accepted: 0, as"),
+        (
+            ["dataset.image=true", "dataset.shift=8"],
+            "dataset.shift: found 8 for images of 8 x 8; accepted: 0 to 7",
+        ),
+        (
+            ["model.normalization=after", "model.normalizer=group", "model.groups=3"],
+            "model.groups: found 3 for 8 units; accepted: 1, 2, 4, as groups must be equal",
+        ),
         (
             ["model.units=[8,8,8]"],
             "model.units: found [8, 8, 8] for layers=2; accepted: one number",
@@ -536,7 +557,7 @@ def test_unknown_keys_elsewhere(plan: Plan, key: str) -> None:
         ),
         (
             ["+dataset.foo=1"],
-            "dataset.foo: found no such key; accepted: one of validation_size, test_size, train_f",
+            "dataset.foo: found no such key; accepted: one of image, validation_size, test_size",
         ),
         (["strategy=tpe", "+strategy.foo=1"], "strategy.foo: found no such key; accepted: one of "),
         # Targets.
@@ -584,7 +605,7 @@ def test_unknown_keys_elsewhere(plan: Plan, key: str) -> None:
             ["~model._target_"],
             "model._target_: found null; accepted: the dotted name of a function",
         ),
-        (["dataset._target_=os.getcwd"], "dataset._target_: found "),
+        (["dataset._target_=os.getcwd", "~dataset.image"], "dataset._target_: found "),
         (["strategy._target_=os.getcwd"], "strategy._target_: found "),
         (["strategy._target_=optuna.samplers.GridSampler"], "strategy"),
         (["strategy._target_=optuna.samplers.RandomSampler"], "strategy.scale: found no such key"),
@@ -632,8 +653,8 @@ def test_unknown_keys_elsewhere(plan: Plan, key: str) -> None:
             ["matrix.optimizer.foo=[1]"],
             "optimizer.foo: found no such key; accepted in optimizer: k",
         ),
-        (["matrix.model=[mlp,foo]"], "model: found 'foo'; accepted: mlp, mlp_bn"),
-        (["matrix.model=[mlp,3]"], "model: found 3; accepted: mlp, mlp_bn"),
+        (["matrix.model=[mlp,foo]"], f"model: found 'foo'; accepted: {MODELS}"),
+        (["matrix.model=[mlp,3]"], f"model: found 3; accepted: {MODELS}"),
         (
             ["matrix.budget.trials=[4,8]"],
             "matrix: found digits mlp log_random budget.trials=4 and ",
@@ -747,6 +768,12 @@ def plain(hydra: None) -> str:
         # Defaults that are written out, and other words for the same.
         "dataset.train_fraction=1",
         "~dataset.train_fraction",
+        "dataset.flip=false",
+        "~dataset.shift",
+        "~dataset.image",
+        "model.normalizer=batch",
+        "~model.groups",
+        "~model.affine",
         "~model.sigma",
         "~optimizer.weight_decay",
         "~optimizer.batch_size",
@@ -780,12 +807,14 @@ def test_identity_does_not_depend_on(
         "dataset.test_size=350",
         "dataset.train_fraction=0.5",
         "dataset.input_normalization=none",
+        "dataset.image=true",
         "model.layers=3",
         "model.units=9",
         "model.activation=tanh",
         "model.normalization=before",
         "model.normalization=after",
         "model=mlp_bn",
+        "model.affine=false",
         "model.dropout=0.1",
         "model.initialization=xavier",
         "optimizer=sgd_ema",
@@ -812,6 +841,29 @@ def test_identity_does_not_depend_on(
 )
 def test_identity_depends_on(identity: Callable[..., str], plain: str, override: str) -> None:
     assert identity(override) != plain
+
+
+def test_augmentation_is_part_of_it(identity: Callable[..., str]) -> None:
+    image = "dataset.image=true"
+    choices = [(), ("dataset.flip=true",), ("dataset.shift=1",), ("dataset.shift=2",)]
+    choices.append(("dataset.flip=true", "dataset.shift=2"))
+    assert len({identity(image, *choice) for choice in choices}) == len(choices)
+
+
+def test_norms_of_other_kinds_are_part_of_it(identity: Callable[..., str]) -> None:
+    before = "model.normalization=before"
+    kinds = [identity(before, f"model.normalizer={kind}") for kind in ("batch", "layer")]
+    groups = ["model.units=16", "model.normalizer=group"]
+    kinds += [identity(before, *groups, f"model.groups={n}") for n in (2, 4)]
+    assert len(set(kinds)) == 4
+
+
+def test_recorded_studies_are_found_again(hydra: None) -> None:
+    """Those of the published quickstart, which somebody's record may hold."""
+    path = Path(__file__).resolve().parents[1] / "results" / "quickstart" / "summary.json"
+    recorded = [arm["identity"] for arm in json.loads(path.read_text())["arms"]]
+    _, arms = compose_experiment(["+experiment=quickstart"])
+    assert [planned.identity for planned in plan_arms(arms)] == recorded
 
 
 def test_the_budget_is_part_of_a_strategy_that_it_shapes(identity: Callable[..., str]) -> None:

@@ -109,7 +109,9 @@ def fitted_smoother(column: Floats, levels: int | None, weights: Floats, sums: F
         return Smoother(level_cells(column, levels), None, levels)
     cell = rank_cells(column, weights, CELLS)
     n = float(weights.sum())
-    widest = max(LEAST_WIDTH, WIDTH * math.cbrt(WIDTH_N / n))
+    # Trials of one configuration count as one.
+    configurations = n * n / float(weights @ weights)
+    widest = max(LEAST_WIDTH, WIDTH * math.cbrt(WIDTH_N / configurations))
     smoother = Smoother(cell, _kernel(widest), CELLS)
     responses = np.divide(sums, weights, out=np.zeros_like(sums), where=weights > 0)
     variance = float(sums @ responses) / n

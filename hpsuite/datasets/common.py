@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Gt, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt
 from numpy.typing import NDArray
 
 Fraction = Annotated[float, Gt(0), Le(1)]
@@ -48,7 +48,9 @@ class Data:
         n_classes: number of classes.
         multiplier, offset: an input enters the network as x * multiplier + offset; float64,
             of a shape that broadcasts over one input.
-        fingerprint: SHA-256, in hexadecimal, of all of the above or what it follows from.
+        fingerprint: SHA-256, in hexadecimal, of all else here or what it follows from.
+        flip: whether training images are flipped at random (training/augmentation.py).
+        shift: by up to how many pixels they are shifted at random.
     """
 
     x_train: NDArray[np.generic]
@@ -61,6 +63,8 @@ class Data:
     multiplier: NDArray[np.float64]
     offset: NDArray[np.float64]
     fingerprint: str
+    flip: bool = False
+    shift: int = 0
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -86,6 +90,8 @@ def prepare(
     test_size: Size | None = None,
     train_fraction: Fraction = 1.0,
     input_normalization: InputNormalization = "none",
+    flip: bool = False,
+    shift: Annotated[int, Ge(0)] = 0,
 ) -> Data:
     """Split a source by class and measure its training inputs.
 
@@ -99,12 +105,20 @@ def prepare(
         input_normalization: `feature` gives each feature mean 0 and variance 1 over the training
             set (one that never varies stays at 0), `channel` does so for each channel of
             [channel, height, width] inputs; `none` only divides by the source's scale.
+        flip: whether each training image is flipped, left for right, with probability 1/2 in
+            each epoch.
+        shift: by up to how many pixels, down or up and right or left, each training image is
+            shifted in each epoch; every shift is as likely, and pixels that nothing is shifted
+            to are 0, as in crops of images padded with 0 (He, Zhang, Ren and Sun 2015, section
+            4.2, pad by 4).
 
     Raises:
         ValueError: a source that is no data set for classification, a split that would be empty, a
-            class with too few rows to be in each, or features that float32 cannot resolve.
+            class with too few rows to be in each, or features that float32 cannot resolve; a flip
+            or shift of inputs that are no images, or past their edge.
     """
     _check(source)
+    _check_augmentation(source.x, flip, shift)
     if (test_size is None) != (source.x_test is not None):
         found = "a test set of its own" if source.x_test is not None else "no test set of its own"
         raise ValueError(
@@ -145,10 +159,34 @@ def prepare(
     # Not of the statistics, whose last bits may differ between processors, but of their recipe.
     recipe = (source.n_classes, source.scale, input_normalization)
     digest = hashlib.sha256(str(recipe).encode())
+    if flip or shift:  # where not, the fingerprint is that of data without the choice
+        digest.update(f"flip {flip}, shift {shift}".encode())
     for part in parts:
         digest.update(f"{part.dtype}{part.shape}".encode())
         digest.update(np.ascontiguousarray(part).data)
-    return Data(*parts, source.n_classes, multiplier, offset, digest.hexdigest())
+    fingerprint = digest.hexdigest()
+    return Data(*parts, source.n_classes, multiplier, offset, fingerprint, flip, shift)
+
+
+def _check_augmentation(x: NDArray[np.generic], flip: bool, shift: int) -> None:
+    """Refuse flips and shifts of what is no image.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    if x.ndim == 4:
+        height, width = x.shape[2:]
+        most = min(height, width) - 1
+        if shift > most:
+            raise ValueError(
+                f"shift: found {shift} for images of {height} x {width}; accepted: 0 to {most}"
+            )
+    elif flip or shift:
+        found, accepted = ("flip: found true", "false") if flip else (f"shift: found {shift}", "0")
+        raise ValueError(
+            f"{found} for inputs of shape {list(x.shape[1:])}; accepted: {accepted}, "
+            "as only [channel, height, width] inputs are images"
+        )
 
 
 def _check(source: Source) -> None:

@@ -1,4 +1,4 @@
-"""The files that a run leaves: summary.json and trials.csv. Written whole or not at all."""
+"""The files that a run leaves: summary, trials and report. Written whole or not at all."""
 
 import csv
 import json
@@ -19,24 +19,32 @@ from hpsuite.report.flat import (
     transfer_figures,
     verdict_figures,
 )
+from hpsuite.report.telling import tell
+from hpsuite.report.writing import write_report
 
 # 2: `comparisons` was `differences`; verdicts, transfers and more figures.
 SCHEMA = 2
 
 
 def write_files(
-    folder: Path, findings: Findings, about: Mapping[str, object], *, now: datetime
+    folder: Path,
+    findings: Findings,
+    about: Mapping[str, object],
+    *,
+    now: datetime,
+    report: bool = True,
 ) -> Path:
-    """Write summary.json and trials.csv into a new folder named by the time.
+    """Write summary.json, trials.csv and the report into a new folder named by the time.
 
     Args:
         folder: the experiment's own, made where it is missing.
         findings: what was found.
         about: what the summary says besides: experiment, versions, device, commit.
         now: the local time.
+        report: whether to write report.html, report.md and their pictures too.
 
     Returns:
-        The new folder; it appears when both files are whole.
+        The new folder; it appears when all files are whole.
     """
     folder.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
@@ -47,6 +55,8 @@ def write_files(
         with (scratch / "trials.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerows(trial_rows([arm.table for arm in findings.arms]))
+        if report:
+            write_report(scratch, tell(findings, about))
         name = now.strftime("%Y-%m-%dT%H-%M-%S")
         target, n = folder / name, 1
         while target.exists():

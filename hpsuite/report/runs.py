@@ -1,11 +1,19 @@
 """The views for MLflow: a top-level run per setup and per arm, child runs for the best trials."""
 
+import re
 from dataclasses import asdict
 
 from hpsuite.findings import ArmFinding, ArmTable, Findings, SetupFinding, StudyTable
 from hpsuite.report.files import trial_rows
-from hpsuite.report.flat import arm_figures, arm_names, metrics, setup_figures
-from hpsuite.report.tables import percent, with_ends
+from hpsuite.report.flat import (
+    arm_figures,
+    arm_names,
+    comparison_figures,
+    metrics,
+    setup_figures,
+    verdict_figures,
+)
+from hpsuite.report.tables import difference_lines, percent, with_ends
 from hpsuite.tracking import RunView
 from hpsuite.trials import TrialResult
 
@@ -18,7 +26,46 @@ def run_views(findings: Findings, *, best_trials: int) -> list[RunView]:
         best_trials: child runs for so many of each arm's best trials; -1 for all.
     """
     setups = [_setup_view(setup) for setup in findings.setups if setup.sensitivity]
-    return setups + [_arm_view(arm, best_trials) for arm in findings.arms]
+    arms = [_arm_view(arm, best_trials) for arm in findings.arms]
+    return [*setups, *arms, *_comparison_views(findings)]
+
+
+def experiment_note(title: str, findings: Findings) -> str:
+    """What was found, in Markdown, for the experiment's page."""
+    parts = [title] if title else []
+    parts += [f"**{verdict.claim}** {verdict.sentence}" for verdict in findings.verdicts]
+    parts += [f"- {line}" for line in difference_lines(findings.differences)]
+    return "\n\n".join(parts)
+
+
+def _comparison_views(findings: Findings) -> list[RunView]:
+    """One run with all contrasts of the experiment; none where nothing was compared."""
+    found: dict[str, float] = {}
+    for pair in findings.differences:
+        a, b = (setup.setup.label for setup in (pair.a, pair.b))
+        prefix = _metric(f"{a} minus {b}")
+        figures = metrics(comparison_figures(pair))
+        found |= {f"{prefix}/{name}": value for name, value in figures.items()}
+    for i, verdict in enumerate(findings.verdicts, start=1):
+        figures = metrics(verdict_figures(verdict))
+        found |= {f"claim {i}/{name}": value for name, value in figures.items()}
+    if not found:
+        return []
+    identities = sorted({arm.table.identity for arm in findings.arms})
+    return [
+        RunView(
+            key=f"comparison:{' '.join(identities)}",
+            kind="comparison",
+            name="comparison of setups",
+            metrics=found,
+            note=experiment_note("", findings),
+        )
+    ]
+
+
+def _metric(text: str) -> str:
+    """A name that MLflow takes for a metric."""
+    return re.sub(r"[^\w .-]", "_", text)
 
 
 def _setup_view(setup: SetupFinding) -> RunView:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from hpsuite.analysis import Interval
@@ -25,7 +26,11 @@ ARM_LEGEND = (
 
 
 def print_tables(findings: Findings, console: Console) -> None:
-    """Print setups, their differences, and arms."""
+    """Print verdicts, setups, their differences, and arms."""
+    for verdict in findings.verdicts:
+        console.print(f"[bold]{escape(verdict.claim)}[/bold]", highlight=False, soft_wrap=True)
+        console.print(verdict.sentence, highlight=False, soft_wrap=True, markup=False)
+        console.print()
     console.print(setup_table(findings.setups))
     for line in difference_lines(findings.differences):
         console.print(line, highlight=False, soft_wrap=True)

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hpsuite.training.augmentation import training_inputs
 from hpsuite.training.layers import FusedLayer, fuse
 from hpsuite.training.loop import (
     DTYPES,
@@ -29,7 +30,7 @@ from hpsuite.training.loop import (
 from hpsuite.training.optimizers import fused_optimizer
 from hpsuite.training.resident import Resident
 from hpsuite.training.schedules import learning_rates
-from hpsuite.training.streams import dropout_key, order_generator
+from hpsuite.training.streams import augmentation_key, dropout_key, order_generator
 from hpsuite.trials import TrialResult, TrialSpec
 
 
@@ -106,6 +107,7 @@ class FusedBatch:
         alive: the places in `specs` of those still training, in the models' order.
         models: of those still training.
         step: gradient steps taken.
+        per_epoch: steps of an epoch.
         results: of those that have ended, by their place in `specs`.
     """
 
@@ -122,9 +124,11 @@ class FusedBatch:
             [spec.optimizer for spec in specs], self.models.parameters()
         )
         self.n_rows = len(resident.y_train)
-        self.total_steps, per_epoch = count_steps(first, self.n_rows)
+        self.total_steps, self.per_epoch = count_steps(first, self.n_rows)
         tables = [
-            learning_rates(spec.optimizer, total_steps=self.total_steps, steps_per_epoch=per_epoch)
+            learning_rates(
+                spec.optimizer, total_steps=self.total_steps, steps_per_epoch=self.per_epoch
+            )
             for spec in specs
         ]
         # float64 [steps, K]
@@ -138,6 +142,8 @@ class FusedBatch:
             else None
         )
         self._orders = [order_generator(spec.seed, spec.number) for spec in specs]
+        keys = [augmentation_key(spec.seed, spec.number) for spec in specs]
+        self._augmentation_keys = torch.tensor(keys, dtype=torch.int32, device=resident.device)
         self.alive = list(range(len(specs)))
         self.step = 0
         self.results: dict[int, TrialResult] = {}
@@ -188,9 +194,11 @@ class FusedBatch:
         parameters = models.parameters()
         parts = minibatches(self.n_rows, self.specs[0].batch_size)
         parts = parts[: self.total_steps - self.step]
+        epoch = self.step // self.per_epoch
         for start, stop in parts:
             rows_KB = rows_KN[:, start:stop]
-            x_KFB = gather(resident, rows_KB, self.dtype)
+            raw_KB = training_inputs(resident, rows_KB, self._augmentation_keys, epoch=epoch)
+            x_KFB = resident.inputs(raw_KB, self.dtype).flatten(2).transpose(1, 2)
             outputs_KCB = models.forward(x_KFB, training=True, step=self.step)
             loss_K = cross_entropy(outputs_KCB, resident.y_train[rows_KB], self._smoothing)
             grads = torch.autograd.grad(loss_K.sum(), parameters)
@@ -239,6 +247,7 @@ class FusedBatch:
         self._rates = self._rates[:, kept]
         if self._smoothing is not None:
             self._smoothing = self._smoothing[kept]
+        self._augmentation_keys = self._augmentation_keys[kept]
         self.alive = [self.alive[place] for place in places]
 
     def _finish(self) -> None:
@@ -275,10 +284,3 @@ def cross_entropy(outputs: Tensor, y: Tensor, smoothing: Tensor | None) -> Tenso
     kept = (1 - smoothing).to(dtype)[:, None]
     spread = (smoothing / n_classes).to(dtype)[:, None]
     return (kept * own_KB - spread * logs_KCB.sum(1)).mean(1)
-
-
-def gather(resident: Resident, rows: Tensor, dtype: torch.dtype) -> Tensor:
-    """The training inputs of each trial's rows: int64 [K, B] to [K, F, B]."""
-    k, b = rows.shape
-    x = resident.x_train.index_select(0, rows.reshape(-1))
-    return resident.inputs(x, dtype).view(k, b, -1).transpose(1, 2)

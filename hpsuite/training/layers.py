@@ -214,13 +214,14 @@ def signature(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[object, .
         NotFusable: naming the layer that only the plain trainer knows.
     """
     layers = _layers(model)
+    described = tuple(_describe(layer) for layer in layers)
     if len(input_shape) > 1 and not (layers and type(layers[0]) is nn.Flatten):
         raise NotFusable(f"inputs of shape {input_shape} without a Flatten before all else")
     owned = [id(p) for layer in layers for p in layer.parameters(recurse=False)]
     owned += [id(layer) for layer in layers if type(layer) is nn.Dropout]  # each has its own masks
     if len(set(owned)) < len(owned):
         raise NotFusable("weights or a Dropout that stand in two places")
-    return tuple(_describe(layer) for layer in layers)
+    return described
 
 
 def fuse(
@@ -289,8 +290,7 @@ def _describe(layer: nn.Module) -> tuple[object, ...]:
         return ("Flatten",)
     if kind in (nn.Identity, *_ACTIVATIONS):
         return (repr(layer),)
-    # A container's own text has many lines.
-    raise NotFusable(kind.__name__ if any(layer.children()) else str(layer))
+    raise NotFusable(str(layer) if kind is nn.Flatten else kind.__name__)
 
 
 def _stack(tensors: Sequence[Tensor]) -> Tensor:

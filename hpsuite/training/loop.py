@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from hpsuite.datasets import Data
 from hpsuite.training.streams import weight_generator
@@ -51,13 +52,24 @@ def build_model(spec: ModelSpec, data: Data, *, seed: int, number: int) -> nn.Mo
     """A trial's model with its initial weights, on the CPU in float32 or torch's default type."""
     build = builder(spec)
     generator = weight_generator(seed, number)
-    arguments = dict(spec.arguments)
+    arguments: dict[str, object] = dict(spec.arguments)
     if "generator" in inspect.signature(build).parameters:
-        return build(data.input_shape, data.n_classes, generator=generator, **arguments)
-    # A module that draws from torch's global stream gets that stream set, and put back after.
+        arguments["generator"] = generator
+    # A module that draws from torch's global stream, perhaps beside the generator, gets that
+    # stream set, and put back after.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator.initial_seed())
-        return build(data.input_shape, data.n_classes, **arguments)
+        model = build(data.input_shape, data.n_classes, **arguments)
+        _settle(model, data.input_shape)
+    return model
+
+
+def _settle(model: object, input_shape: tuple[int, ...]) -> None:
+    """Let lazy layers see an input, from which they take their shapes, and draw their weights."""
+    if isinstance(model, nn.Module) and any(is_lazy(p) for p in model.parameters()):
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, *input_shape))
+        model.train()
 
 
 def finite_result(
@@ -110,6 +122,8 @@ def set_numerics(numerics: Numerics) -> None:
     """Apply a study's numerics to this process."""
     torch.backends.cuda.matmul.allow_tf32 = numerics.tf32
     torch.backends.cudnn.allow_tf32 = numerics.tf32
+    # Its fastest convolutions may add up in another order in each run.
+    torch.backends.cudnn.deterministic = True
 
 
 def _with_colon(target: str) -> str:

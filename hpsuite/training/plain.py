@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hpsuite.training.augmentation import training_inputs
+from hpsuite.training.layout import evaluation_rows, wants_channels_last
 from hpsuite.training.loop import (
     DTYPES,
-    EVALUATION_ROWS,
     build_model,
     count_steps,
     finite_result,
@@ -23,7 +24,12 @@ from hpsuite.training.loop import (
 from hpsuite.training.optimizers import PlainOptimizer
 from hpsuite.training.resident import Resident
 from hpsuite.training.schedules import learning_rates
-from hpsuite.training.streams import dropout_key, dropout_mask, order_generator
+from hpsuite.training.streams import (
+    augmentation_key,
+    dropout_key,
+    dropout_mask,
+    order_generator,
+)
 from hpsuite.trials import TrialResult, TrialSpec
 
 
@@ -66,7 +72,9 @@ class PlainTrial:
     Attributes:
         spec: what it is to do.
         model: with its dropout layers keyed.
+        channels_last: whether it and its inputs are in that layout.
         step: gradient steps taken.
+        per_epoch: steps of an epoch.
     """
 
     def __init__(self, spec: TrialSpec, resident: Resident) -> None:
@@ -76,18 +84,23 @@ class PlainTrial:
         self.spec = spec
         self.resident = resident
         self.dtype = DTYPES[spec.numerics.dtype]
+        device = resident.device
         model = build_model(spec.model, resident.data, seed=spec.seed, number=spec.number)
-        self.model = key_dropouts(
-            model.to(resident.device, self.dtype),
-            dropout_key(spec.seed, spec.number),
-            resident.device,
-        )
+        model = model.to(device, self.dtype)
+        two = resident.inputs(resident.x_train[:2], self.dtype)
+        self.channels_last = wants_channels_last(model, two, resident.data.n_classes)
+        if self.channels_last:
+            model = model.to(memory_format=torch.channels_last)
+        self._evaluation_rows = evaluation_rows(model, device)
+        self.model = key_dropouts(model, dropout_key(spec.seed, spec.number), device)
         self.optimizer = PlainOptimizer(spec.optimizer, self.model.parameters())
-        self.total_steps, per_epoch = count_steps(spec, len(resident.y_train))
+        self.total_steps, self.per_epoch = count_steps(spec, len(resident.y_train))
         self._rates = learning_rates(
-            spec.optimizer, total_steps=self.total_steps, steps_per_epoch=per_epoch
+            spec.optimizer, total_steps=self.total_steps, steps_per_epoch=self.per_epoch
         ).tolist()
         self._order = order_generator(spec.seed, spec.number)
+        key = augmentation_key(spec.seed, spec.number)
+        self._augmentation_key = torch.tensor([key], dtype=torch.int32, device=device)
         self.step = 0
         self._val_curve: list[float] = []
         self._loss_curve: list[float] = []
@@ -133,9 +146,11 @@ class PlainTrial:
         rows_N = rows_N.to(resident.device)
         losses = torch.zeros((), dtype=self.dtype, device=resident.device)
         parts = minibatches(len(rows_N), self.spec.batch_size)[: self.total_steps - self.step]
+        epoch = self.step // self.per_epoch
         for start, stop in parts:
             rows_B = rows_N[start:stop]
-            outputs_BC = self.model(resident.inputs(resident.x_train[rows_B], self.dtype))
+            (raw_B,) = training_inputs(resident, rows_B[None], self._augmentation_key, epoch=epoch)
+            outputs_BC = self.model(self._inputs(raw_B))
             loss = F.cross_entropy(
                 outputs_BC,
                 resident.y_train[rows_B],
@@ -154,8 +169,8 @@ class PlainTrial:
     def score(self, x: Tensor, y: Tensor) -> tuple[float, float]:
         """Accuracy in [0, 1] and summed loss in nats, of inputs x [N, ...] and classes y [N]."""
         hits, loss = 0, 0.0
-        for start in range(0, len(y), EVALUATION_ROWS):
-            part = slice(start, start + EVALUATION_ROWS)
+        for start in range(0, len(y), self._evaluation_rows):
+            part = slice(start, start + self._evaluation_rows)
             outputs_BC = self.predict(x[part])
             hits += int((outputs_BC.argmax(1) == y[part]).sum())
             loss += float(F.cross_entropy(outputs_BC, y[part], reduction="sum"))
@@ -165,8 +180,14 @@ class PlainTrial:
         """Outputs [B, C] in evaluation, of inputs [B, ...] in the type of their source."""
         self.model.eval()
         with torch.no_grad():
-            outputs: Tensor = self.model(self.resident.inputs(x, self.dtype))
+            outputs: Tensor = self.model(self._inputs(x))
         return outputs
+
+    def _inputs(self, x: Tensor) -> Tensor:
+        """Raw rows [B, ...] as they enter the model, in its layout."""
+        if self.channels_last:
+            x = x.contiguous(memory_format=torch.channels_last)
+        return self.resident.inputs(x, self.dtype)
 
 
 def key_dropouts(model: nn.Module, key: int, device: torch.device) -> nn.Module:

@@ -10,7 +10,8 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from hpsuite.datasets import Data
 from hpsuite.training.layers import NotFusable, signature
@@ -37,11 +38,13 @@ class Structure:
         signature: equal for models that can be fused; None where one cannot.
         n_parameters: trainable numbers.
         n_activations: numbers that one row of input leaves in its layers.
+        n_products: multiply-adds of one row of input.
     """
 
     signature: tuple[object, ...] | None
     n_parameters: int
     n_activations: int
+    n_products: int
 
 
 class Planner:
@@ -117,11 +120,13 @@ class Planner:
         """The structure of a trial's model."""
         key = (spec.model, spec.dataset)
         if key not in self._structures:
-            model = build_model(spec.model, self.datasets[spec.dataset], seed=0, number=0)
+            data = self.datasets[spec.dataset]
+            model = build_model(spec.model, data, seed=0, number=0)
             self._structures[key] = Structure(
                 self._signature(model, spec),
                 sum(p.numel() for p in model.parameters()),
                 sum(_width(layer) for layer in model.modules()),
+                _count_products(model, data.input_shape),
             )
         return self._structures[key]
 
@@ -157,7 +162,7 @@ class Planner:
         """Relative cost of a trial: multiply-adds of all its steps."""
         data = self.datasets[spec.dataset]
         steps, _ = count_steps(spec, len(data.y_train))
-        return 3.0 * steps * spec.batch_size * self.structure(spec).n_parameters
+        return 3.0 * steps * spec.batch_size * self.structure(spec).n_products
 
 
 def _width(layer: nn.Module) -> int:
@@ -167,3 +172,22 @@ def _width(layer: nn.Module) -> int:
     if isinstance(layer, nn.BatchNorm1d):
         return layer.num_features
     return 0
+
+
+def _count_products(model: nn.Module, input_shape: tuple[int, ...]) -> int:
+    """Multiply-adds of one row: one for each parameter, a kernel's at each place of its outputs."""
+    n = sum(p.numel() for p in model.parameters())
+    kernels = [layer for layer in model.modules() if isinstance(layer, _ConvNd)]
+    if not kernels:
+        return n
+
+    def count(layer: nn.Module, _: object, output: Tensor) -> None:
+        nonlocal n
+        assert isinstance(layer, _ConvNd)
+        n += layer.weight.numel() * (output[0, 0].numel() - 1)
+
+    for kernel in kernels:
+        kernel.register_forward_hook(count)
+    with torch.no_grad():
+        model.eval()(torch.zeros(1, *input_shape))
+    return n

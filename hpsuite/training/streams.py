@@ -17,6 +17,7 @@ class Stream(IntEnum):
     WEIGHTS = 0
     ORDER = 1
     DROPOUT = 2
+    AUGMENTATION = 3
 
 
 def study_seed(seed: int, repeat: int) -> int:
@@ -48,7 +49,16 @@ def order_generator(seed: int, number: int) -> np.random.Generator:
 
 def dropout_key(seed: int, number: int) -> int:
     """A trial's dropout key, an int32."""
-    words = _sequence(seed, number, Stream.DROPOUT).generate_state(1, np.uint32)
+    return _key(seed, number, Stream.DROPOUT)
+
+
+def augmentation_key(seed: int, number: int) -> int:
+    """A trial's key of flips and shifts, an int32."""
+    return _key(seed, number, Stream.AUGMENTATION)
+
+
+def _key(seed: int, number: int, stream: Stream) -> int:
+    words = _sequence(seed, number, stream).generate_state(1, np.uint32)
     return _int32(int(words[0]))
 
 
@@ -80,6 +90,26 @@ def dropout_mask(
     threshold = (rates * 2.0**31).to(torch.int64).to(torch.int32)
     kept = (bits & 0x7FFFFFFF) >= threshold[:, None, None]
     return kept.to(dtype) * (1 / (1 - rates)).to(dtype)[:, None, None]
+
+
+def row_draws(keys: Tensor, rows: Tensor, *, epoch: int, draw: int, n: int) -> Tensor:
+    """Uniform draws for rows of a data set, by a hash of (trial's key, epoch, draw, row).
+
+    They depend neither on where in its mini-batch a row stands, nor on what else is in it.
+
+    Args:
+        keys: int32 [K], one per trial.
+        rows: int64 [K, B], places in the training set.
+        epoch, draw: the epoch, and which of a row's draws in it this is.
+        n: number of outcomes, at least 1 and small beside 2^31.
+
+    Returns:
+        int64 [K, B], from 0 to n - 1.
+    """
+    place = _int32(epoch * 0x9E3779B1 + draw * 0x85EBCA77)
+    salt = _mix(_mix(keys ^ place) + 1)
+    bits = _mix(_mix(salt[:, None] ^ _mix(rows.to(torch.int32) + 1)))
+    return ((bits & 0x7FFFFFFF).to(torch.int64) * n) >> 31
 
 
 def _mix(x: Tensor) -> Tensor:

@@ -90,8 +90,9 @@ def test_the_order_of_the_trials_does_not_matter() -> None:
     assert of(units, scores) == of(units[order], scores[order])
 
 
-def test_a_flat_space_and_an_optimum_inside_rarely_raise_a_false_alarm() -> None:
-    generator, simulations = seeded(8), 400
+@pytest.mark.parametrize("simulations", [400, pytest.param(4000, marks=pytest.mark.slow)])
+def test_a_flat_space_and_an_optimum_inside_rarely_raise_a_false_alarm(simulations: int) -> None:
+    generator = seeded(8)
     flat = inside = found = 0
     for _ in range(simulations):
         units = generator.random((128, 3))

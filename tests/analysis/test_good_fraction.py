@@ -323,9 +323,10 @@ def test_bests_that_do_not_fit_are_refused() -> None:
             paired_difference(scores, scores, generator=seeded(), **bests)
 
 
+@pytest.mark.parametrize("simulations", [250, pytest.param(1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("n", [80, 256])
-def test_good_fractions_with_b_retrained_cover_the_truth(n: int) -> None:
-    generator, simulations = seeded(13), 250
+def test_good_fractions_with_b_retrained_cover_the_truth(n: int, simulations: int) -> None:
+    generator = seeded(13)
     covered = dict.fromkeys((1.0, 2.0, 5.0), 0)
     for _ in range(simulations):
         x = generator.random(n)
@@ -338,3 +339,42 @@ def test_good_fractions_with_b_retrained_cover_the_truth(n: int) -> None:
             covered[e] += g.low <= linear_truth(e) <= g.high
     least = stats.binom.ppf(1e-6, simulations, 0.93)
     assert all(count >= least for count in covered.values()), covered
+
+
+def test_against_a_common_best_the_level_is_the_setters() -> None:
+    a, b = seeded(14).beta([[8], [20]], 1, (2, 90))
+    found = good_fractions(a, generator=seeded(), against=b)
+    for e, g in found.items():
+        assert g.estimate == (a >= best_level(b) - e / 100).mean()
+        assert g.low <= g.estimate <= g.high
+    # A setup that sets the common best itself has it for its own.
+    assert good_fractions(b, generator=seeded(), against=b) == good_fractions(b, generator=seeded())
+    order = seeded(15).permutation(90)
+    assert good_fractions(a[order], generator=seeded(), against=b[order]) == found
+    again = estimate_best(b, np.full((4, 2), 0.9), generator=seeded())
+    shares = good_fractions(a, generator=seeded(), against=b, best=again)
+    assert shares[5].estimate == (a >= 0.85).mean()
+    with pytest.raises(ValueError, match="against must have as many trials"):
+        good_fractions(a, generator=seeded(), against=b[:80])
+    with pytest.raises(ValueError, match="against must be accuracies"):
+        good_fractions(a, generator=seeded(), against=b + 1)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_good_fractions_against_a_common_best_cover_the_truth(again: bool) -> None:
+    generator, simulations, n = seeded(16), 250, 256
+    covered = 0
+    for _ in range(simulations):
+        x = generator.random(n)
+        # The other is worse by 2 points: within 5 of the common best are .02 + 3 / 20.
+        better, worse = linear_scores(x, 0.004, generator), linear_scores(x + 0.1, 0.004, generator)
+        best = None
+        if again:
+            chosen = x[np.argsort(-better)[: 2 * n_best(n)]]
+            fresh = linear_scores(np.repeat(chosen[:, None], 3, axis=1), 0.004, generator)
+            best = estimate_best(better, fresh, generator=generator)
+        found = good_fractions(
+            worse, generator=generator, resamples=200, against=better, best=best, points=[5]
+        )[5]
+        covered += found.low <= 0.02 + 0.03 / SLOPE <= found.high
+    assert covered >= stats.binom.ppf(1e-6, simulations, 0.93)

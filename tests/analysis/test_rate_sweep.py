@@ -232,8 +232,9 @@ def test_sampled_width_is_the_good_share_of_the_range() -> None:
         sampled_width(found, 0)
 
 
-def test_intervals_cover_the_truth_with_five_seeds() -> None:
-    generator, simulations = np.random.default_rng(4), 250
+@pytest.mark.parametrize("simulations", [250, pytest.param(1000, marks=pytest.mark.slow)])
+def test_intervals_cover_the_truth_with_five_seeds(simulations: int) -> None:
+    generator = np.random.default_rng(4)
     curve = 0.975 - 0.03 * (LADDER + 1.5) ** 2
     truth = 2 * math.sqrt(0.02 / 0.03)
     mean = np.trapezoid(np.maximum(0.1, curve), LADDER) / 5

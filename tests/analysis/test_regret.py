@@ -108,9 +108,10 @@ def test_bad_arguments_are_refused() -> None:
         regret([0.5], generator=seeded(), level=95)
 
 
+@pytest.mark.parametrize("simulations", [250, pytest.param(1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("again", [False, True])
-def test_regrets_cover_the_truth(again: bool) -> None:
-    generator, simulations, n = seeded(5), 250, 80
+def test_regrets_cover_the_truth(again: bool, simulations: int) -> None:
+    generator, n = seeded(5), 80
     # Expected scores .98 - .2 x, a fifth of them at chance: the best 4% are the best 5% of the
     # others, .975 on average; the median is where 3/8 of the others are left below.
     truth = (0.975 - (0.98 - 0.2 * 5 / 8), 0.975 - (0.8 * 0.88 + 0.2 * 0.1), 0.975 - 0.95)

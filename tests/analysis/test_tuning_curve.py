@@ -222,9 +222,10 @@ def test_selected_curve_beyond_n_and_of_one_trial() -> None:
     assert one.method == "one trial: no interval"
 
 
-def test_selected_curve_covers_the_truth() -> None:
+@pytest.mark.parametrize("simulations", [250, pytest.param(1000, marks=pytest.mark.slow)])
+def test_selected_curve_covers_the_truth(simulations: int) -> None:
     # Validation is uniform, and test is validation plus noise: what is selected scores k / (k + 1).
-    generator, simulations, ks = seeded(8), 250, np.array([1, 4, 16, 64])
+    generator, ks = seeded(8), np.array([1, 4, 16, 64])
     covered = np.zeros(4)
     for _ in range(simulations):
         val = generator.random(64)
@@ -283,3 +284,22 @@ def test_bad_arguments_are_refused() -> None:
         selected_curve([0.5, 0.6], [0.5, 0.6], generator=seeded(), resamples=1)
     with pytest.raises(ValueError, match="n must be"):
         band_limits(0, 0.95, "ks")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("of", ["median", "expected"])
+@pytest.mark.parametrize("bands", ["ks", "tight"])
+def test_bands_hold_the_whole_curve(bands: str, of: str) -> None:
+    # Of uniform scores the median best of k is .5^(1/k), and the expected one k / (k + 1).
+    generator, simulations, ks = seeded(9), 1000, np.arange(1, 65)
+    truth = 0.5 ** (1 / ks) if of == "median" else ks / (ks + 1)
+    held = 0
+    for _ in range(simulations):
+        found = tuning_curve(
+            generator.random(64),
+            bands=bands,  # type: ignore[arg-type]
+            band_of=of,  # type: ignore[arg-type]
+            bounds=(0, 1),
+        )
+        held += bool(((np.array(found.low) <= truth) & (truth <= np.array(found.high))).all())
+    assert held >= stats.binom.ppf(1e-6, simulations, 0.945)

@@ -1,5 +1,6 @@
 """Splits, normalisation and fingerprints, on digits and on made-up sources."""
 
+import re
 import tracemalloc
 from dataclasses import replace
 from typing import Any
@@ -36,6 +37,15 @@ def test_digits(source: Source) -> None:
     assert data.n_classes == 10
     assert data.x_train.dtype == np.uint8
     assert data.y_train.dtype == np.int64
+
+
+def test_digits_as_images(source: Source) -> None:
+    images = digits(image=True)
+    assert images.x.shape == (1797, 1, 8, 8)
+    assert np.array_equal(images.x.reshape(-1, 64), source.x)
+    data = split(images, input_normalization="channel")
+    assert data.input_shape == (1, 8, 8)
+    assert np.array_equal(data.x_val.reshape(-1, 64), split(source).x_val)
 
 
 def test_every_row_is_in_one_split(source: Source) -> None:
@@ -134,6 +144,32 @@ def test_the_fingerprint_is_of_all_that_matters(source: Source) -> None:
     ]
     assert len({other.fingerprint for other in others}) == len(others)
     assert all(len(other.fingerprint) == 64 for other in others)
+
+
+def test_augmentation_changes_the_fingerprint_alone() -> None:
+    images = digits(image=True)
+    plain = split(images)
+    assert split(images, flip=False, shift=0).fingerprint == plain.fingerprint
+    choices = ({"flip": True}, {"shift": 1}, {"shift": 2}, {"flip": True, "shift": 2})
+    moved = [split(images, **choice) for choice in choices]
+    assert len({data.fingerprint for data in (plain, *moved)}) == 5
+    for data, choice in zip(moved, choices, strict=True):
+        assert {"flip": data.flip, "shift": data.shift} == {"flip": False, "shift": 0, **choice}
+        for name in ("x_train", "x_val", "x_test", "multiplier", "offset"):
+            assert np.array_equal(getattr(data, name), getattr(plain, name))
+
+
+def test_augmentation_is_for_images(source: Source) -> None:
+    images = Source(np.zeros((40, 3, 5, 9)), np.arange(40) % 2, 2, 1.0)
+    sizes = {"validation_size": 10, "test_size": 10}
+    assert split(images, shift=4, flip=True, **sizes).shift == 4
+    for given, arguments, words in (
+        (images, {"shift": 5}, "shift: found 5 for images of 5 x 9; accepted: 0 to 4"),
+        (source, {"shift": 1}, "shift: found 1 for inputs of shape [64]; accepted: 0, as only ["),
+        (source, {"flip": True}, "flip: found true for inputs of shape [64]; accepted: false, a"),
+    ):
+        with pytest.raises(ValueError, match=f"^{re.escape(words)}"):
+            split(given, **{**sizes, **arguments})
 
 
 def test_a_sources_own_test_set_is_used_whole(source: Source) -> None:

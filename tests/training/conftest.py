@@ -33,6 +33,19 @@ def few(data: Data) -> Data:
 
 
 @pytest.fixture(scope="session")
+def images() -> Data:
+    """The same rows as in `few`, as images [1, 8, 8] with one mean and deviation."""
+    return prepare(
+        digits(image=True),
+        split_seed=0,
+        validation_size=359,
+        test_size=360,
+        train_fraction=0.2,
+        input_normalization="channel",
+    )
+
+
+@pytest.fixture(scope="session")
 def resident(data: Data) -> Resident:
     return Resident.place(data, torch.device("cpu"))
 
@@ -40,3 +53,8 @@ def resident(data: Data) -> Resident:
 @pytest.fixture(scope="session")
 def resident_few(few: Data) -> Resident:
     return Resident.place(few, torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def resident_images(images: Data) -> Resident:
+    return Resident.place(images, torch.device("cpu"))

@@ -1,0 +1,197 @@
+"""Declared claims: what they compare, in which cells, and that mistakes show before training."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from hydra import initialize_config_dir
+
+from hpsuite.analysis import paired_difference
+from hpsuite.checks import UserError
+from hpsuite.compose import compose_experiment
+from hpsuite.evidence import generator
+from hpsuite.findings import Findings, find
+from hpsuite.judging import conditions, judge
+from hpsuite.overrides import config_dir
+from tests.studies import TINY, MadeUp, open_runs, run
+
+ASKED = (
+    "matrix.model=[mlp,mlp_bn]",
+    "matrix.strategy=[log_random,random]",
+    "matrix.optimizer.batch_size=[32,64]",
+    "budget.trials=12",
+    "repeats=6",
+)
+CLAIM = {
+    "claim": "'Batch norm widens the good range.'",
+    "statistic": "good_fraction_2pt",
+    "a": "{model: mlp_bn}",
+    "b": "{model: mlp}",
+    "direction": "greater",
+    "smallest_effect": "0.05",
+    "n": "72",
+    "primary": "{optimizer.batch_size: 64}",
+}
+
+Compose = Callable[..., object]
+
+
+def claims(**changes: str | None) -> str:
+    """One claim, as an override."""
+    said = {k: v for k, v in {**CLAIM, **changes}.items() if v is not None}
+    return "claims=[{" + ", ".join(f"{k}: {v}" for k, v in said.items()) + "}]"
+
+
+@pytest.fixture
+def composed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Compose]:
+    monkeypatch.chdir(tmp_path)
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        yield lambda *overrides: compose_experiment([*TINY, *ASKED, *overrides])
+
+
+@pytest.fixture(scope="module")
+def findings() -> Findings:
+    storage = optuna.storages.InMemoryStorage()
+    run(storage, *ASKED, executor=MadeUp())
+    return find([arm.table() for arm in open_runs(storage, *ASKED)[0]])
+
+
+def test_a_claim_of_setups(composed: Compose, findings: Findings) -> None:
+    settings, _ = composed(claims())  # type: ignore[misc]
+    (verdict,) = judge(settings.claims, findings.setups, findings.arms, conditions(findings))
+    assert list(verdict.cells) == [
+        "dataset digits, optimizer.batch_size 32",
+        "dataset digits, optimizer.batch_size 64",
+    ]
+    by_name = {setup.setup.label: setup for setup in findings.setups}
+    samples = [
+        by_name[f"{model} optimizer.batch_size=64"].evidence.sample.scores  # type: ignore[union-attr]
+        for model in ("mlp_bn", "mlp")
+    ]
+    expected = paired_difference(*samples, generator=generator()).own[2]
+    assert (verdict.estimate, verdict.low, verdict.high) == (
+        expected.estimate,
+        expected.low,
+        expected.high,
+    )
+    assert (verdict.n, verdict.planned_n) == (72, 72)
+    assert verdict.conditions["optimizer"] == "sgd"
+    assert verdict.conditions["learning_rate"] == "0.0001 to 10 (log)"
+    assert "batch size" not in verdict.conditions  # which differs
+
+
+@pytest.mark.parametrize(
+    "statistic",
+    ["best_val_accuracy", "test_accuracy", "area", "probability_better"],
+)
+def test_claims_of_arms(composed: Compose, findings: Findings, statistic: str) -> None:
+    override = claims(
+        statistic=statistic,
+        a="{strategy: log_random}",
+        b="{strategy: random}",
+        primary="{model: mlp, optimizer.batch_size: 32}",
+        n="6",
+    )
+    settings, _ = composed(override)  # type: ignore[misc]
+    (verdict,) = judge(settings.claims, findings.setups, findings.arms, {})
+    assert len(verdict.cells) == 4
+    arms = {arm.table.arm.label: arm for arm in findings.arms}
+    a, b = (
+        arms[f"digits mlp optimizer.batch_size=32 {strategy}"]
+        for strategy in ("log_random", "random")
+    )
+    best = [np.array(arm.figures.best_by_repeat) for arm in (a, b)]
+    expected = {
+        "best_val_accuracy": best[0].mean() - best[1].mean(),
+        "test_accuracy": np.mean(a.figures.test_by_repeat) - np.mean(b.figures.test_by_repeat),
+        "area": np.mean(a.figures.best_so_far) - np.mean(b.figures.best_so_far),
+        "probability_better": (
+            np.mean(best[0][:, None] > best[1]) + np.mean(best[0][:, None] == best[1]) / 2
+        ),
+    }[statistic]
+    assert verdict.estimate == pytest.approx(expected)
+    assert verdict.low <= verdict.estimate <= verdict.high
+    assert verdict.n == 6
+
+
+def test_a_difference_of_differences(composed: Compose, findings: Findings) -> None:
+    override = claims(
+        statistic="best_val_accuracy",
+        a="{strategy: log_random, model: mlp}",
+        b="{strategy: random, model: mlp}",
+        a_other="{strategy: log_random, model: mlp_bn}",
+        b_other="{strategy: random, model: mlp_bn}",
+        n="6",
+    )
+    settings, _ = composed(override)  # type: ignore[misc]
+    (verdict,) = judge(settings.claims, findings.setups, findings.arms, {})
+    means = {arm.table.arm.label: np.mean(arm.figures.best_by_repeat) for arm in findings.arms}
+    name = "digits {} optimizer.batch_size=64 {}"
+    expected = (
+        means[name.format("mlp", "log_random")]
+        - means[name.format("mlp", "random")]
+        - means[name.format("mlp_bn", "log_random")]
+        + means[name.format("mlp_bn", "random")]
+    )
+    assert verdict.estimate == pytest.approx(expected)
+    assert verdict.low < verdict.estimate < verdict.high
+
+
+def test_what_was_not_measured_is_no_verdict(composed: Compose, findings: Findings) -> None:
+    settings, _ = composed(claims(statistic="rate_width_2pt"))  # type: ignore[misc]
+    (verdict,) = judge(settings.claims, findings.setups, findings.arms, {})
+    assert verdict.verdict in ("inconclusive", "did not train")
+    assert np.isfinite([verdict.estimate, verdict.low, verdict.high]).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"statistic": "fun"}, "claims[0].statistic: found 'fun'; accepted: good_fraction_1pt, "),
+        (
+            {"direction": "more"},
+            "claims[0].direction: found 'more'; accepted: 'greater', 'less' or",
+        ),
+        ({"smallest_effect": "0"}, "claims[0].smallest_effect: found 0; accepted: greater than 0"),
+        ({"n": "0"}, "claims[0].n: found 0; accepted: greater than or equal to 1"),
+        ({"n": None}, "claims[0].n: found nothing; accepted: "),
+        (
+            {"why": "x"},
+            "claims[0].why: found no such key; accepted: one of claim, statistic, a, b,",
+        ),
+        ({"a": "{model: cnn}"}, "claims[0].a: found none of {model: 'cnn'}; accepted: digits mlp"),
+        (
+            {"b": "{model: mlp_bn}"},
+            "claims[0].b: found {model: 'mlp_bn'}; accepted: another choice",
+        ),
+        ({"primary": "{}"}, "claims[0].primary: found {}, 2 cells; accepted: what names one of "),
+        (
+            {"primary": "{model.activation: elu}"},
+            "claims[0].primary: found {model.activation: 'elu'",
+        ),
+        (
+            {"a_other": "{model: mlp}"},
+            "claims[0]: found one of a_other and b_other; accepted: both",
+        ),
+        (
+            {"a": "{model: mlp, optimizer.batch_size: 32}", "b": "{model: mlp_bn, dataset: x}"},
+            "claims[0].b: found none of ",
+        ),
+    ],
+    ids=str,
+)
+def test_mistakes_show_before_anything_is_trained(
+    composed: Compose, changes: dict[str, str | None], line: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        composed(claims(**changes))
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("override", ["claims=3", "claims=[3]", "claims={a: 1}"])
+def test_claims_are_a_list(composed: Compose, override: str) -> None:
+    with pytest.raises(UserError, match=r"^claims(\[0\])?: found .*; accepted: "):
+        composed(override)
