@@ -37,6 +37,8 @@ FRAMEWORKS = {
     "mlflow": "tracking",
     "optuna": "library experiment arms parsing record study strategies space",
     "rich": "library experiment forecast report",
+    "matplotlib": "report",
+    "plotly": "report",
 }
 
 
