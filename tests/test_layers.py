@@ -44,6 +44,8 @@ FRAMEWORKS = {
     "optuna": "library experiment arms parsing record study strategies space foreign",
     "optunahub": "strategies",
     "rich": "library experiment forecast report",
+    "matplotlib": "report",
+    "plotly": "report",
 }
 
 

@@ -9,6 +9,7 @@
     showSendToCloud: false,
     plotlyServerURL: "",
     scrollZoom: false,
+    displayModeBar: touch ? false : "hover",
   };
 
   const isFlat = (spec) => spec.data.every((trace) => trace.type !== "parcoords");

@@ -6,11 +6,11 @@ It fetches nothing; its own policy forbids it. Without JavaScript it shows still
 import math
 from collections.abc import Mapping
 from importlib import resources
-from typing import Any
 
 from hpsuite.report import markup
-from hpsuite.report.figures import browser, interactive, note_of
+from hpsuite.report.figures import browser
 from hpsuite.report.markup import element, prose, text
+from hpsuite.report.pictures import interactive, note_of
 from hpsuite.report.view import (
     SIGNS,
     Cell,
@@ -36,8 +36,9 @@ def render_page(report: Report, pictures: Mapping[str, bytes]) -> str:
     scripts = [_own("page.js")]
     live = {picture.name: interactive(picture.data) for picture in report.pictures()}
     specs = [markup.data_script(f"spec-{name}", figure.to_json()) for name, figure in live.items()]
+    least = {name: figure.layout.meta["least_width"] for name, figure in live.items()}
     figures = {
-        picture.name: _figure(picture, pictures[picture.name], _least_width(live[picture.name]))
+        picture.name: _figure(picture, pictures[picture.name], least[picture.name])
         for picture in report.pictures()
     }
     if live:
@@ -172,14 +173,6 @@ def _figure(picture: Picture, png: bytes, least_width: int) -> str:
     return element(
         "figure", [element("figcaption", caption), plot, below], id=f"figure-{picture.name}"
     )
-
-
-def _least_width(figure: Any) -> int:
-    """Pixels under which plotly's figure is scrolled rather than squeezed."""
-    if figure.data and figure.data[0].type == "parcoords":
-        return 110 * len(figure.data[0].dimensions)
-    columns = {axis.domain[0] for axis in figure.select_xaxes() if axis.domain is not None}
-    return 320 if len(columns) <= 1 else 60 + 230 * len(columns)
 
 
 def _table(table: Table) -> str:

@@ -48,7 +48,7 @@ def rate_pictures(told: Sequence[Told]) -> Iterator[Picture]:
                 series,
                 good=f"{group[0].scores.within(2)} of each setup's own best",
             ),
-            f"{group[0].scores.name} against learning rate of {_names(group)}. "
+            f"{group[0].scores.name.capitalize()} against learning rate, of {_names(group)}. "
             + " ".join(f"{s.name}: good over {s.width}." for s in series if s.width),
             "A learning rate is good where its typical seed is; the best is cross-fitted over "
             "seeds. Widths with 95% intervals over seeds; approximate.",
@@ -66,7 +66,7 @@ def rate_pictures(told: Sequence[Told]) -> Iterator[Picture]:
                 tuple(_scattered(t) for t in group),
                 good=f"{group[0].scores.within(first.headline)} of each setup's own best",
             ),
-            f"{group[0].scores.name} of every trial against its learning rate, of {_names(group)}.",
+            f"{group[0].scores.name.capitalize()} of every trial against its learning rate, of {_names(group)}.",
             "Each mark is a trial; its other hyperparameters differ from those of its neighbours.",
         )
 

@@ -86,9 +86,9 @@ def good_table(shown: Sequence[Told]) -> Table:
         rows.append(tuple(cells))
     headline = found[0][1].headline
     note = (
-        "Good: share of the space that close to b, the setup's own best, with its 95% interval, "
-        "given one split of the data. Trials for a good one: random trials for a 95% chance of one "
-        f"{scores.within(headline)}."
+        "Good: share of the space that close to b, the setup's own best, with its 95% interval"
+        f"{', given one split of the data' if scores.unit is None else ''}. Trials for a good one: "
+        f"random trials for a 95% chance of one {scores.within(headline)}."
     )
     return Table("How much of the space is good", tuple(columns), tuple(rows), note)
 
@@ -114,7 +114,7 @@ def best_table(shown: Sequence[Told]) -> Table:
         cells = [
             Cell(t.name),
             t.scores.score(best.value),
-            Cell(best.rule),
+            Cell(_rule(t.scores, best.rule)),
             t.scores.score(figures.best_val_accuracy),
             *([t.scores.score(figures.test_accuracy)] if tests else []),
             t.scores.distance(evidence.regret.median),
@@ -122,10 +122,15 @@ def best_table(shown: Sequence[Told]) -> Table:
         ]
         rows.append(tuple(cells))
     note = (
-        "Lost at the median: b minus the score of the median configuration; by a random pick: b "
-        "minus the mean score. 95% intervals; approximate."
+        "Lost at the median: by how much b is better than the median configuration; by a random "
+        "pick: than the mean of all. 95% intervals; approximate."
     )
     return Table("The best, and what is lost untuned", tuple(columns), tuple(rows), note)
+
+
+def _rule(scores: Scores, rule: str) -> str:
+    """How b was found; too high a score is too low a loss."""
+    return rule if scores.higher_is_better else rule.replace("upwards", "downwards")
 
 
 def differences_table(compared: Sequence[Compared], scores: Scores) -> Table:
@@ -206,7 +211,7 @@ def _cautions(shown: Sequence[tuple[Told, SetupEvidence]]) -> Iterator[str]:
         by = f", by about {most[1]} at most" if most[0] > 0 else ""
         yield (
             f"b{names} is the plain mean of the best 4%, not trained again with fresh seeds: it is "
-            f"too high by the luck of the selected{by}, so that good fractions are too low."
+            f"too good by the luck of the selected{by}, so that good fractions are too low."
         )
     few = [f"{t.name} ({len(e.sample)})" for t, e in shown if len(e.sample) < 64]
     if few:

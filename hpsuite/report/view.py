@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hpsuite.report.figures import Data
 from hpsuite.report.figures.intervals import Estimate
+from hpsuite.report.pictures import Data
 
 Word = Literal[
     "supported",

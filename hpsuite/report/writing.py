@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from hpsuite.report.figures import draw_png
 from hpsuite.report.markdown import FIGURES, render_markdown
 from hpsuite.report.page import render_page
+from hpsuite.report.pictures import draw_png
 from hpsuite.report.view import Report
 
 

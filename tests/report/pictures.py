@@ -12,10 +12,9 @@ from hpsuite.report.figures.importance import Importance, Important, Ranking
 from hpsuite.report.figures.intervals import Estimate
 from hpsuite.report.figures.lines import Curve, Level, Panel
 from hpsuite.report.figures.parallel_coordinates import ParallelCoordinates
-from hpsuite.report.figures.points import Points, Response
+from hpsuite.report.figures.points import Points, Response, SampledPoints
 from hpsuite.report.figures.rate_response import RateResponse
 from hpsuite.report.figures.rate_series import AT_CHANCE, DIVERGED, RateSeries
-from hpsuite.report.figures.sampled_points import SampledPoints
 from hpsuite.report.figures.transfer import Transfer
 from hpsuite.report.figures.tuning_curve import TuningCurves
 

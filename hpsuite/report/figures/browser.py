@@ -4,6 +4,7 @@ Pictures are specifications in plain dictionaries; plotly checks them where they
 """
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpsuite.report.axes import Axis, Floats
+from hpsuite.report.figures.canvas import NAME, fit
 from hpsuite.report.style import FAINT, INK, PAPER, QUIET, Look, rgba
 
 Spec = dict[str, Any]
@@ -59,6 +61,7 @@ def layout(
     annotations: Sequence[Spec] = (),
     shapes: Sequence[Spec] = (),
     above: int = 0,
+    least: int = 320,
 ) -> Spec:
     """The layout of a picture.
 
@@ -68,6 +71,7 @@ def layout(
         keys: labels of the key above the panels; none for no key.
         annotations, shapes: plotly's.
         above: room between key and panels, in pixels, for titles.
+        least: width in pixels under which the page scrolls the picture rather than squeezing it.
     """
     rows = 0
     if keys:
@@ -75,6 +79,7 @@ def layout(
     top = 24 + KEY_ROW * rows + above
     return {
         "template": "none",
+        "meta": {"least_width": least},
         "autosize": True,
         "height": height + top,
         "font": {"family": FONT, "size": 12.5, "color": INK},
@@ -113,7 +118,7 @@ def axis(
     spec: Spec = {
         "range": list(limits),
         "tickvals": [tick.position for tick in ticks],
-        "ticktext": [safe(tick.text) for tick in ticks],
+        "ticktext": [safe(fit(tick.text, NAME, 1)) for tick in ticks],
         "ticks": "outside",
         "ticklen": 4,
         "tickcolor": QUIET,
@@ -125,7 +130,11 @@ def axis(
         "minor": {"tickvals": shown.minor(*limits), "ticks": "outside", "ticklen": 2},
     }
     if label:
-        spec["title"] = {"text": safe(shown.title), "standoff": 8, "font": {"size": 12.5}}
+        spec["title"] = {
+            "text": safe(fit(shown.title, 5, 1)),
+            "standoff": 8,
+            "font": {"size": 12.5},
+        }
     return spec | more
 
 
@@ -152,7 +161,7 @@ def rooms(count: int, columns: int, *, across: float, up: float) -> list[Room]:
 def heading(text: str, room: Room, *, size: float = 13) -> Spec:
     """A panel's title, above its left edge."""
     return {
-        "text": f"<b>{safe(text)}</b>",
+        "text": f"<b>{safe(fit(text, 3, 1))}</b>",
         "x": room.x[0],
         "xref": "paper",
         "xanchor": "left",
@@ -166,7 +175,15 @@ def heading(text: str, room: Room, *, size: float = 13) -> Spec:
     }
 
 
-def key(label: str, look: Look, *, group: str, line: bool = True, mark: bool = True) -> Spec:
+def key(
+    label: str,
+    look: Look,
+    *,
+    group: str,
+    line: bool = True,
+    mark: bool = True,
+    hollow: bool = False,
+) -> Spec:
     """An entry of the key: a trace without points, that shows line and mark of its group."""
     return {
         "type": "scatter",
@@ -174,8 +191,9 @@ def key(label: str, look: Look, *, group: str, line: bool = True, mark: bool = T
         "y": [None],
         "mode": "+".join(["lines"] * line + ["markers"] * mark),
         "line": {"color": look.color, "dash": look.dash, "width": 2},
-        "marker": {"symbol": look.symbol, "size": 7, "color": look.color},
-        "name": safe(label),
+        "marker": {"symbol": f"{look.symbol}-open" if hollow else look.symbol, "size": 7}
+        | {"color": look.color, "line": {"width": 1.5 * hollow, "color": look.color}},
+        "name": safe(fit(label, 4, 1)),
         "legendgroup": group,
         "showlegend": True,
         "hoverinfo": "skip",
@@ -185,7 +203,7 @@ def key(label: str, look: Look, *, group: str, line: bool = True, mark: bool = T
 def colorbar(title: str) -> Spec:
     """A scale of colours beside the picture."""
     return {
-        "title": {"text": safe(title), "side": "right", "font": {"size": 12}},
+        "title": {"text": safe(fit(title, 2.5, 1)), "side": "right", "font": {"size": 12}},
         "tickfont": {"size": 11.5},
         "thickness": 12,
         "outlinewidth": 0,
@@ -195,14 +213,19 @@ def colorbar(title: str) -> Spec:
 def band(
     x: Floats, low: npt.ArrayLike, high: npt.ArrayLike, look: Look, *, group: str, edge: float
 ) -> Spec:
-    """A band from low to high, with edges of so many pixels."""
+    """A band from low to high, with edges of so many pixels; a gap where an end is unknown."""
     lower, upper = np.asarray(low, np.float64), np.asarray(high, np.float64)
     seen = np.isfinite(x) & np.isfinite(lower) & np.isfinite(upper)
-    x, lower, upper = x[seen], lower[seen], upper[seen]
+    outline = []
+    for run in np.split(np.arange(len(x)), np.flatnonzero(np.diff(seen)) + 1):
+        if len(run) and seen[run[0]]:
+            across, up = x[run], np.concatenate([upper[run], lower[run][::-1]])
+            outline.append([*zip([*across, *across[::-1]], up, strict=True), (math.nan, math.nan)])
+    places = np.array([place for run in outline for place in run] or np.zeros((0, 2))).T
     return {
         "type": "scatter",
-        "x": np.concatenate([x, x[::-1]]),
-        "y": np.concatenate([upper, lower[::-1]]),
+        "x": places[0],
+        "y": places[1],
         "mode": "lines",
         "line": {"width": edge, "color": rgba(look.color, 0.6)},
         "fill": "toself",

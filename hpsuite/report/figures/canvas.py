@@ -5,10 +5,12 @@ whatever the names are; matplotlib's constrained layout does the same for what l
 """
 
 import contextlib
+import functools
 import io
+import math
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 WIDTH = 8.0
 MARGIN = 0.12
+NAME = 1.3  # for the name of a place on an axis
 LINE = 1.35  # from one line of text to the next, in its size
 KEY_SAMPLE = 0.3
 # A picture of more bytes is saved in few colours.
@@ -123,6 +126,7 @@ def dress(
     *,
     most: int = 6,
     label: bool = True,
+    room: float = 2.5,
 ) -> None:
     """Give axes one of their scales: limits, ticks and label.
 
@@ -133,14 +137,16 @@ def dress(
         limits: first and last position.
         most: about how many ticks there is room for.
         label: whether to write the label.
+        room: inches for each line of the label.
     """
     ticks = axis.ticks(*limits, most)
     side = axes.xaxis if which == "x" else axes.yaxis
-    side.set_ticks([tick.position for tick in ticks], [tick.text for tick in ticks])
+    names = [fit(tick.text, NAME, 1) for tick in ticks]
+    side.set_ticks([tick.position for tick in ticks], names)
     side.set_ticks(axis.minor(*limits), minor=True)
     (axes.set_xlim if which == "x" else axes.set_ylim)(*limits)
     if label:
-        side.set_label_text(axis.title)
+        side.set_label_text(fit(axis.title, room, 2, FONT_SIZE))
 
 
 def label_left(figure: "Figure", text: str) -> None:
@@ -148,7 +154,7 @@ def label_left(figure: "Figure", text: str) -> None:
     engine = figure.get_layout_engine()
     assert engine is not None
     _, bottom, _, height = engine.get()["rect"]
-    figure.supylabel(text, fontsize=FONT_SIZE, y=bottom + height / 2)
+    figure.supylabel(fit(text, 4.0, 1, FONT_SIZE), fontsize=FONT_SIZE, y=bottom + height / 2)
 
 
 def png(figure: "Figure") -> bytes:
@@ -187,24 +193,16 @@ def wrap(text: str, inches: float, size: float = SMALL, *, bold: bool = False) -
 
 def shorten(text: str, inches: float, size: float = SMALL) -> str:
     """Text cut to so many inches: an ellipsis for what is missing, as names differ at both ends."""
-    if text_width(text, size) <= inches:
-        return text
-    kept = len(text)
-    while kept > 1 and text_width(_cut(text, kept), size) > inches:
-        kept -= 1
-    return _cut(text, kept)
+    return _longest(text, lambda words: text_width(words, size) <= inches)
 
 
 def fit(text: str, inches: float, lines: int, size: float = SMALL, *, bold: bool = False) -> str:
     """Text wrapped into at most so many lines, with an ellipsis where something is missing."""
-    kept = len(text)
-    wrapped = wrap(text, inches, size, bold=bold)
-    while len(wrapped) > lines and kept > 1:
-        kept -= 1
-        wrapped = wrap(_cut(text, kept), inches, size, bold=bold)
-    return "\n".join(wrapped)
+    kept = _longest(text, lambda words: len(wrap(words, inches, size, bold=bold)) <= lines)
+    return "\n".join(wrap(kept, inches, size, bold=bold)[:lines])
 
 
+@functools.cache
 def text_width(text: str, size: float = SMALL, *, bold: bool = False) -> float:
     """Width of a line of text, in inches."""
     from matplotlib.font_manager import FontProperties
@@ -217,17 +215,21 @@ def text_width(text: str, size: float = SMALL, *, bold: bool = False) -> float:
 
 
 def _with_palette(image: "Picture", colors: int) -> "Picture":
-    """An image in so many colours, those of text among them.
+    """An image in so many colours; those of paper and text are kept as they are.
 
     Without dithering, whose speckles compress badly.
     """
     from PIL import Image
 
-    kept = [round(255 * part) for color in (INK, QUIET, PAPER) for part in rgb(color)]
-    found = image.quantize(colors - 3, dither=Image.Dither.NONE).getpalette() or []
-    palette = Image.new("P", (1, 1))
-    palette.putpalette(found[: 3 * (colors - 3)] + kept)
-    return image.quantize(palette=palette, dither=Image.Dither.NONE)
+    few = image.quantize(colors, dither=Image.Dither.NONE)
+    palette = few.getpalette() or []
+    for color in (QUIET, INK, PAPER):
+        wanted = [round(255 * part) for part in rgb(color)]
+        places = range(0, len(palette), 3)
+        nearest = min(places, key=lambda i: math.dist(palette[i : i + 3], wanted))
+        palette[nearest : nearest + 3] = wanted
+    few.putpalette(palette)
+    return few
 
 
 def _pieces(text: str, inches: float, size: float, *, bold: bool) -> Iterator[str]:
@@ -245,6 +247,17 @@ def _pieces(text: str, inches: float, size: float, *, bold: bool) -> Iterator[st
                     piece = ""
                 piece += character
             yield piece
+
+
+def _longest(text: str, fits: Callable[[str], bool]) -> str:
+    """The text, or as much of both of its ends as fits; by bisection."""
+    if fits(text):
+        return text
+    low, high = 0, len(text)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(_cut(text, middle)) else (low, middle)
+    return _cut(text, low)
 
 
 def _cut(text: str, kept: int) -> str:

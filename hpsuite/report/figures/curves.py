@@ -8,7 +8,7 @@ import numpy as np
 
 from hpsuite.report.axes import Axis, show
 from hpsuite.report.figures import browser
-from hpsuite.report.figures.canvas import WIDTH, Key, dress, label_left, paper, wrap
+from hpsuite.report.figures.canvas import WIDTH, Key, dress, fit, label_left, paper
 from hpsuite.report.figures.intervals import Estimate
 from hpsuite.report.figures.lines import (
     Curves,
@@ -57,8 +57,7 @@ def draw(data: Curves) -> "Figure":
         dress(axes, "x", data.x, limits, most=8 if columns < 3 else 5, label=last)
         dress(axes, "y", data.y, score_limits(data, panel), label=rows == 1 and i == 0)
         if panel.title:
-            room = WIDTH / columns - 0.7
-            title = "\n".join(wrap(panel.title, room, SMALL + 1, bold=True))
+            title = fit(panel.title, WIDTH / columns - 0.7, 3, SMALL + 1, bold=True)
             axes.set_title(title, loc="left", fontsize=SMALL + 1, fontweight="bold", pad=5)
     if rows > 1:
         label_left(figure, data.y.title)
@@ -89,8 +88,10 @@ def spec(data: Curves) -> browser.Spec:
         on = {"xaxis": x, "yaxis": y}
         traces += [trace | on for trace in _panel_traces(data, panel, limits)]
     keys = [curve.name for curve in distinct(data.panels)]
-    traces += [browser.key(c.name, c.look, group=c.name) for c in distinct(data.panels)]
-    layout = browser.layout(total, axes, keys=keys, annotations=annotations, above=24 * named)
+    traces += [browser.key(c.name, c.look, group=c.group) for c in distinct(data.panels)]
+    layout = browser.layout(
+        total, axes, keys=keys, annotations=annotations, above=24 * named, least=60 + 270 * columns
+    )
     return {"data": traces, "layout": layout}
 
 
@@ -139,7 +140,7 @@ def _draw_level(axes: "Axes", scores: Axis, level: Level | None) -> None:
         axes.axhspan(low, high, color=ZONE, linewidth=0, alpha=0.7)
     axes.axhline(at, color=INK, linewidth=0.9, linestyle=(0, (4, 2)))
     axes.annotate(
-        level.label,
+        fit(level.label, 1.6, 1),
         (0.0, at),
         xycoords=axes.get_yaxis_transform(),
         xytext=(4, 2.5),
@@ -163,7 +164,7 @@ def _panel_traces(data: Curves, panel: Panel, limits: Sequence[float]) -> list[b
                 "y": [float(data.y.place(level.value))] * 2,
                 "mode": "lines+text",
                 "line": {"color": INK, "width": 1, "dash": "4px 3px"},
-                "text": [browser.safe(level.label), ""],
+                "text": [f"\u00a0{browser.safe(level.label)}", ""],
                 "textposition": "top right",
                 "textfont": {"size": 11, "color": QUIET},
                 "hoverinfo": "skip",
@@ -178,7 +179,7 @@ def _panel_traces(data: Curves, panel: Panel, limits: Sequence[float]) -> list[b
             f"{show(k)}: {_text(data.y, *values)}"
             for k, *values in zip(curve.x, curve.y, curve.low, curve.high, strict=True)
         ]
-        traces.append(browser.band(x, low, high, style, group=curve.name, edge=0.6))
+        traces.append(browser.band(x, low, high, style, group=curve.group, edge=0.6))
         traces.append(
             {
                 "type": "scatter",
@@ -188,7 +189,7 @@ def _panel_traces(data: Curves, panel: Panel, limits: Sequence[float]) -> list[b
                 "line": {"color": style.color, "dash": style.dash, "width": 2},
                 "marker": {"symbol": style.symbol, "size": 7, "color": style.color},
                 "name": browser.safe(curve.name),
-                "legendgroup": curve.name,
+                "legendgroup": curve.group,
                 "showlegend": False,
                 "text": texts,
                 "hovertemplate": "%{text}<extra>%{fullData.name}</extra>",
@@ -203,7 +204,7 @@ def _panel_traces(data: Curves, panel: Panel, limits: Sequence[float]) -> list[b
                     "y": y[at],
                     "mode": "markers",
                     "marker": {"symbol": style.symbol, "size": 7, "color": style.color},
-                    "legendgroup": curve.name,
+                    "legendgroup": curve.group,
                     "showlegend": False,
                     "hoverinfo": "skip",
                 }

@@ -183,6 +183,19 @@ def spec(data: Differences) -> browser.Spec:
                 strong = row.primary
                 made = interval_traces(y, estimate, limits, _look(row), text, strong=strong)
                 traces += [trace | {"xaxis": x, "yaxis": "y"} for trace in made]
+            else:
+                annotations.append(
+                    {
+                        "text": "not computable",
+                        "x": measure.null,
+                        "xref": x,
+                        "xanchor": "left",
+                        "xshift": 6,
+                        "y": y,
+                        "showarrow": False,
+                        "font": {"size": 11, "color": QUIET},
+                    }
+                )
     for y, row in zip(places, data.rows, strict=True):
         if row.verdict:
             annotations.append(
@@ -199,7 +212,10 @@ def spec(data: Differences) -> browser.Spec:
                 }
             )
     above = 34 if any(m.less or m.more for m in data.measures) else 0
-    layout = browser.layout(total, axes, annotations=annotations, shapes=shapes, above=above)
+    least = 260 + 320 * columns
+    layout = browser.layout(
+        total, axes, annotations=annotations, shapes=shapes, above=above, least=least
+    )
     return {"data": traces, "layout": layout}
 
 
@@ -240,7 +256,24 @@ def _look(row: Row) -> Look:
 
 
 def _side(text: str, data: Differences) -> str:
-    return fit(text, (WIDTH - LABEL - 1.6) / (2 * len(data.measures)) - 0.1, 2) if text else ""
+    return fit(text, _room(data) / 2 - 0.1, 2) if text else ""
+
+
+def _room(data: Differences) -> float:
+    """Inches across that each measure has, at least."""
+    labels = [line for row in data.rows for line in fit(row.label, LABEL, LINES).split("\n")]
+    words = [line for row in data.rows for line in fit(row.verdict, VERDICT, LINES).split("\n")]
+    beside = [labels, words, _numbers(data)]
+    taken = sum(max((text_width(text, bold=True) for text in texts), default=0) for texts in beside)
+    return (WIDTH - taken - 1.0) / len(data.measures) - 0.1
+
+
+def _numbers(data: Differences) -> list[str]:
+    """Estimates in words, where there is one measure."""
+    if len(data.measures) > 1:
+        return []
+    signed = data.measures[0].signed
+    return [row.estimates[0].text(signed=signed) for row in data.rows]
 
 
 def _arrow(text: str, side: str) -> str:
@@ -253,7 +286,7 @@ def _prepare(
     if measure.has_zone:
         axes.axvspan(*measure.zone, color=ZONE, linewidth=0, zorder=0)
     axes.axvline(measure.null, color=INK, linewidth=0.8, zorder=1)
-    dress(axes, "x", measure.axis, limits, most=6)
+    dress(axes, "x", measure.axis, limits, most=6, room=_room(data) + 0.4)
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -274,12 +307,11 @@ def _prepare(
 def _draw_words(axes: "Axes", data: Differences, places: list[float]) -> None:
     """Numbers, where there is one measure, and verdicts, to the right."""
     offset = _GAP
-    if len(data.measures) == 1:
-        signed = data.measures[0].signed
-        numbers = [row.estimates[0].text(signed=signed) for row in data.rows]
+    numbers = _numbers(data)
+    if numbers:
         for y, text in zip(places, numbers, strict=True):
             _beside(axes, 1, y, text, offset)
-        offset += _GAP + 72 * max((text_width(text) for text in numbers), default=0.0)
+        offset += _GAP + 72 * max(text_width(text) for text in numbers)
     for y, row in zip(places, data.rows, strict=True):
         _beside(axes, 1, y, fit(row.verdict, VERDICT, LINES), offset, bold=row.primary)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hpsuite.report.axes import Axis
 from hpsuite.report.figures import browser
-from hpsuite.report.figures.canvas import WIDTH, dress, paper, shorten, wrap
+from hpsuite.report.figures.canvas import WIDTH, dress, fit, paper, shorten, text_width
 from hpsuite.report.figures.intervals import (
     Estimate,
     draw_interval,
@@ -84,18 +84,17 @@ def draw(data: Importance) -> "Figure":
     """The still picture."""
     columns = _columns(data)
     rows = -(-len(data.panels) // columns)
-    heights = [
-        ROW * max(len(p.rows) for p in data.panels[i * columns : (i + 1) * columns])
-        for i in range(rows)
-    ]
-    room = sum(heights) + 1.15 * rows
-    figure = paper(data.title, height=room, note=data.note)
+    room = WIDTH / columns
+    groups = [data.panels[i * columns : (i + 1) * columns] for i in range(rows)]
+    heights = [ROW * max(len(panel.rows) for panel in group) for group in groups]
+    above = [max(_above(panel, room) for panel in group) for group in groups]
+    figure = paper(data.title, height=sum(heights) + sum(above) + 0.65 * rows, note=data.note)
     grid = figure.subplots(rows, columns, squeeze=False, gridspec_kw={"height_ratios": heights})
     for i, axes in enumerate(grid.flat):
         if i >= len(data.panels):
             axes.remove()
         else:
-            _draw_panel(axes, data.panels[i], WIDTH / columns)
+            _draw_panel(axes, data.panels[i], room)
     return figure
 
 
@@ -147,7 +146,9 @@ def spec(data: Importance) -> browser.Spec:
         if any(math.isfinite(one.first) for one in shown):
             top = {"y": room.y[1], "yref": "paper", "yanchor": "bottom", "yshift": 4}
             annotations.append(_beside(FIRST, 0, room, y) | top)
-    layout = browser.layout(rows * height, axes, annotations=annotations, above=46)
+    layout = browser.layout(
+        rows * height, axes, annotations=annotations, above=46, least=380 * columns
+    )
     return {"data": traces, "layout": layout}
 
 
@@ -157,7 +158,26 @@ def note_of(data: Importance) -> str:
 
 
 def _columns(data: Importance) -> int:
-    return min(max(data.columns, 1), 3, len(data.panels))
+    longest = max(text_width(row.name) for panel in data.panels for row in panel.rows)
+    most = 3 if longest < 1 else 2
+    return min(max(data.columns, 1), most, len(data.panels))
+
+
+def _headings(panel: Ranking, room: float) -> tuple[str, str]:
+    """Setup and evaluator as they fit over a panel."""
+    setup = fit(panel.setup, room - 1.0, 3, SMALL + 1, bold=True)
+    return setup, fit(panel.subtitle, room - _names(room) - 0.75, 5)
+
+
+def _names(room: float) -> float:
+    """Inches for the names of hyperparameters."""
+    return min(1.3, room / 2.5)
+
+
+def _above(panel: Ranking, room: float) -> float:
+    """Inches that the headings take."""
+    setup, subtitle = _headings(panel, room)
+    return 0.2 + 0.16 * (1 + setup.count("\n")) + 0.145 * (1 + subtitle.count("\n"))
 
 
 def _limits(panel: Ranking) -> tuple[float, float]:
@@ -216,14 +236,14 @@ def _draw_panel(axes: "Axes", panel: Ranking, room: float) -> None:
             fontsize=SMALL - 0.5,
             color=QUIET,
         )
-    dress(axes, "x", panel.axis, limits, most=5)
-    axes.set_yticks(range(len(rows)), [shorten(row.name, min(1.3, room / 2.5)) for row in rows])
+    dress(axes, "x", panel.axis, limits, most=5, room=room - 1.2)
+    axes.set_yticks(range(len(rows)), [shorten(row.name, _names(room)) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
-    subtitle = wrap(panel.subtitle, room - 1.5)
+    title, subtitle = _headings(panel, room)
     axes.annotate(
-        "\n".join(subtitle),
+        subtitle,
         (0, 1),
         xycoords="axes fraction",
         xytext=(0, 4),
@@ -231,6 +251,5 @@ def _draw_panel(axes: "Axes", panel: Ranking, room: float) -> None:
         fontsize=SMALL,
         color=QUIET,
     )
-    title = "\n".join(wrap(panel.setup, room - 1.0, SMALL + 1, bold=True))
-    pad = 7 + 1.25 * SMALL * len(subtitle)
+    pad = 7 + 1.25 * SMALL * (1 + subtitle.count("\n"))
     axes.set_title(title, loc="left", fontsize=SMALL + 1, fontweight="bold", pad=pad)

@@ -40,6 +40,11 @@ class Curve:
         assert self.x.ndim == 1, self.name
 
     @property
+    def group(self) -> str:
+        """What the browser calls all that is drawn of it."""
+        return f"series-{self.number}"
+
+    @property
     def look(self) -> Look:
         """How it is drawn."""
         return look(self.number)

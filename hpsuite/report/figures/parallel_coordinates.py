@@ -97,7 +97,7 @@ def draw(data: ParallelCoordinates) -> "Figure":
     room, lines = (step - 0.1, 3) if upright else (1.5, 1)
     names = [fit(title, room, lines, bold=True) for title in titles]
     above = 0.16 * max(1 + name.count("\n") for name in names) if upright else 0.9
-    figure = paper(data.title, height=HEIGHT + above + 0.2, note=note_of(data, MOST_STILL), dpi=150)
+    figure = paper(data.title, height=HEIGHT + above + 0.2, note=note_of(data, still=True), dpi=150)
     axes = figure.subplots()
     heights = np.column_stack(
         [_height(places[:, i], _limits(data, i)) for i in range(len(data.all_axes))]
@@ -143,12 +143,13 @@ def spec(data: ParallelCoordinates) -> browser.Spec:
     """The interactive picture: ranges dragged on an axis choose trials."""
     places, _, shades = shown(data, MOST)
     dimensions = []
+    room = min(2.2, 9 / len(data.all_axes))
     for i, axis in enumerate(data.all_axes):
         limits = _limits(data, i)
         ticks = axis.ticks(*limits, 6)
         dimensions.append(
             {
-                "label": browser.safe(fit(axis.title, 1.3, 1)),
+                "label": browser.safe(fit(axis.title, room, 1)),
                 "values": places[:, i],
                 "range": list(limits),
                 "tickvals": [tick.position for tick in ticks],
@@ -169,15 +170,16 @@ def spec(data: ParallelCoordinates) -> browser.Spec:
         "labelfont": {"size": 13, "color": INK},
         "tickfont": {"size": 11.5, "color": INK},
     }
-    layout = browser.layout(380, {})
+    layout = browser.layout(380, {}, least=115 * len(data.all_axes))
     layout["margin"] = {"l": 80, "r": 80, "t": 90, "b": 30}
     return {"data": [trace], "layout": layout}
 
 
-def note_of(data: ParallelCoordinates, most: int = MOST) -> str:
-    """The note, with what the picture shows added to it."""
-    n = len(data.scores)
+def note_of(data: ParallelCoordinates, *, still: bool = False) -> str:
+    """The note, with what the picture, still or interactive, shows added to it."""
+    n, most = len(data.scores), MOST_STILL if still else MOST
     low, _ = shade_ends(data)
+<<<<<<< HEAD
     better, least, most_said = ("higher", "up to", "at least")
     if data.score.negated:
         better, least, most_said = ("lower", "from", "at most")
@@ -187,6 +189,14 @@ def note_of(data: ParallelCoordinates, most: int = MOST) -> str:
         said[0] = f"{most} of {said[0]}"
     if math.isfinite(data.good_level):
         said.append(f"Thicker: good, {most_said} {data.score.shown(data.good_level):.4g}.")
+=======
+    trials = "trial" if n == 1 else "trials"
+    said = [f"{n} {trials}; darker: higher score; all up to {low:.3g} have the lightest colour."]
+    if n > most:
+        said[0] = f"{most} of {said[0]}"
+    if still and math.isfinite(data.good_level):
+        said.append(f"Thicker: good, at least {data.good_level:.4g}.")
+>>>>>>> report
     return " ".join([data.note, *said] if data.note else said)
 
 

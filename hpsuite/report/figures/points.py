@@ -1,11 +1,12 @@
 """What is shown of a search in two hyperparameters: its points, over what to expect there."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from hpsuite.report.axes import Floats
+from hpsuite.report.axes import Axis, Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,31 @@ class Response:
     def is_grid(self) -> bool:
         """Whether it is a grid."""
         return self.scores.ndim == 2
+
+
+@dataclass(frozen=True, eq=False)
+class SampledPoints:
+    """Where each strategy looked.
+
+    Attributes:
+        title, note: above and below the picture.
+        x, y: the axes of the two hyperparameters.
+        score: what the response is in; its low and high are the ends of the colours.
+        response: what scores to expect; None for none.
+        good_level: scores of at least this are good, and outlined; nan for none.
+        strategies: one panel each.
+        good: what counts as good ("within 2 points of the best").
+    """
+
+    title: str
+    x: Axis
+    y: Axis
+    score: Axis
+    strategies: tuple[Points, ...]
+    response: Response | None = None
+    good_level: float = math.nan
+    good: str = ""
+    note: str = ""
 
 
 def distinct_values(values: Floats) -> Floats:

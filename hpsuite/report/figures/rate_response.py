@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hpsuite.report.axes import Axis, show
 from hpsuite.report.figures import browser, rate_tracks
-from hpsuite.report.figures.canvas import Key, dress, paper, shorten
+from hpsuite.report.figures.canvas import Key, dress, fit, paper, shorten
 from hpsuite.report.figures.rate_series import TRAINED, RateSeries, line_of
 from hpsuite.report.style import BAND_ALPHA, LINE_WIDTH, MARK_SIZE, rgba
 
@@ -63,7 +63,7 @@ def draw(data: RateResponse) -> "Figure":
             else:
                 rate_tracks.draw_failures(below, row, series, data.rate)
     limits = data.rate.limits(*(s.rates for s in data.series))
-    dress(axes[-1], "x", data.rate, limits, most=9)
+    dress(axes[-1], "x", data.rate, limits, most=9, room=5.0)
     for above in axes[:-1]:
         above.tick_params(axis="x", which="both", labelbottom=False, length=0)
     return figure
@@ -86,7 +86,9 @@ def spec(data: RateResponse) -> browser.Spec:
             axes["yaxis"] = browser.axis(data.score, limits, domain=list(room.y))
             continue
         axes[browser.numbered("yaxis", i)] = _track_axis(data) | {"domain": list(room.y)}
-        words = browser.heading("", room, size=11.5) | {"text": _track_title(data, track)}
+        words = browser.heading("", room, size=11.5) | {
+            "text": browser.safe(fit(_track_title(data, track), 6.0, 1))
+        }
         annotations.append(words)
     limits = data.rate.limits(*(s.rates for s in data.series))
     last = browser.numbered("y", len(tracks))
@@ -96,7 +98,7 @@ def spec(data: RateResponse) -> browser.Spec:
     traces: list[browser.Spec] = []
     shapes: list[browser.Spec] = []
     for row, series in enumerate(data.series):
-        traces.append(browser.key(series.name, series.look, group=series.name))
+        traces.append(browser.key(series.name, series.look, group=series.group))
         traces += _score_traces(data, series)
         if "good" in tracks and series.width:
             annotations.append(_beside(series.width, right, row, browser.numbered("y", 1)))
@@ -107,7 +109,9 @@ def spec(data: RateResponse) -> browser.Spec:
             y = browser.numbered("y", i)
             traces += [trace | {"yaxis": y} for trace in made(row, series, data.rate)]
     keys = [s.name for s in data.series]
-    layout = browser.layout(total, axes, keys=keys, annotations=annotations, shapes=shapes)
+    layout = browser.layout(
+        total, axes, keys=keys, annotations=annotations, shapes=shapes, least=600
+    )
     return {"data": traces, "layout": layout}
 
 
@@ -185,11 +189,11 @@ def _score_traces(data: RateResponse, series: RateSeries) -> list[browser.Spec]:
     shared = {
         "type": "scatter",
         "name": browser.safe(series.name),
-        "legendgroup": series.name,
+        "legendgroup": series.group,
         "showlegend": False,
         "hovertemplate": "%{text}<extra>%{fullData.name}</extra>",
     }
-    traces = [browser.band(line.x, line.low, line.high, look, group=series.name, edge=0)]
+    traces = [browser.band(line.x, line.low, line.high, look, group=series.group, edge=0)]
     texts = [
         f"{data.rate.label} {show(data.rate.value(float(x)))}: {_text(data.score, m, low, high)}"
         for x, m, low, high in zip(line.x, line.middle, line.low, line.high, strict=True)

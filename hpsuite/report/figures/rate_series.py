@@ -56,6 +56,11 @@ class RateSeries:
         return self.scores.ndim == 2
 
     @property
+    def group(self) -> str:
+        """What the browser calls all that is drawn of it."""
+        return f"series-{self.number}"
+
+    @property
     def look(self) -> Look:
         """How it is drawn."""
         return look(self.number)
@@ -76,7 +81,7 @@ class RateSeries:
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """A line through scores with a band around it; all of shape [m], x in positions.
+    """A line through scores with a band around it; all of shape [m], x in positions, nan for gaps.
 
     `kind` says in words what line and band are; empty where there is no line.
     """
@@ -96,14 +101,15 @@ def line_of(series: RateSeries, rate: Axis) -> Line:
     """
     x = rate.place(series.rates)
     if series.is_sweep:
-        seen = np.isfinite(series.scores).any(axis=1) & np.isfinite(x)
-        scores, x = series.scores[seen], x[seen]
-        if not len(x):
-            return Line(x, x, x, x)
+        tried = np.isfinite(series.scores).any(axis=1)
+        low, middle, high = np.full((3, len(x)), math.nan)
+        if tried.any():
+            low[tried] = np.nanmin(series.scores[tried], axis=1)
+            middle[tried] = np.nanmedian(series.scores[tried], axis=1)
+            high[tried] = np.nanmax(series.scores[tried], axis=1)
         seeds = series.scores.shape[1]
         kind = f"median and range of {seeds} seeds" if seeds > 1 else "one seed"
-        low, high = np.nanmin(scores, axis=1), np.nanmax(scores, axis=1)
-        return Line(x, np.nanmedian(scores, axis=1), low, high, kind)
+        return Line(x, middle, low, high, kind)
     seen = np.isfinite(series.scores) & np.isfinite(x)
     order = np.argsort(x[seen], kind="stable")
     x, scores = x[seen][order], series.scores[seen][order]

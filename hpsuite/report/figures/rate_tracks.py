@@ -11,7 +11,7 @@ import numpy as np
 
 from hpsuite.report.axes import Axis, show
 from hpsuite.report.figures import browser
-from hpsuite.report.figures.canvas import shorten
+from hpsuite.report.figures.canvas import fit, shorten
 from hpsuite.report.figures.rate_series import AT_CHANCE, DIVERGED, RateSeries
 from hpsuite.report.style import FAINT, INK, MARK_SIZE, PAPER, QUIET, SMALL, rgba
 
@@ -32,7 +32,7 @@ def prepare(axes: "Axes", title: str, series: Sequence[RateSeries]) -> None:
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
-    axes.set_title(title, loc="left", fontsize=SMALL, color=QUIET, pad=3)
+    axes.set_title(fit(title, 5.5, 1), loc="left", fontsize=SMALL, color=QUIET, pad=3)
     for row in range(1, len(series)):
         axes.axhline(row - 0.5, color=FAINT, linewidth=0.7)
 
@@ -87,7 +87,7 @@ def draw_good(axes: "Axes", row: int, series: RateSeries, rate: Axis) -> None:
         axes.text(
             1.015,
             row,
-            series.width,
+            fit(series.width, 1.6, 1),
             transform=axes.get_yaxis_transform(),
             va="center",
             fontsize=SMALL,
@@ -118,7 +118,7 @@ def draw_failures(axes: "Axes", row: int, series: RateSeries, rate: Axis) -> Non
 def good_traces(row: int, series: RateSeries, rate: Axis) -> list[browser.Spec]:
     """The bar of a good range, and its marks, for the browser."""
     look = series.look
-    shared = {"type": "scatter", "legendgroup": series.name, "showlegend": False}
+    shared = {"type": "scatter", "legendgroup": series.group, "showlegend": False}
     traces: list[browser.Spec] = []
     for i, (low, high) in enumerate(series.good):
         opens = (series.open_low and i == 0, series.open_high and i == len(series.good) - 1)
@@ -199,7 +199,7 @@ def failure_traces(row: int, series: RateSeries, rate: Axis) -> list[browser.Spe
                     "color": series.look.color,
                     "line": {"width": 1.2, "color": series.look.color},
                 },
-                "legendgroup": series.name,
+                "legendgroup": series.group,
                 "showlegend": False,
                 "hovertemplate": "%{text}<extra></extra>",
                 "text": [browser.safe(text) for text in texts],

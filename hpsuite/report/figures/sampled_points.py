@@ -5,15 +5,14 @@ of 16 points tries four of each, a random search sixteen.
 """
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsuite.report.axes import Axis, show
+from hpsuite.report.axes import show
 from hpsuite.report.figures import browser
-from hpsuite.report.figures.canvas import WIDTH, Key, dress, label_left, paper, wrap
-from hpsuite.report.figures.points import Points, Response, counted, distinct_values
+from hpsuite.report.figures.canvas import WIDTH, Key, dress, fit, label_left, paper
+from hpsuite.report.figures.points import Points, SampledPoints, counted, distinct_values
 from hpsuite.report.style import INK, MARK_SIZE, PAPER, QUIET, SMALL, Look, look, ramp_stops
 
 if TYPE_CHECKING:
@@ -31,31 +30,6 @@ _LOW_SHARE = 0.25
 # The ticks of distinct values: how far from a panel's edge, in points, and how long.
 _GAP, _TICK = 7.0, 7.0
 _GOOD = Look(INK, "s", "square", (3.0, 1.5), "3px 1.5px", "", "")
-
-
-@dataclass(frozen=True, eq=False)
-class SampledPoints:
-    """Where each strategy looked.
-
-    Attributes:
-        title, note: above and below the picture.
-        x, y: the axes of the two hyperparameters.
-        score: what the response is in; its low and high are the ends of the colours.
-        response: what scores to expect; None for none.
-        good_level: scores of at least this are good, and outlined; nan for none.
-        strategies: one panel each.
-        good: what counts as good ("within 2 points of the best").
-    """
-
-    title: str
-    x: Axis
-    y: Axis
-    score: Axis
-    strategies: tuple[Points, ...]
-    response: Response | None = None
-    good_level: float = math.nan
-    good: str = ""
-    note: str = ""
 
 
 def round_look(number: int) -> Look:
@@ -83,12 +57,12 @@ def draw(data: SampledPoints) -> "Figure":
         _draw_points(axes, data, points)
         last = i + columns >= len(data.strategies)
         most = 5 if columns > 2 else 7
-        dress(axes, "x", data.x, _limits(data, "x"), most=most, label=last)
+        dress(axes, "x", data.x, _limits(data, "x"), most=most, label=last, room=side)
         dress(axes, "y", data.y, _limits(data, "y"), most=most, label=rows == 1 and i == 0)
         if i % columns:
             axes.tick_params(axis="y", which="both", labelleft=False)
         _draw_distinct(figure, axes, data, points)
-        name = "\n".join(wrap(points.name, side - 0.1, SMALL + 1, bold=True))
+        name = fit(points.name, side - 0.1, 3, SMALL + 1, bold=True)
         axes.set_title(name, loc="left", fontsize=SMALL + 1, fontweight="bold", pad=27)
         axes.annotate(
             counted(points),
@@ -104,7 +78,7 @@ def draw(data: SampledPoints) -> "Figure":
     if mapped is not None:
         shown = [axes for axes in grid.flat if axes.figure is not None]
         bar = figure.colorbar(mapped, ax=shown, aspect=30, pad=0.03, shrink=0.9, extend="min")
-        bar.set_label(data.score.title, fontsize=SMALL)
+        bar.set_label(fit(data.score.title, 2.2, 2), fontsize=SMALL)
         bar.outline.set_linewidth(0)
         bar.ax.tick_params(labelsize=SMALL - 0.5)
     return figure
@@ -138,11 +112,17 @@ def spec(data: SampledPoints) -> browser.Spec:
         traces += [trace | on for trace in _point_traces(data, points)]
     keys = [key.label for key in _keys(data)]
     traces += [
-        browser.key(key.label, key.look, group=key.label, line=key.line, mark=key.mark)
-        for key in _keys(data)
+        browser.key(k.label, k.look, group=f"key-{i}", line=k.line, mark=k.mark, hollow=k.hollow)
+        for i, k in enumerate(_keys(data))
     ]
     layout = browser.layout(
-        total, axes, keys=keys, annotations=annotations, shapes=shapes, above=50
+        total,
+        axes,
+        keys=keys,
+        annotations=annotations,
+        shapes=shapes,
+        above=50,
+        least=80 + 220 * columns,
     )
     return {"data": traces, "layout": layout}
 
@@ -197,8 +177,13 @@ def _draw_response(axes: "Axes", data: SampledPoints) -> "ScalarMappable | None"
     if response is None:
         return None
     low, high = _score_ends(data)
+<<<<<<< HEAD
     ramp = LinearSegmentedColormap.from_list("ramp", ramp_stops(*_SHADES))
     colors = ramp.with_extremes(bad=PAPER)
+=======
+    shades = LinearSegmentedColormap.from_list("ramp", ramp_stops(*_SHADES))
+    colors = shades.with_extremes(bad=PAPER)
+>>>>>>> report
     x, y = data.x.place(response.x), data.y.place(response.y)
     if not response.is_grid:
         good = response.scores >= data.good_level

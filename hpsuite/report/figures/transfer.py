@@ -137,7 +137,9 @@ def spec(data: Transfer) -> browser.Spec:
     x, y = _name_axis("used on", data.used_on, 1.2), _name_axis("tuned on", data.tuned_on, 2.0)
     axes = {"xaxis": x | {"side": "top"}, "yaxis": y | {"range": [rows - 0.5, -0.5]}}
     height = max(46 * rows, 130) + 90
-    return {"data": [trace], "layout": browser.layout(height, axes, annotations=annotations)}
+    least = 240 + 85 * columns
+    layout = browser.layout(height, axes, annotations=annotations, least=least)
+    return {"data": [trace], "layout": layout}
 
 
 def _words(data: Transfer, row: int, column: int) -> str:
@@ -260,6 +262,6 @@ def _draw_scale(figure: "Figure", axes: "Axes", data: Transfer) -> None:
     colors = LinearSegmentedColormap.from_list("ramp", ramp_stops())
     mapped = ScalarMappable(Normalize(0, data.most), colors)
     bar = figure.colorbar(mapped, ax=axes, pad=0.03, aspect=18)
-    bar.set_label(f"cost ({data.unit})", fontsize=SMALL, color=INK)
+    bar.set_label(fit(f"cost ({data.unit})", 2.0, 2), fontsize=SMALL, color=INK)
     bar.outline.set_linewidth(0)
     bar.ax.tick_params(labelsize=SMALL - 0.5)
