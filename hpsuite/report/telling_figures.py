@@ -66,7 +66,8 @@ def rate_pictures(told: Sequence[Told]) -> Iterator[Picture]:
                 tuple(_scattered(t) for t in group),
                 good=f"{group[0].scores.within(first.headline)} of each setup's own best",
             ),
-            f"{group[0].scores.name.capitalize()} of every trial against its learning rate, of {_names(group)}.",
+            f"{group[0].scores.name.capitalize()} of every trial against its learning rate, of "
+            f"{_names(group)}.",
             "Each mark is a trial; its other hyperparameters differ from those of its neighbours.",
         )
 

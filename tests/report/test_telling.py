@@ -16,7 +16,7 @@ from hpsuite.analysis.intervals import Interval
 from hpsuite.analysis.verdicts import verdict
 from hpsuite.evidence import SetupEvidence, setup_evidence
 from hpsuite.findings import ArmTable, Findings, Replayed, find
-from hpsuite.report.figures import note_of
+from hpsuite.report.figures import parallel_coordinates
 from hpsuite.report.figures.best_so_far import BestSoFar
 from hpsuite.report.figures.differences import Differences
 from hpsuite.report.figures.intervals import Estimate
@@ -27,6 +27,7 @@ from hpsuite.report.figures.transfer import Transfer
 from hpsuite.report.figures.tuning_curve import TuningCurves
 from hpsuite.report.markdown import render_markdown
 from hpsuite.report.page import render_page
+from hpsuite.report.pictures import note_of
 from hpsuite.report.telling import duration, tell, tell_samples
 from hpsuite.report.telling_scores import ends_of
 from hpsuite.report.view import Note, Report, Table
@@ -533,7 +534,9 @@ def test_losses_keep_their_sign_and_are_no_accuracies(tmp_path: Path) -> None:
     assert tuning.score.title == "loss (lower is better)"
     ticks = tuning.score.ticks(*tuning.score.limits(tuning.validation[0].y))
     assert all(not tick.text.startswith("-") for tick in ticks if tick.position < 0)
-    assert "at most" in note_of(data(report, ParallelCoordinates)[0])
+    assert "at most" in parallel_coordinates.note_of(
+        data(report, ParallelCoordinates)[0], still=True
+    )
     assert "no finite score" in notes(report)
     assert "includes" not in report.answers[0]
     assert "one minus another" in report.answers[0]

@@ -179,24 +179,16 @@ def note_of(data: ParallelCoordinates, *, still: bool = False) -> str:
     """The note, with what the picture, still or interactive, shows added to it."""
     n, most = len(data.scores), MOST_STILL if still else MOST
     low, _ = shade_ends(data)
-<<<<<<< HEAD
-    better, least, most_said = ("higher", "up to", "at least")
+    better, least, most_said = "higher", "up to", "at least"
     if data.score.negated:
-        better, least, most_said = ("lower", "from", "at most")
-    shade = f"{data.score.shown(low):.3g}"
-    said = [f"{n} trials; darker: {better} score; all {least} {shade} have the lightest colour."]
-    if n > most:
-        said[0] = f"{most} of {said[0]}"
-    if math.isfinite(data.good_level):
-        said.append(f"Thicker: good, {most_said} {data.score.shown(data.good_level):.4g}.")
-=======
+        better, least, most_said = "lower", "from", "at most"
     trials = "trial" if n == 1 else "trials"
-    said = [f"{n} {trials}; darker: higher score; all up to {low:.3g} have the lightest colour."]
+    shade = f"{data.score.shown(low):.3g}"
+    said = [f"{n} {trials}; darker: {better} score; all {least} {shade} have the lightest colour."]
     if n > most:
         said[0] = f"{most} of {said[0]}"
     if still and math.isfinite(data.good_level):
-        said.append(f"Thicker: good, at least {data.good_level:.4g}.")
->>>>>>> report
+        said.append(f"Thicker: good, {most_said} {data.score.shown(data.good_level):.4g}.")
     return " ".join([data.note, *said] if data.note else said)
 
 

@@ -177,13 +177,8 @@ def _draw_response(axes: "Axes", data: SampledPoints) -> "ScalarMappable | None"
     if response is None:
         return None
     low, high = _score_ends(data)
-<<<<<<< HEAD
-    ramp = LinearSegmentedColormap.from_list("ramp", ramp_stops(*_SHADES))
-    colors = ramp.with_extremes(bad=PAPER)
-=======
     shades = LinearSegmentedColormap.from_list("ramp", ramp_stops(*_SHADES))
     colors = shades.with_extremes(bad=PAPER)
->>>>>>> report
     x, y = data.x.place(response.x), data.y.place(response.y)
     if not response.is_grid:
         good = response.scores >= data.good_level
