@@ -99,6 +99,11 @@ def sample_figures(evidence: SetupEvidence) -> dict[str, object]:
                 )
                 figures |= ends(f"test_of_best_of_{k}", interval)
     figures |= {f"edge_{edge.name}": edge.side for edge in evidence.edges}
+    for evaluator, importance in evidence.importance.items():
+        for name, found_of in importance.by_name.items():
+            figures |= ends(f"importance_{evaluator}_{name}", found_of.value)
+            figures[f"importance_{evaluator}_{name}_p_first"] = found_of.p_first
+        figures[f"importance_{evaluator}_order"] = importance.order
     return figures
 
 

@@ -21,8 +21,8 @@ from hpsuite.report.figures.best_so_far import BestSoFar
 from hpsuite.report.figures.differences import Differences
 from hpsuite.report.figures.intervals import Estimate
 from hpsuite.report.figures.parallel_coordinates import ParallelCoordinates
+from hpsuite.report.figures.points import SampledPoints
 from hpsuite.report.figures.rate_response import RateResponse
-from hpsuite.report.figures.sampled_points import SampledPoints
 from hpsuite.report.figures.transfer import Transfer
 from hpsuite.report.figures.tuning_curve import TuningCurves
 from hpsuite.report.markdown import render_markdown
