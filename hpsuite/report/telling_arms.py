@@ -11,8 +11,7 @@ from hpsuite.findings import MARGIN, ArmFinding, ArmTable
 from hpsuite.report.axes import Axis
 from hpsuite.report.figures.best_so_far import BestSoFar
 from hpsuite.report.figures.lines import Curve, Level, Panel
-from hpsuite.report.figures.points import Points, Response
-from hpsuite.report.figures.sampled_points import SampledPoints
+from hpsuite.report.figures.points import Points, Response, SampledPoints
 from hpsuite.report.telling_scores import (
     NONE,
     Scores,
