@@ -21,8 +21,8 @@ from hpsuite.report.figures.best_so_far import BestSoFar
 from hpsuite.report.figures.differences import Differences
 from hpsuite.report.figures.intervals import Estimate
 from hpsuite.report.figures.parallel_coordinates import ParallelCoordinates
-from hpsuite.report.figures.rate_response import RateResponse
 from hpsuite.report.figures.points import SampledPoints
+from hpsuite.report.figures.rate_response import RateResponse
 from hpsuite.report.figures.transfer import Transfer
 from hpsuite.report.figures.tuning_curve import TuningCurves
 from hpsuite.report.markdown import render_markdown
@@ -536,8 +536,6 @@ def test_losses_keep_their_sign_and_are_no_accuracies(tmp_path: Path) -> None:
     assert all(not tick.text.startswith("-") for tick in ticks if tick.position < 0)
     (first, _) = data(report, ParallelCoordinates)
     assert "at most" in parallel_coordinates.note_of(first, still=True)
-        data(report, ParallelCoordinates)[0], still=True
-    )
     assert "no finite score" in notes(report)
     assert "includes" not in report.answers[0]
     assert "one minus another" in report.answers[0]
