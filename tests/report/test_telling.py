@@ -534,9 +534,8 @@ def test_losses_keep_their_sign_and_are_no_accuracies(tmp_path: Path) -> None:
     assert tuning.score.title == "loss (lower is better)"
     ticks = tuning.score.ticks(*tuning.score.limits(tuning.validation[0].y))
     assert all(not tick.text.startswith("-") for tick in ticks if tick.position < 0)
-    assert "at most" in parallel_coordinates.note_of(
-        data(report, ParallelCoordinates)[0], still=True
-    )
+    (first, _) = data(report, ParallelCoordinates)
+    assert "at most" in parallel_coordinates.note_of(first, still=True)
     assert "no finite score" in notes(report)
     assert "includes" not in report.answers[0]
     assert "one minus another" in report.answers[0]
