@@ -420,7 +420,10 @@ def _transfers(setups: Sequence[SetupFinding]) -> list[TransferFinding]:
     for group in groups:
         if len(group) < 2:
             continue
-        named = {f"{s.setup.dataset.name} {s.setup.label}": s for s in group}
+        named: dict[str, SetupFinding] = {}
+        for setup in group:
+            name = f"{setup.setup.dataset.name} {setup.setup.label}"
+            named[name if name not in named else f"{name} {setup.arms[0].setup_identity}"] = setup
         scores = {n: s.evidence.sample.scores for n, s in named.items() if s.evidence is not None}
         found.append(TransferFinding(named, transfer_costs(scores, generator=generator())))
     return found
