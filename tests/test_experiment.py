@@ -61,7 +61,7 @@ def test_summary_holds_what_the_trials_say(run: Run, capsys: pytest.CaptureFixtu
     # A grid of 6 in two dimensions is 2 x 2.
     assert len(trials) == 2 * 2 * (4 + 6 + 6 + 6)
     assert summary["experiment"] == "quickstart"
-    assert summary["schema"] == 1
+    assert summary["schema"] == 2
     assert {"torch", "optuna", "hpsuite"} <= set(summary["versions"])
     assert len(summary["setups"]) == 2
     assert len(summary["arms"]) == 8
@@ -121,7 +121,7 @@ def test_second_run_trains_and_changes_nothing(
     second = run("matrix.strategy=[log_random,tpe]")
     assert "48 of 48 trials are in the record already" in capsys.readouterr().out
     assert rows(first) == rows(second)
-    for key in ("setups", "arms", "studies", "differences"):
+    for key in ("setups", "arms", "studies", "comparisons", "transfers", "verdicts"):
         assert first[key] == second[key]
     assert (tmp_path / "hpsuite.journal").read_bytes() == journal
     assert dump(tmp_path / "mlflow.db") == shown
@@ -150,6 +150,7 @@ def test_mlflow_shows_setups_and_arms(run: Run, tmp_path: Path) -> None:
         "setup": 2,
         "arm": 4,
         "trial": 8,
+        "comparison": 1,
     }
     for arm in summary["arms"]:
         (entry,) = (
