@@ -77,6 +77,16 @@ def parametrised(input_shape: Shape, n_classes: int) -> nn.Sequential:
     )
 
 
+def parametrised_images(input_shape: Shape, n_classes: int) -> nn.Sequential:
+    return nn.Sequential(
+        parametrizations.weight_norm(nn.Conv2d(input_shape[0], 4, 3)),
+        nn.PReLU(),
+        nn.Dropout2d(0.1),  # draws from torch's stream in training
+        nn.Flatten(),
+        nn.LazyLinear(n_classes),
+    )
+
+
 class Attention(nn.Module):
     """Rows of an image as a sequence."""
 
@@ -98,6 +108,7 @@ GOOD = [
     ("lazy", "flat"),
     ("lazy_images", "images"),
     ("parametrised", "flat"),
+    ("parametrised_images", "images"),
     ("Attention", "images"),
 ]
 

@@ -102,6 +102,7 @@ def refused(plan: Plan, *overrides: str) -> str:
 
 
 BOOL, INT, NUMBER, TEXT, LIST = "true or false", "an integer", "a number", "text", "a list"
+CLAIMS = "a list of claims"
 TYPES = {
     "name": TEXT,
     "title": TEXT,
@@ -127,6 +128,10 @@ TYPES = {
     "tracking.enabled": BOOL,
     "tracking.uri": TEXT,
     "tracking.best_trials": INT,
+    "analysis.fresh_seeds": INT,
+    "analysis.bands": "'ks' or 'tight'",
+    "analysis.report": BOOL,
+    "claims": CLAIMS,
     "optimizer.kind": "'sgd'",
     "optimizer.learning_rate": NUMBER,
     "optimizer.momentum": NUMBER,
@@ -177,6 +182,7 @@ WRONG: dict[str, list[object]] = {
     NUMBER: [True, "x", "0.5", None, [0.5], {"a": 1}],
     TEXT: [True, 3, 0.5, None, ["x"], {"a": 1}],
     LIST: [True, 3, 0.5, "x", None, {"a": 1}],
+    CLAIMS: [True, 3, 0.5, "x", None, {"a": 1}],
 }
 ANY: list[object] = [True, 3, "x", None, ["x"], {"a": 1}]
 
@@ -579,7 +585,7 @@ def test_unknown_keys_elsewhere(plan: Plan, key: str) -> None:
             "model._target_: found 'hpsuite.datasets.mnist.Path'; accepted: a name in hpsuite.mod",
         ),
         (
-            ["dataset._target_=hpsuite.datasets.mnist.Path"],
+            ["dataset._target_=hpsuite.datasets.image_folder.Path"],
             "dataset._target_: found 'pathlib",
         ),
         (

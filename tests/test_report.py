@@ -9,7 +9,7 @@ from rich.console import Console
 
 from hpsuite.analysis import Interval
 from hpsuite.report.files import _plain
-from hpsuite.report.progress import TrialProgress, duration
+from hpsuite.report.progress import TrialProgress, duration, pace
 from hpsuite.report.tables import percent, points, with_ends
 
 
@@ -27,6 +27,20 @@ from hpsuite.report.tables import percent, points, with_ends
 )
 def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [
+        (0.0, "0.0/s"),
+        (37.46, "37.5/s"),
+        (0.5, "0.5/s"),
+        (0.08, "one in 12 s"),
+        (1 / 90, "one in 1 min 30 s"),
+    ],
+)
+def test_pace(rate: float, text: str) -> None:
+    assert pace(rate) == text
 
 
 def test_shares_are_printed_in_percent() -> None:

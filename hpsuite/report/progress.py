@@ -46,11 +46,11 @@ class TrialProgress:
         now = time.monotonic()
         rate = (self.done - self.before) / max(now - self._started, 1e-9)
         if self._bar is not None:
-            self._bar.update(self._task, completed=self.done, rate=f"{rate:.1f}/s")
+            self._bar.update(self._task, completed=self.done, rate=pace(rate))
         elif now - self._printed >= LINE_SECONDS or self.done == self.total:
             self._printed = now
             left = (self.total - self.done) / rate if rate else float("inf")
-            line = f"{self.done}/{self.total} trials, {rate:.1f}/s"
+            line = f"{self.done}/{self.total} trials, {pace(rate)}"
             line += f", {duration(left)} left" if self.done < self.total else ""
             if not self.console.quiet:
                 print(line, file=sys.stdout, flush=True)
@@ -68,6 +68,11 @@ class TrialProgress:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+
+def pace(rate: float) -> str:
+    """Trials a second as a reader would say them: 37.5/s, or one in 12 s."""
+    return f"{rate:.1f}/s" if rate >= 0.5 or rate == 0 else f"one in {duration(1 / rate)}"
 
 
 def duration(seconds: float) -> str:

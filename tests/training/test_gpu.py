@@ -7,9 +7,10 @@ import torch
 
 from hpsuite.datasets import Data
 from hpsuite.training import Planner, Resident
+from hpsuite.training.augmentation import training_inputs
 from hpsuite.training.fused import FusedBatch
 from hpsuite.training.plain import PlainTrial
-from hpsuite.training.streams import dropout_key, dropout_mask
+from hpsuite.training.streams import augmentation_key, dropout_key, dropout_mask
 from hpsuite.trials import OptimizerSpec, TrialSpec
 from tests.training.cases import largest_difference, states, trial
 
@@ -106,6 +107,41 @@ def test_masks_are_those_of_the_cpu() -> None:
         for device in ("cuda", "cpu")
     )
     assert torch.equal(ours, theirs)
+
+
+@pytest.fixture(scope="module")
+def moved(images: Data) -> tuple[Resident, Resident]:
+    """Images that are flipped and shifted, on the GPU and on the CPU."""
+    data = replace(images, flip=True, shift=2)
+    on_gpu, on_cpu = (Resident.place(data, torch.device(name)) for name in ("cuda", "cpu"))
+    return on_gpu, on_cpu
+
+
+def test_flips_and_shifts_are_those_of_the_cpu(moved: tuple[Resident, Resident]) -> None:
+    rows = torch.arange(200).view(4, 50)
+    keys = torch.tensor([augmentation_key(3, i) for i in range(4)], dtype=torch.int32)
+    ours, theirs = (
+        training_inputs(of, rows.to(of.device), keys.to(of.device), epoch=7).cpu() for of in moved
+    )
+    assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("target", ["hpsuite.models.convnet", "hpsuite.models.resnet"])
+def test_convolutions(moved: tuple[Resident, Resident], target: str) -> None:
+    """In float64 those of the CPU; in float32 the same bits each time."""
+    model: dict[str, object] = {"channels": 4, "normalization": "before", "dropout": 0.1}
+    exact = trial(moved[0], target=target, model=model, dtype="float64", steps=50)
+    ours, theirs = (PlainTrial(exact, of) for of in moved)
+    ours.train()
+    theirs.train()
+    found, expected = (
+        t.predict(of.x_val).cpu() for t, of in zip((ours, theirs), moved, strict=True)
+    )
+    assert largest_difference(found, expected) < 1e-10
+    spec = trial(moved[0], target=target, model={"channels": 16, "dropout": 0.1}, epochs=2)
+    first, second = PlainTrial(spec, moved[0]), PlainTrial(spec, moved[0])
+    assert first.train().same_outcome(second.train())
+    assert torch.equal(first.predict(moved[0].x_val), second.predict(moved[0].x_val))
 
 
 def test_diverged_trials_leave(on_gpu: Resident) -> None:
