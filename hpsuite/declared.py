@@ -30,7 +30,6 @@ SETUP_STATISTICS = {
     **{f"good_fraction_{e}pt_common": "share of the space" for e in (1, 2, 5)},
     **{f"rate_width_{e}pt": "decades" for e in (1, 2, 5)},
     "nonfinite_fraction": "share of the space",
-    "b": "accuracy",
 }
 # Statistics of a pair of arms.
 ARM_STATISTICS = {

@@ -35,7 +35,6 @@ WORDS: Mapping[str, tuple[str, tuple[str, float]]] = {
         for e in (1, 2, 5)
     },
     "nonfinite_fraction": ("share of diverged trials", _SHARE),
-    "b": ("best that the setup can do", _SHARE),
     "best_val_accuracy": ("best validation accuracy", _SHARE),
     "test_accuracy": ("test accuracy of what validation selected", _SHARE),
     "area": ("area under the best-so-far curve", _SHARE),
@@ -260,8 +259,7 @@ def _of_setups(statistic: str, a: object, b: object) -> Cell:
     if statistic == "nonfinite_fraction":
         pair = [x.sensitivity.nonfinite_fraction for x in (one, two)]
         return Cell(n, lambda level: combined(pair, [1.0, -1.0]), bounds=(-1.0, 1.0))
-    assert statistic == "b", statistic
-    return _nothing("no interval of b")
+    raise AssertionError(statistic)
 
 
 def _of_sweeps(statistic: str, a: SetupFinding, b: SetupFinding, *, trained: bool) -> Cell:
