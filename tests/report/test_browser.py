@@ -31,7 +31,7 @@ OPTIONS = (
     "--enable-logging=stderr",
     "--host-resolver-rules=MAP * ~NOTFOUND",
     "--virtual-time-budget=30000",
-    "--window-size=1280,40000",
+    "--window-size=1280,1000",
 )
 # What the browser asks for on its own account, whatever the page.
 OWN_HOSTS = ("google.com", "googleapis.com", "gstatic.com", "gvt1.com")
