@@ -7,9 +7,10 @@ import math
 from typing import TYPE_CHECKING
 
 from hpsuite.report.figures import browser
-from hpsuite.report.figures.canvas import WIDTH, dress, fit, paper, text_width, wrap
+from hpsuite.report.figures.canvas import WIDTH, dress, paper
 from hpsuite.report.figures.comparisons import Differences, Measure, Row, note_of, places_of
 from hpsuite.report.figures.intervals import draw_interval, interval_traces, limits_of
+from hpsuite.report.figures.words import fit, fit_all, text_width, wrap
 from hpsuite.report.style import FAINT, INK, QUIET, SMALL, ZONE, Look, look
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _GAP = 9.0  # points between columns of text
 
 def draw(data: Differences) -> "Figure":
     """The still picture."""
-    labels = [fit(row.label, LABEL, LINES) for row in data.rows]
+    labels = _labels(data)
     texts = [*labels, *(fit(row.verdict, VERDICT, LINES) for row in data.rows)]
     lines = max((1 + text.count("\n") for text in texts), default=1)
     places, headings, bottom = places_of(data, lines)
@@ -73,11 +74,12 @@ def spec(data: Differences) -> browser.Spec:
     right = min(0.28, words / 7.5) + 0.01
     columns = len(data.measures)
     width = (1 - right - 0.05 * (columns - 1)) / columns
+    names = fit_all([row.label for row in data.rows], 2.6, 2)
     axes: dict[str, browser.Spec] = {
         "yaxis": {
             "range": [bottom - 0.45, -0.65],
             "tickvals": places + [y for y, _ in headings],
-            "ticktext": [_bold(fit(row.label, 2.6, 2), on=row.primary) for row in data.rows]
+            "ticktext": [_bold(n, on=row.primary) for n, row in zip(names, data.rows, strict=True)]
             + [f"<span style='color:{QUIET}'>{_bold(g, on=True)}</span>" for _, g in headings],
             "showgrid": False,
             "zeroline": False,
@@ -177,11 +179,15 @@ def _side(text: str, data: Differences) -> str:
 
 def _room(data: Differences) -> float:
     """Inches across that each measure has, at least."""
-    labels = [line for row in data.rows for line in fit(row.label, LABEL, LINES).split("\n")]
+    labels = [line for label in _labels(data) for line in label.split("\n")]
     words = [line for row in data.rows for line in fit(row.verdict, VERDICT, LINES).split("\n")]
     beside = [labels, words, _numbers(data)]
     taken = sum(max((text_width(text, bold=True) for text in texts), default=0) for texts in beside)
     return (WIDTH - taken - 1.0) / len(data.measures) - 0.1
+
+
+def _labels(data: Differences) -> list[str]:
+    return fit_all([row.label for row in data.rows], LABEL, LINES)
 
 
 def _numbers(data: Differences) -> list[str]:
