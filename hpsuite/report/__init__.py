@@ -1,1 +1,1 @@
-"""Writing what was found: progress, tables, files, and the views for MLflow."""
+"""Writing what was found: progress, tables, files, reports with pictures, views for MLflow."""

@@ -1,7 +1,7 @@
 (() => {
   "use strict";
 
-  // Still pictures are replaced by live ones shortly before they come into view.
+  // Still pictures are replaced by live ones.
   const touch = matchMedia("(pointer: coarse)").matches;
   const config = {
     responsive: true,
@@ -42,17 +42,14 @@
     }
   };
 
-  const near = new IntersectionObserver(
-    (entries) => {
-      for (const entry of entries) {
-        if (!entry.isIntersecting) continue;
-        near.unobserve(entry.target);
-        draw(entry.target);
-      }
-    },
-    { rootMargin: "700px" },
-  );
-  document.querySelectorAll(".plot").forEach((box) => near.observe(box));
+  // One after the other from the top, whenever the browser has nothing else to do.
+  const idle = window.requestIdleCallback ?? ((then) => setTimeout(then, 20));
+  const waiting = [...document.querySelectorAll(".plot")];
+  const next = () => {
+    const box = waiting.shift();
+    if (box) draw(box).finally(() => idle(next, { timeout: 500 }));
+  };
+  next();
 
   // Tables: a click on a heading sorts by it, the next one the other way; what has no value is last.
   const compare = (a, b) => {

@@ -19,7 +19,7 @@ from hpsuite.report.figures import (
 )
 from hpsuite.report.figures.best_so_far import BestSoFar
 from hpsuite.report.figures.canvas import drawing, png
-from hpsuite.report.figures.differences import Differences
+from hpsuite.report.figures.comparisons import Differences
 from hpsuite.report.figures.importance import Importance
 from hpsuite.report.figures.parallel_coordinates import ParallelCoordinates
 from hpsuite.report.figures.points import SampledPoints

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-# After the hues of Okabe and Ito (2008, "Color universal design"), darkened until each has a
-# contrast of 3:1 with white, and ordered so that the first four differ in lightness as well.
+# Near the hues of Okabe and Ito (2008, "Color universal design"), moved until each has a contrast
+# of 3:1 with white and all differ for the colour-blind, the first four in lightness as well.
 PALETTE = (
-    "#00508c",  # blue
-    "#dd7900",  # orange
-    "#1a1a1a",  # ink
-    "#bf4f86",  # pink
-    "#2e8b57",  # green
-    "#3c9bd6",  # sky
-    "#7a4b1e",  # brown
-    "#8a8a8a",  # grey
+    "#003a7d",  # blue
+    "#e66a0a",  # orange
+    "#17090e",  # ink
+    "#94476e",  # plum
+    "#5f8749",  # green
+    "#2584c2",  # sky
+    "#523d16",  # brown
+    "#a38d85",  # grey
 )
 # Light to dark without turning back: more is darker, on paper too.
 RAMP = ("#f4f1e8", "#c9dcd6", "#8bbcc6", "#4a8fb3", "#215b92", "#0d2c58")

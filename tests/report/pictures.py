@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from hpsuite.report.axes import Axis
 from hpsuite.report.figures.best_so_far import BestSoFar
-from hpsuite.report.figures.differences import Differences, Measure, Row
+from hpsuite.report.figures.comparisons import Differences, Measure, Row
 from hpsuite.report.figures.importance import Importance, Important, Ranking
 from hpsuite.report.figures.intervals import Estimate
 from hpsuite.report.figures.lines import Curve, Level, Panel

@@ -9,7 +9,7 @@ import numpy as np
 
 from hpsuite.report.axes import Axis
 from hpsuite.report.figures.best_so_far import BestSoFar
-from hpsuite.report.figures.differences import Differences, Measure, Row
+from hpsuite.report.figures.comparisons import Differences, Measure, Row
 from hpsuite.report.figures.importance import Importance, Important, Ranking
 from hpsuite.report.figures.intervals import Estimate
 from hpsuite.report.figures.lines import Curve, Panel
@@ -154,7 +154,7 @@ _OURS = {"scale", "word"}
 def hostile(value: Any) -> Any:
     """The same with hostile words before all of its words, but for those that are not a user's."""
     if isinstance(value, str):
-        return HOSTILE + value
+        return HOSTILE + value if value else ""
     if isinstance(value, tuple):
         return tuple(hostile(entry) for entry in value)
     if isinstance(value, dict):

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from hpsuite.report.figures.canvas import HEAVY, drawing, fit, png, shorten, text_width, wrap
+from hpsuite.report.figures.canvas import HEAVY, drawing, png
+from hpsuite.report.figures.words import fit, fit_all, text_width, wrap
 from hpsuite.report.pictures import Data, draw, draw_png, interactive, note_of
 from tests.report.example import example_report
 from tests.report.stress import CASES, HOSTILE, hostile, long_names
@@ -141,10 +142,15 @@ def test_text_is_wrapped_to_what_there_is_room_for() -> None:
     for words in (*long_names(2), HOSTILE, "x" * 300, "short", ""):
         for inches in (0.4, 1.0, 3.0):
             assert all(text_width(line) <= inches for line in wrap(words, inches))
-            assert text_width(shorten(words, inches)) <= inches
+            assert text_width(fit(words, inches, 1)) <= inches
             assert fit(words, inches, 2).count("\n") <= 1
     assert "".join("".join(wrap("x" * 300, 1.0)).split()) == "x" * 300
-    assert shorten("short", 2.0) == "short"
-    # Names differ at their ends as well.
-    a, b = (shorten(name, 1.0) for name in ("a_long_model_name_1", "a_long_model_name_2"))
-    assert a != b
+    assert fit("short", 2.0, 1) == "short"
+
+
+@pytest.mark.parametrize("lines", [1, 2])
+def test_names_that_differ_stay_different(lines: int) -> None:
+    for names in (long_names(10), [f"a_long_model_name_{i}" for i in range(3)], ["a", "a", "b"]):
+        cut = fit_all(names, 1.0, lines)
+        assert len(set(cut)) == len(set(names))
+        assert all(text_width(line) <= 1.0 for name in cut for line in name.split("\n"))

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hpsuite.report.axes import Axis, Floats
-from hpsuite.report.figures.canvas import NAME, fit
+from hpsuite.report.figures.canvas import NAME
+from hpsuite.report.figures.words import fit
 from hpsuite.report.style import FAINT, INK, PAPER, QUIET, Look, rgba
 
 Spec = dict[str, Any]

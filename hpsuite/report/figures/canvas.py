@@ -5,16 +5,15 @@ whatever the names are; matplotlib's constrained layout does the same for what l
 """
 
 import contextlib
-import functools
 import io
 import math
-import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hpsuite.report.axes import Axis
+from hpsuite.report.figures.words import fit, text_width, wrap
 from hpsuite.report.style import (
     DPI,
     FONT_SIZE,
@@ -175,45 +174,6 @@ def png(figure: "Figure") -> bytes:
     return best
 
 
-def wrap(text: str, inches: float, size: float = SMALL, *, bold: bool = False) -> list[str]:
-    """Text in lines of at most so many inches: broken at spaces, else within a word."""
-    lines: list[str] = []
-    for paragraph in text.splitlines():
-        line = ""
-        for piece in _pieces(paragraph, inches, size, bold=bold):
-            if line and text_width((line + piece).rstrip(), size, bold=bold) > inches:
-                lines.append(line.rstrip())
-                line = piece.lstrip()
-            else:
-                line += piece
-        if line.strip():
-            lines.append(line.rstrip())
-    return lines
-
-
-def shorten(text: str, inches: float, size: float = SMALL) -> str:
-    """Text cut to so many inches: an ellipsis for what is missing, as names differ at both ends."""
-    return _longest(text, lambda words: text_width(words, size) <= inches)
-
-
-def fit(text: str, inches: float, lines: int, size: float = SMALL, *, bold: bool = False) -> str:
-    """Text wrapped into at most so many lines, with an ellipsis where something is missing."""
-    kept = _longest(text, lambda words: len(wrap(words, inches, size, bold=bold)) <= lines)
-    return "\n".join(wrap(kept, inches, size, bold=bold)[:lines])
-
-
-@functools.cache
-def text_width(text: str, size: float = SMALL, *, bold: bool = False) -> float:
-    """Width of a line of text, in inches."""
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import text_to_path
-
-    weight = "bold" if bold else "normal"
-    font = FontProperties(family=RC["font.family"], size=size, weight=weight)
-    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
-    return float(width) / 72
-
-
 def _with_palette(image: "Picture", colors: int) -> "Picture":
     """An image in so many colours; those of paper and text are kept as they are.
 
@@ -232,44 +192,12 @@ def _with_palette(image: "Picture", colors: int) -> "Picture":
     return few
 
 
-def _pieces(text: str, inches: float, size: float, *, bold: bool) -> Iterator[str]:
-    """Words with the space behind them; one too long for a line in shorter pieces."""
-    for word in re.findall(r"\s*\S+", text):
-        if text_width(word.strip(), size, bold=bold) <= inches:
-            yield word
-            continue
-        # After the signs that join the words of a name first, then anywhere.
-        for part in re.findall(r"[^_\-/.=]*[_\-/.=]|[^_\-/.=]+", word):
-            piece = ""
-            for character in part:
-                if piece and text_width(piece + character, size, bold=bold) > inches:
-                    yield piece
-                    piece = ""
-                piece += character
-            yield piece
-
-
-def _longest(text: str, fits: Callable[[str], bool]) -> str:
-    """The text, or as much of both of its ends as fits; by bisection."""
-    if fits(text):
-        return text
-    low, high = 0, len(text)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(_cut(text, middle)) else (low, middle)
-    return _cut(text, low)
-
-
-def _cut(text: str, kept: int) -> str:
-    return text[: kept - kept // 2].rstrip() + "…" + text[len(text) - kept // 2 :].lstrip()
-
-
 def _rows(keys: Sequence[Key], room: float) -> list[list[tuple[float, Key, str]]]:
     """Keys in rows: (left edge, key, its label as it fits)."""
     rows: list[list[tuple[float, Key, str]]] = []
     x = room
     for key in keys:
-        label = shorten(key.label, room - KEY_SAMPLE - 0.1)
+        label = fit(key.label, room - KEY_SAMPLE - 0.1, 1)
         width = KEY_SAMPLE + 0.08 + text_width(label)
         if not rows or x + width > MARGIN + room:
             rows.append([])

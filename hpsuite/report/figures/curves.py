@@ -8,7 +8,7 @@ import numpy as np
 
 from hpsuite.report.axes import Axis, show
 from hpsuite.report.figures import browser
-from hpsuite.report.figures.canvas import WIDTH, Key, dress, fit, label_left, paper
+from hpsuite.report.figures.canvas import WIDTH, Key, dress, label_left, paper
 from hpsuite.report.figures.intervals import Estimate
 from hpsuite.report.figures.lines import (
     Curves,
@@ -19,6 +19,7 @@ from hpsuite.report.figures.lines import (
     note_of,
     score_limits,
 )
+from hpsuite.report.figures.words import fit
 from hpsuite.report.style import (
     BAND_ALPHA,
     INK,

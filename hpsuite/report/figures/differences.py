@@ -4,13 +4,13 @@ One column for each measure; in each, the effects too small to matter are shaded
 """
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hpsuite.report.axes import Axis
 from hpsuite.report.figures import browser
-from hpsuite.report.figures.canvas import WIDTH, dress, fit, paper, text_width, wrap
-from hpsuite.report.figures.intervals import Estimate, draw_interval, interval_traces, limits_of
+from hpsuite.report.figures.canvas import WIDTH, dress, paper
+from hpsuite.report.figures.comparisons import Differences, Measure, Row, note_of, places_of
+from hpsuite.report.figures.intervals import draw_interval, interval_traces, limits_of
+from hpsuite.report.figures.words import fit, fit_all, text_width, wrap
 from hpsuite.report.style import FAINT, INK, QUIET, SMALL, ZONE, Look, look
 
 if TYPE_CHECKING:
@@ -24,69 +24,12 @@ LINES = 3
 _GAP = 9.0  # points between columns of text
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """What one column shows.
-
-    Attributes:
-        axis: the statistic and its unit.
-        null: its value without any effect: 0 for a difference, .5 for P(A better).
-        zone: from where to where an effect is too small to matter; nan for none.
-        less, more: what values below and above `null` mean; empty for nothing.
-        signed: whether to write a plus before numbers.
-    """
-
-    axis: Axis
-    null: float = 0.0
-    zone: tuple[float, float] = (math.nan, math.nan)
-    less: str = ""
-    more: str = ""
-    signed: bool = True
-
-    @property
-    def has_zone(self) -> bool:
-        """Whether there is a zone."""
-        return math.isfinite(self.zone[0]) and math.isfinite(self.zone[1])
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One comparison.
-
-    Attributes:
-        label: what is compared.
-        estimates: one for each measure; nan for one that cannot be computed.
-        verdict: the word for it, and why where there is none; may be empty.
-        primary: whether it was declared before the run to decide the claim.
-        group: rows of one group stand under its name; empty for none.
-    """
-
-    label: str
-    estimates: tuple[Estimate, ...]
-    verdict: str = ""
-    primary: bool = False
-    group: str = ""
-
-
-@dataclass(frozen=True)
-class Differences:
-    """Differences with intervals; rows of a group lie beside each other."""
-
-    title: str
-    measures: tuple[Measure, ...]
-    rows: tuple[Row, ...]
-    note: str = ""
-
-    def __post_init__(self) -> None:
-        assert all(len(row.estimates) == len(self.measures) for row in self.rows), self.title
-
-
 def draw(data: Differences) -> "Figure":
     """The still picture."""
-    labels = [fit(row.label, LABEL, LINES) for row in data.rows]
+    labels = _labels(data)
     texts = [*labels, *(fit(row.verdict, VERDICT, LINES) for row in data.rows)]
     lines = max((1 + text.count("\n") for text in texts), default=1)
-    places, headings, bottom = _places(data, lines)
+    places, headings, bottom = places_of(data, lines)
     sides = max(
         (len(_side(m.less, data)) + len(_side(m.more, data)) > 0) * 0.3 for m in data.measures
     )
@@ -125,17 +68,18 @@ def draw(data: Differences) -> "Figure":
 
 def spec(data: Differences) -> browser.Spec:
     """The interactive picture."""
-    places, headings, bottom = _places(data, 1)
+    places, headings, bottom = places_of(data, 1)
     total = round(27 * bottom) + 40
     words = max((text_width(row.verdict) for row in data.rows), default=0.0)
     right = min(0.28, words / 7.5) + 0.01
     columns = len(data.measures)
     width = (1 - right - 0.05 * (columns - 1)) / columns
+    names = fit_all([row.label for row in data.rows], 2.6, 2)
     axes: dict[str, browser.Spec] = {
         "yaxis": {
             "range": [bottom - 0.45, -0.65],
             "tickvals": places + [y for y, _ in headings],
-            "ticktext": [_bold(fit(row.label, 2.6, 2), on=row.primary) for row in data.rows]
+            "ticktext": [_bold(n, on=row.primary) for n, row in zip(names, data.rows, strict=True)]
             + [f"<span style='color:{QUIET}'>{_bold(g, on=True)}</span>" for _, g in headings],
             "showgrid": False,
             "zeroline": False,
@@ -219,32 +163,6 @@ def spec(data: Differences) -> browser.Spec:
     return {"data": traces, "layout": layout}
 
 
-def note_of(data: Differences) -> str:
-    """The note, with what the picture shows added to it."""
-    said = [data.note] if data.note else []
-    if any(measure.has_zone for measure in data.measures):
-        said.append("Shaded: effects too small to matter.")
-    if any(row.primary for row in data.rows):
-        said.append("Filled, bold: declared before the run to decide the claim.")
-    return " ".join(said)
-
-
-def _places(data: Differences, lines: int) -> tuple[list[float], list[tuple[float, str]], float]:
-    """Heights of the rows and of the groups' names, and that of all, for rows of so many lines."""
-    step = 0.55 + 0.45 * lines
-    places, headings = [], []
-    y, group = 0.0, ""
-    for row in data.rows:
-        if row.group != group:
-            group = row.group
-            if group:
-                headings.append((y, group))
-                y += 0.9
-        places.append(y)
-        y += step
-    return places, headings, y
-
-
 def _limits(data: Differences, column: int) -> tuple[float, float]:
     measure = data.measures[column]
     estimates = [row.estimates[column] for row in data.rows]
@@ -261,11 +179,15 @@ def _side(text: str, data: Differences) -> str:
 
 def _room(data: Differences) -> float:
     """Inches across that each measure has, at least."""
-    labels = [line for row in data.rows for line in fit(row.label, LABEL, LINES).split("\n")]
+    labels = [line for label in _labels(data) for line in label.split("\n")]
     words = [line for row in data.rows for line in fit(row.verdict, VERDICT, LINES).split("\n")]
     beside = [labels, words, _numbers(data)]
     taken = sum(max((text_width(text, bold=True) for text in texts), default=0) for texts in beside)
     return (WIDTH - taken - 1.0) / len(data.measures) - 0.1
+
+
+def _labels(data: Differences) -> list[str]:
+    return fit_all([row.label for row in data.rows], LABEL, LINES)
 
 
 def _numbers(data: Differences) -> list[str]:

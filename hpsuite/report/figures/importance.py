@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from hpsuite.report.axes import Axis
 from hpsuite.report.figures import browser
-from hpsuite.report.figures.canvas import WIDTH, dress, fit, paper, shorten, text_width
+from hpsuite.report.figures.canvas import WIDTH, dress, paper
 from hpsuite.report.figures.intervals import (
     Estimate,
     draw_interval,
     interval_traces,
     limits_of,
 )
+from hpsuite.report.figures.words import fit, fit_all, text_width
 from hpsuite.report.style import QUIET, SMALL, look
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def spec(data: Importance) -> browser.Spec:
             "anchor": x,
             "range": [len(shown) - 0.4, -0.6],
             "tickvals": list(range(len(shown))),
-            "ticktext": [browser.safe(shorten(row.name, 1.7)) for row in shown],
+            "ticktext": [browser.safe(n) for n in fit_all([row.name for row in shown], 1.7, 1)],
             "showgrid": False,
             "zeroline": False,
             "fixedrange": True,
@@ -237,7 +238,7 @@ def _draw_panel(axes: "Axes", panel: Ranking, room: float) -> None:
             color=QUIET,
         )
     dress(axes, "x", panel.axis, limits, most=5, room=room - 1.2)
-    axes.set_yticks(range(len(rows)), [shorten(row.name, _names(room)) for row in rows])
+    axes.set_yticks(range(len(rows)), fit_all([row.name for row in rows], _names(room), 1))
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")

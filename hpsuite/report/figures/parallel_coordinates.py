@@ -8,7 +8,8 @@ import numpy as np
 
 from hpsuite.report.axes import Axis, Floats
 from hpsuite.report.figures import browser
-from hpsuite.report.figures.canvas import MARGIN, WIDTH, fit, paper, text_width
+from hpsuite.report.figures.canvas import MARGIN, WIDTH, paper
+from hpsuite.report.figures.words import fit, fit_all, text_width
 from hpsuite.report.style import INK, PAPER, QUIET, SMALL, ramp, ramp_stops
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def draw(data: ParallelCoordinates) -> "Figure":
     titles = [axis.title for axis in data.all_axes]
     upright = all(text_width(w, bold=True) <= step - 0.1 for title in titles for w in title.split())
     room, lines = (step - 0.1, 3) if upright else (1.5, 1)
-    names = [fit(title, room, lines, bold=True) for title in titles]
+    names = fit_all(titles, room, lines, bold=True)
     above = 0.16 * max(1 + name.count("\n") for name in names) if upright else 0.9
     figure = paper(data.title, height=HEIGHT + above + 0.2, note=note_of(data, still=True), dpi=150)
     axes = figure.subplots()
@@ -143,13 +144,14 @@ def spec(data: ParallelCoordinates) -> browser.Spec:
     """The interactive picture: ranges dragged on an axis choose trials."""
     places, _, shades = shown(data, MOST)
     dimensions = []
-    room = min(2.2, 9 / len(data.all_axes))
+    titles = [axis.title for axis in data.all_axes]
+    names = fit_all(titles, min(2.2, 9 / len(titles)), 1)
     for i, axis in enumerate(data.all_axes):
         limits = _limits(data, i)
         ticks = axis.ticks(*limits, 6)
         dimensions.append(
             {
-                "label": browser.safe(fit(axis.title, room, 1)),
+                "label": browser.safe(names[i]),
                 "values": places[:, i],
                 "range": list(limits),
                 "tickvals": [tick.position for tick in ticks],

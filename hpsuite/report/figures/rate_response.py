@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 from hpsuite.report.axes import Axis, show
 from hpsuite.report.figures import browser, rate_tracks
-from hpsuite.report.figures.canvas import Key, dress, fit, paper, shorten
+from hpsuite.report.figures.canvas import Key, dress, paper
 from hpsuite.report.figures.rate_series import TRAINED, RateSeries, line_of
+from hpsuite.report.figures.words import fit, fit_all
 from hpsuite.report.style import BAND_ALPHA, LINE_WIDTH, MARK_SIZE, rgba
 
 if TYPE_CHECKING:
@@ -265,7 +266,7 @@ def _track_axis(data: RateResponse) -> browser.Spec:
     return {
         "range": [rows - 0.45, -0.55],
         "tickvals": list(range(rows)),
-        "ticktext": [browser.safe(shorten(s.name, 1.7)) for s in data.series],
+        "ticktext": [browser.safe(n) for n in fit_all([s.name for s in data.series], 1.7, 1)],
         "zeroline": False,
         "showgrid": False,
         "automargin": True,

@@ -11,8 +11,8 @@ import numpy as np
 
 from hpsuite.report.axes import Axis, show
 from hpsuite.report.figures import browser
-from hpsuite.report.figures.canvas import fit, shorten
 from hpsuite.report.figures.rate_series import AT_CHANCE, DIVERGED, RateSeries
+from hpsuite.report.figures.words import fit, fit_all
 from hpsuite.report.style import FAINT, INK, MARK_SIZE, PAPER, QUIET, SMALL, rgba
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _FAILED = ((AT_CHANCE, "at chance", "o", "circle-open"), (DIVERGED, "diverged", 
 def prepare(axes: "Axes", title: str, series: Sequence[RateSeries]) -> None:
     """Rows with names for axes that hold a track."""
     axes.set_ylim(len(series) - 0.45, -0.55)
-    names = [shorten(s.name, NAME_ROOM) for s in series]
+    names = fit_all([s.name for s in series], NAME_ROOM, 1)
     axes.set_yticks(range(len(series)), names)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")

@@ -11,8 +11,9 @@ import numpy as np
 
 from hpsuite.report.axes import show
 from hpsuite.report.figures import browser
-from hpsuite.report.figures.canvas import WIDTH, Key, dress, fit, label_left, paper
+from hpsuite.report.figures.canvas import WIDTH, Key, dress, label_left, paper
 from hpsuite.report.figures.points import Points, SampledPoints, counted, distinct_values
+from hpsuite.report.figures.words import fit
 from hpsuite.report.style import INK, MARK_SIZE, PAPER, QUIET, SMALL, Look, look, ramp_stops
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ import numpy as np
 
 from hpsuite.report.axes import Floats
 from hpsuite.report.figures import browser
-from hpsuite.report.figures.canvas import WIDTH, fit, paper, text_width, wrap
+from hpsuite.report.figures.canvas import WIDTH, paper
 from hpsuite.report.figures.intervals import Estimate, number
+from hpsuite.report.figures.words import fit, fit_all, text_width, wrap
 from hpsuite.report.style import INK, PAPER, QUIET, RULE, SMALL, ramp, ramp_stops, text_on
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Transfer:
 def draw(data: Transfer) -> "Figure":
     """The still picture."""
     rows, columns = data.cost.shape
-    names = [fit(name, NAME, 2) for name in data.tuned_on]
+    names = fit_all(data.tuned_on, NAME, 2)
     left = max(text_width(line) for name in names for line in name.split("\n")) + 0.45
     cell = min(1.15, (WIDTH - left - RIGHT) / columns)
     with_ends = cell >= _ends_width(data)
@@ -83,7 +84,7 @@ def draw(data: Transfer) -> "Figure":
     above = 0.35 + 0.16 * LINES
     if not upright:
         across = max(int((cell - 0.04) / 0.15), 1)
-        tops = [fit(name, NAME, across) for name in data.used_on]
+        tops = fit_all(data.used_on, NAME, across)
         above = 0.45 + max(text_width(line) for name in tops for line in name.split("\n"))
     else:
         tops = ["\n".join(wrap(name, cell - 0.1)) for name in data.used_on]
@@ -164,7 +165,8 @@ def _cell_text(
 
 
 def _name_axis(title: str, names: tuple[str, ...], inches: float) -> browser.Spec:
-    lines = [browser.safe(fit(name, inches, LINES)).replace("\n", "<br>") for name in names]
+    fitted = fit_all(names, inches, LINES)
+    lines = [browser.safe(name).replace("\n", "<br>") for name in fitted]
     return {
         "tickvals": list(range(len(names))),
         "ticktext": lines,
