@@ -12,6 +12,7 @@ import argparse
 import itertools
 import math
 import warnings
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -143,6 +144,11 @@ def explained(x: Floats, y: Floats, levels: Sequence[int | None], bins: int = 10
     return np.where(values < NOTHING, 0, values)
 
 
+def stream(options: argparse.Namespace, landscape: str, n: int) -> np.random.Generator:
+    """Of one row of a table, whichever others are asked for."""
+    return np.random.default_rng([options.seed, zlib.crc32(landscape.encode()), n])
+
+
 def best_level(values: Floats) -> float:
     return float(np.sort(values)[-len(values) // 25 :].mean())
 
@@ -213,10 +219,10 @@ def print_cover(options: argparse.Namespace) -> None:
     print("\ncoverage in % of the 95% intervals: lowest and mean over the hyperparameters; bias of")
     print("the value of the first two; mean width of its interval of the most important")
     print(f"{'landscape':10}{'n':>6}  {'evaluator':26}{'value':>10}{'share':>12}  bias, width")
-    generator = np.random.default_rng(options.seed)
     for landscape in options.landscape:
         true = truth(LANDSCAPES[landscape])
         for n in options.n:
+            generator = stream(options, landscape, n)
             runs = [
                 figures(LANDSCAPES[landscape], n, options.evaluator, generator)
                 for _ in range(options.simulations)
@@ -247,9 +253,9 @@ def print_cover(options: argparse.Namespace) -> None:
 def print_first(options: argparse.Namespace) -> None:
     print("\nP(rank 1) of the one said to be first, on random responses of 2 to 5 hyperparameters:")
     print("how often it was said, what was said on average, how often it was right, in %")
-    generator = np.random.default_rng(options.seed)
     edges = [0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.01]
     for n in options.n:
+        generator = stream(options, "random", n)
         said: dict[str, list[tuple[float, bool]]] = {name: [] for name in options.evaluator}
         wrong = dict.fromkeys(options.evaluator, 0)
         for _ in range(options.simulations):
@@ -311,11 +317,11 @@ def quick_truth(landscape: Landscape, generator: np.random.Generator) -> dict[st
 def print_equal(options: argparse.Namespace) -> None:
     print("\nfalse ranks where none is due, in % of samples (5 promised): three equal")
     print("hyperparameters, and three of which none matters")
-    generator = np.random.default_rng(options.seed)
     cases = {"equal": LANDSCAPES["equal"], "nothing": Landscape(nothing, (None,) * 3, 1.0)}
     evaluators = [name for name in options.evaluator if name != "tuning_risk"]
     for case, landscape in cases.items():
         for n in options.n:
+            generator = stream(options, case, n)
             runs = [
                 figures(landscape, n, evaluators, generator) for _ in range(options.simulations)
             ]
@@ -325,17 +331,38 @@ def print_equal(options: argparse.Namespace) -> None:
                 print(f"{case:8} n {n:5} {name:26}{100 * ranked:5.1f}", flush=True)
 
 
+def print_power(options: argparse.Namespace) -> None:
+    print("\nhow often, in %, the most important is settled and right; settled and wrong; and how")
+    print("often no two could be told apart")
+    for name in options.landscape:
+        true = truth(LANDSCAPES[name])
+        for n in options.n:
+            generator = stream(options, name, n)
+            runs = [
+                figures(LANDSCAPES[name], n, options.evaluator, generator)
+                for _ in range(options.simulations)
+            ]
+            for evaluator in options.evaluator:
+                ranks = np.array([run[evaluator] for run in runs])[..., 7:]
+                settled = ranks[..., 1] == 1
+                right = settled[:, int(true[evaluator].argmax())].mean()
+                wrong = settled.any(axis=1).mean() - right
+                nothing_known = (ranks[..., 1] - ranks[..., 0] == ranks.shape[1] - 1).all(axis=1)
+                cells = " ".join(f"{100 * v:4.0f}" for v in (right, wrong, nothing_known.mean()))
+                print(f"{name:10}{n:6}  {evaluator:26}{cells}", flush=True)
+
+
 def print_optuna(options: argparse.Namespace) -> None:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
     print("\nroot mean square error of shares (the sum being 1), in points, and bias of the first")
-    generator = np.random.default_rng(options.seed)
     for name in options.landscape:
         landscape = LANDSCAPES[name]
         true = truth(landscape)
         for n in options.n:
+            generator = stream(options, name, n)
             errors: dict[str, list[Floats]] = {}
             for _ in range(options.simulations):
                 x = landscape.units(n, generator)
@@ -395,10 +422,9 @@ def optuna_study(x: Floats, y: Floats, levels: Sequence[int | None]) -> Any:
 
 def print_curves(options: argparse.Namespace) -> None:
     print("\ncoverage in % of the cells' intervals, and mean width: lowest and mean over cells")
-    generator = np.random.default_rng(options.seed)
     warnings.simplefilter("ignore")  # cells that no simulation filled
     for name in options.landscape:
-        landscape = LANDSCAPES[name]
+        landscape, generator = LANDSCAPES[name], np.random.default_rng(0)
         large = landscape.units(LARGE, generator)
         scores = landscape.scores(large, generator)
         exact = marginal_curve(
@@ -409,6 +435,7 @@ def print_curves(options: argparse.Namespace) -> None:
         ).mean
         for n in options.n:
             for method in ("plain", "adjusted"):
+                generator = stream(options, name, n)
                 hits: list[list[npt.NDArray[np.float64]]] = [[], []]
                 widths: list[list[Floats]] = [[], []]
                 for _ in range(options.simulations):
@@ -435,11 +462,11 @@ def print_curves(options: argparse.Namespace) -> None:
 
 def print_measured(options: argparse.Namespace) -> None:
     print("\ncoverage in % of measured_risk, each hyperparameter at its default in as many trials")
-    generator = np.random.default_rng(options.seed)
     for name in options.landscape:
         landscape = LANDSCAPES[name]
-        large = landscape.units(LARGE, generator)
+        large = landscape.units(LARGE, np.random.default_rng(0))
         for n in options.n:
+            generator = stream(options, name, n)
             covered = []
             for j, m in enumerate(landscape.levels[:3]):
                 default = DEFAULT if m is None else (math.floor(DEFAULT * m) + 0.5) / m
@@ -468,6 +495,7 @@ TABLES = {
     "cover": print_cover,
     "first": print_first,
     "equal": print_equal,
+    "power": print_power,
     "optuna": print_optuna,
     "curves": print_curves,
     "measured": print_measured,

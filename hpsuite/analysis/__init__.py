@@ -53,6 +53,21 @@ __all__ = [
     "Gate",
     "Interval",
     "Misses",
+from hpsuite.analysis.importance import importance
+from hpsuite.analysis.importance_figures import EVALUATORS, HyperparameterImportance, Importance
+from hpsuite.analysis.intervals import Interval, mean_t, welch, wilson
+from hpsuite.analysis.marginals import MarginalCurve, MarginalGrid, marginal_curve, marginal_grid
+from hpsuite.analysis.ranking import RankRange, ranking
+from hpsuite.analysis.tuning_risk import measured_risk
+
+__all__ = [
+    "EVALUATORS",
+    "ArmFigures",
+    "HyperparameterImportance",
+    "Importance",
+    "Interval",
+    "MarginalCurve",
+    "MarginalGrid",
     "PairedDifference",
     "RankRange",
     "RateSweep",
@@ -86,6 +101,11 @@ __all__ = [
     "mean_t",
     "miss_probability",
     "normalised",
+    "importance",
+    "marginal_curve",
+    "marginal_grid",
+    "mean_t",
+    "measured_risk",
     "paired_difference",
     "probability_better",
     "ranking",

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from hpsuite.analysis.checks import Floats, checked_level
+from hpsuite.analysis.checks import checked_level
 from hpsuite.analysis.fanova import Fanova, fanova_draws
 from hpsuite.analysis.importance_figures import (
     EVALUATORS,
@@ -27,7 +27,7 @@ from hpsuite.analysis.importance_figures import (
     summarized,
     uncomputed,
 )
-from hpsuite.analysis.main_effect import resample_counts
+from hpsuite.analysis.main_effect import Counts, resample_counts
 from hpsuite.analysis.ped_anova import TOP, ped_anova_draws
 from hpsuite.analysis.sample import Sample, checked_names, checked_sample
 from hpsuite.analysis.tuning_risk import TuningRisk, sample_risk
@@ -111,7 +111,7 @@ def importance(
 def _evaluate(
     evaluator: str,
     sample: Sample,
-    counts: Floats,
+    counts: Counts,
     *,
     at_default: Sequence[float | None],
     pairs: bool,
@@ -147,7 +147,9 @@ def _from_fanova(sample: Sample, found: Fanova) -> Found:
             f"{failed:.0%} of the trials have the lowest score: much of the variance is whether "
             "a trial fails"
         )
-    method = "percentile bootstrap of forest-corrected scores, self-pairs left out"
+    method = (
+        "percentile bootstrap of forest-corrected scores, self-pairs left out, widened by a fifth"
+    )
     pairs = {pair: (value, found.pair_draws[pair]) for pair, value in found.pairs.items()}
     columns = tuple(range(sample.d))
     return Found(columns, found.values, found.draws, method, "; ".join(notes), pairs)

@@ -23,6 +23,9 @@ from scipy.special import ndtr
 from hpsuite.analysis.checks import Floats
 from hpsuite.analysis.sample import Ints
 
+# How often each configuration is drawn in each resample, shape [1 + B, n_groups].
+Counts = npt.NDArray[np.int16]
+
 # Cells of equal numbers of trials that a continuous hyperparameter is cut into.
 CELLS = 50
 # Standard deviation of the smoothing kernel, in shares of the trials: .05 at 128 trials, falling
@@ -152,23 +155,23 @@ def pair_smoother(first: tuple[Ints, int], second: tuple[Ints, int]) -> Smoother
     return Smoother(first[0] * second[1] + second[0], None, first[1] * second[1])
 
 
-def resample_counts(n_groups: int, resamples: int, generator: np.random.Generator) -> Floats:
+def resample_counts(n_groups: int, resamples: int, generator: np.random.Generator) -> Counts:
     """How often each configuration is drawn: the sample itself, then bootstrap resamples.
 
     Returns:
         Shape [1 + resamples, n_groups]; the first row is all ones.
     """
-    drawn = np.ones((1 + resamples, n_groups))
+    drawn = np.ones((1 + resamples, n_groups), dtype=np.int16)
     for i in range(1, 1 + resamples):
         drawn[i] = np.bincount(generator.integers(n_groups, size=n_groups), minlength=n_groups)
     return drawn
 
 
-def blocks(counts: Floats, n: int) -> Iterator[Floats]:
-    """Rows of `counts`, a few at a time, for work on [rows, n] numbers."""
+def blocks(counts: Counts, n: int) -> Iterator[Floats]:
+    """Rows of `counts` as floats, a few at a time, for work on [rows, n] numbers."""
     rows = max(1, BLOCK // n)
     for start in range(0, len(counts), rows):
-        yield counts[start : start + rows]
+        yield counts[start : start + rows].astype(np.float64)
 
 
 def group_sums(values: Floats, groups: Ints, n_groups: int) -> Floats:
@@ -193,6 +196,6 @@ def _inverse(values: Floats) -> Floats:
     return np.divide(1, values, out=np.zeros_like(values), where=values > 1e-9)
 
 
-def _positive(values: npt.NDArray[np.float64]) -> Floats:
+def _positive(values: Floats) -> Floats:
     """Values that are divided by, nan where they are 0 or less."""
     return np.where(values > 1e-9, values, np.nan)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from hpsuite.analysis.checks import Floats
 from hpsuite.analysis.main_effect import (
+    Counts,
     Smoother,
     blocks,
     fitted_smoother,
@@ -96,7 +97,7 @@ def ped_anova(
     return PedAnova(sample.n, top, region, found[0], found[1:])
 
 
-def ped_anova_draws(sample: Sample, counts: Floats, top: float, region: float) -> Floats:
+def ped_anova_draws(sample: Sample, counts: Counts, top: float, region: float) -> Floats:
     """`PedAnova.values` of weighted samples, [B, n_groups] counts to [B, d].
 
     nan where all of the region ties, so that nothing tells the best from the rest.
