@@ -14,7 +14,10 @@ from hpsuite.analysis.contrasts import combined, contrast_of_means, difference_o
 from hpsuite.analysis.edge import Edge, edges
 from hpsuite.analysis.gate import Gate, gate, tuning_did_not_matter
 from hpsuite.analysis.good_fraction import PairedDifference, good_fractions, paired_difference
+from hpsuite.analysis.importance import importance
+from hpsuite.analysis.importance_figures import EVALUATORS, HyperparameterImportance, Importance
 from hpsuite.analysis.intervals import Interval, mean_t, welch, wilson
+from hpsuite.analysis.marginals import MarginalCurve, MarginalGrid, marginal_curve, marginal_grid
 from hpsuite.analysis.misses import Misses, miss_probability
 from hpsuite.analysis.probability_better import probability_better
 from hpsuite.analysis.ranking import RankRange, ranking
@@ -41,6 +44,7 @@ from hpsuite.analysis.tuning_curve import (
 from hpsuite.analysis.verdicts import cell_of_interval, cell_of_t, verdict, whole_space
 
 __all__ = [
+    "EVALUATORS",
     "SMALLEST_EFFECTS",
     "ArmFigures",
     "BestLevel",
@@ -51,23 +55,12 @@ __all__ = [
     "Curve",
     "Edge",
     "Gate",
-    "Interval",
-    "Misses",
-from hpsuite.analysis.importance import importance
-from hpsuite.analysis.importance_figures import EVALUATORS, HyperparameterImportance, Importance
-from hpsuite.analysis.intervals import Interval, mean_t, welch, wilson
-from hpsuite.analysis.marginals import MarginalCurve, MarginalGrid, marginal_curve, marginal_grid
-from hpsuite.analysis.ranking import RankRange, ranking
-from hpsuite.analysis.tuning_risk import measured_risk
-
-__all__ = [
-    "EVALUATORS",
-    "ArmFigures",
     "HyperparameterImportance",
     "Importance",
     "Interval",
     "MarginalCurve",
     "MarginalGrid",
+    "Misses",
     "PairedDifference",
     "RankRange",
     "RateSweep",
@@ -95,17 +88,15 @@ __all__ = [
     "failed_fraction",
     "gate",
     "good_fractions",
+    "importance",
     "interquartile_mean",
     "interquartile_mean_difference",
+    "marginal_curve",
+    "marginal_grid",
     "mean_probability_better",
     "mean_t",
     "miss_probability",
     "normalised",
-    "importance",
-    "marginal_curve",
-    "marginal_grid",
-    "mean_t",
-    "measured_risk",
     "paired_difference",
     "probability_better",
     "ranking",
