@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from hpsuite.report.axes import Axis
-from hpsuite.report.figures.differences import Differences, Measure, Row
+from hpsuite.report.figures.comparisons import Differences, Measure, Row
 from hpsuite.report.figures.intervals import Estimate
 from hpsuite.report.figures.lines import Curve
 from hpsuite.report.figures.parallel_coordinates import ParallelCoordinates

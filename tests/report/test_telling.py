@@ -18,7 +18,7 @@ from hpsuite.evidence import SetupEvidence, setup_evidence
 from hpsuite.findings import ArmTable, Findings, Replayed, find
 from hpsuite.report.figures import parallel_coordinates
 from hpsuite.report.figures.best_so_far import BestSoFar
-from hpsuite.report.figures.differences import Differences
+from hpsuite.report.figures.comparisons import Differences
 from hpsuite.report.figures.intervals import Estimate
 from hpsuite.report.figures.parallel_coordinates import ParallelCoordinates
 from hpsuite.report.figures.points import SampledPoints
