@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hpsuite.checks import UserError, refuse
+from hpsuite.checks import UserError, one_line, refuse
 from hpsuite.overrides import as_override
 
 Builder = Callable[..., object]
@@ -41,7 +41,9 @@ def ask_choice(group: str, chosen: str | Builder | Mapping[str, object] | None) 
 def _taken_apart(group: str, builder: Builder) -> tuple[Builder, dict[str, object]]:
     """A function or class, and the arguments that a partial gives it."""
     if not callable(builder):
-        raise refuse(group, builder, "an option's name, or a function or class")
+        raise refuse(
+            group, f"one {type(builder).__name__}", "an option's name, or a function or class"
+        )
     if isinstance(builder, functools.partial):
         if builder.args:
             raise refuse(group, builder, "a partial with arguments by name alone")
@@ -57,7 +59,7 @@ def _dotted(group: str, builder: Builder) -> str:
     """
     module, name = getattr(builder, "__module__", None), getattr(builder, "__qualname__", "")
     if getattr(sys.modules.get(str(module)), name, None) is not builder:
-        found = f"{module}.{name}" if name else builder
+        found = f"{module}.{name}" if name else f"one {type(builder).__name__}"
         raise refuse(group, found, "a function or class at the top level of a module")
     return f"{module}.{name}"
 
@@ -84,10 +86,23 @@ def ask_dataset(dataset: str | Arrays | None, folder: Path) -> list[str]:
     if dataset is None or isinstance(dataset, str):
         return ask_choice("dataset", dataset)
     if not isinstance(dataset, Sequence):
-        raise refuse("dataset", dataset, "an option's name, or a pair of inputs and classes")
+        raise refuse(
+            "dataset",
+            f"one {type(dataset).__name__}",
+            "an option's name, or a pair of inputs and classes",
+        )
     if len(dataset) != 2:
         raise UserError(f"dataset: found {len(dataset)} arrays; accepted: inputs and classes")
-    x, y = (np.asarray(part) for part in dataset)
+    try:
+        x, y = (np.asarray(part) for part in dataset)
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+    ) as error:  # ragged lists, tensors on a GPU
+        raise UserError(
+            f"dataset: found what is no array ({one_line(error)}); accepted: arrays of numbers"
+        ) from error
     if object in (x.dtype, y.dtype):
         raise UserError(
             "dataset: found arrays of objects; accepted: arrays of numbers, and classes"

@@ -69,14 +69,7 @@ def run_experiment(settings: Settings, arms: Sequence[Arm], command: str = "") -
     print_heading(console, settings, planned, device)
     train_missing(settings.executor, runs, planner, console)
     again = train_again(settings, storage, runs, planner, console)
-    found = find(
-        [run.table() for run in runs],
-        best_again=again[BEST],
-        choices_again=again[CHOICES],
-        bands=settings.analysis.bands,
-    )
-    verdicts = judge(settings.claims, found.setups, found.arms, conditions(found))
-    findings = replace(found, verdicts=verdicts)
+    findings = analysed(settings, runs, again)
     conclude(settings, findings, console, device, started=started, command=command)
 
 
@@ -119,6 +112,20 @@ def train_again(
         run = by_identity[replay.planned.identity]
         found[replay.purpose][replay.source] = replayed(replay, run)
     return found
+
+
+def analysed(
+    settings: Settings, runs: Sequence[ArmRun], again: Mapping[str, Mapping[str, Replayed]]
+) -> Findings:
+    """All figures of complete arms, and the verdicts on what was claimed of them."""
+    found = find(
+        [run.table() for run in runs],
+        best_again=again[BEST],
+        choices_again=again[CHOICES],
+        bands=settings.analysis.bands,
+    )
+    verdicts = judge(settings.claims, found.setups, found.arms, conditions(found))
+    return replace(found, verdicts=verdicts)
 
 
 def conclude(

@@ -100,7 +100,9 @@ def check_claims(declared: Sequence[Declared], arms: Sequence[Arm]) -> None:
     """
     for place, claim in enumerate(declared):
         axes = setup_axes if claim.of_setups else arm_axes
-        named: list[tuple[Names, object]] = [(axes(arm), arm) for arm in arms]
+        # Setups once each, whatever the number of their arms.
+        by_name = {tuple(axes(arm).items()): arm for arm in arms}
+        named: list[tuple[Names, object]] = [(dict(names), arm) for names, arm in by_name.items()]
         _primary(f"claims[{place}]", claim, _sides(f"claims[{place}]", claim, named))
 
 
@@ -165,11 +167,17 @@ def _sides(
         chosen: Mapping[str, object] | None = getattr(declared, side)
         if chosen is None:
             continue
-        sides[side] = {
-            cell_name(rest(names, *_chosen_axes(declared))): it
-            for names, it in named
-            if matches(names, chosen)
-        }
+        sides[side] = {}
+        for names, it in named:
+            if not matches(names, chosen):
+                continue
+            cell = cell_name(rest(names, *_chosen_axes(declared)))
+            if cell in sides[side]:
+                raise UserError(
+                    f"{key}.{side}: found several for {show(dict(chosen))}; accepted: what chooses "
+                    "one in each cell, by all axes that another side chooses by"
+                )
+            sides[side][cell] = it
         if not sides[side]:
             there = "; ".join(dict.fromkeys(_chosen(names) for names, _ in named))
             raise UserError(f"{key}.{side}: found none of {show(dict(chosen))}; accepted: {there}")

@@ -32,10 +32,11 @@ from hpsuite.asking import (
     ask_places,
     ask_value,
 )
+from hpsuite.checks import refuse
 from hpsuite.compose import compose_experiment
 from hpsuite.executors import count_workers
-from hpsuite.experiment import find_device, train_missing
-from hpsuite.findings import Findings, find
+from hpsuite.experiment import analysed, find_device, train_again, train_missing
+from hpsuite.findings import Findings
 from hpsuite.overrides import config_dir as conf_dir
 from hpsuite.record import open_storage
 from hpsuite.report.console import make_console
@@ -199,6 +200,9 @@ def fit(
     Raises:
         ValueError: one line that names the key, what was found and what is accepted.
     """
+    for text in overrides:
+        if not isinstance(text, str):
+            raise refuse("overrides", text, "texts, such as 'model.layers=3'")
     alone = not any(text.startswith("+experiment=") for text in overrides)
     n_threads = torch.get_num_threads()
     try:
@@ -230,6 +234,8 @@ def _train(asked: Sequence[str], *, in_memory: bool, progress: bool) -> Fit:
     reproducible()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         settings, arms = compose_experiment(asked)
+    if settings.plan:
+        raise refuse("plan", True, "false, as a fit trains; see python -m hpsuite plan=true")
     device = find_device(settings.device)
     planned = plan_arms(arms)
     storage: BaseStorage = (
@@ -243,7 +249,8 @@ def _train(asked: Sequence[str], *, in_memory: bool, progress: bool) -> Fit:
     train_missing(settings.executor, runs, planner, console)
     names = [study.name for run in runs for study in run.studies]
     studies = {name: optuna.load_study(study_name=name, storage=storage) for name in names}
-    return Fit(find([run.table() for run in runs]), studies)
+    again = train_again(settings, storage, runs, planner, console)
+    return Fit(analysed(settings, runs, again), studies)
 
 
 @contextlib.contextmanager

@@ -172,6 +172,10 @@ def test_what_was_not_measured_is_no_verdict(composed: Compose, findings: Findin
             "claims[0].primary: found {model.activation: 'elu'",
         ),
         (
+            {"a": "{model: mlp_bn, strategy: random}", "statistic": "area"},
+            "claims[0].b: found several for {model: 'mlp'}; accepted: what chooses one in each",
+        ),
+        (
             {"a_other": "{model: mlp}"},
             "claims[0]: found one of a_other and b_other; accepted: both",
         ),

@@ -175,11 +175,20 @@ def _local() -> type[nn.Module]:
     [
         ({"trials": 0}, "budget.trials: found 0; accepted: greater than or equal to 1"),
         ({"dataset": "none"}, "dataset: found 'none'; accepted: "),
-        ({"dataset": 3}, "dataset: found 3; accepted: an option's name, or a pair of inputs"),
+        (
+            {"dataset": 3},
+            "dataset: found 'one int'; accepted: an option's name, or a pair of inputs",
+        ),
+        ({"dataset": np.zeros((300, 3))}, "dataset: found 'one ndarray'; accepted: "),
+        ({"dataset": ([[1, 2], [3]], [0, 1])}, "dataset: found what is no array "),
+        ({"model": nn.Sequential(nn.ReLU())}, "model: found 'one Sequential'; accepted: "),
         ({"dataset": (1, 2, 3)}, "dataset: found 3 arrays; accepted: "),
         ({"dataset": ([[{}]], [0])}, "dataset: found arrays of objects; accepted: "),
         ({"dataset": ([[1.0]], [0])}, "dataset"),
-        ({"model": 3}, "model: found 3; accepted: an option's name, or a function or class"),
+        (
+            {"model": 3},
+            "model: found 'one int'; accepted: an option's name, or a function or class",
+        ),
         ({"model": _local()}, "model: found '.*Local.*; accepted: a function or class at the top"),
         ({"model": lambda *shape: None}, "model: found .*lambda.*; accepted: a function or class"),
         ({"model": functools.partial(Narrow, (4,))}, "model: found .*; accepted: a partial with a"),
