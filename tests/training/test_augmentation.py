@@ -256,7 +256,7 @@ def test_executors_carry_it(both: Resident) -> None:
         with executor:
             futures = [executor.submit(specs[:2]), executor.submit(specs[2:])]
             futures.append(executor.submit([image]))
-            found = [result for future in futures for result in future.result(timeout=100)]
+            found = [result for future in futures for result in future.result(timeout=300)]
         assert all(a.same_outcome(b) for a, b in zip(found, expected, strict=True))
 
 

@@ -231,7 +231,7 @@ def work(resident: Resident) -> list[TrialSpec]:
             model=model,
             optimizer=ADAM if i % 2 else SGD,
             batch_size=50,
-            epochs=2,
+            steps=8,
         )
         for i, (target, model) in enumerate(arguments)
     ]
@@ -267,7 +267,7 @@ def test_bits_are_the_specs_alone(images: Data, resident_images: Resident) -> No
     expected = [digest(spec, resident_images) for spec in specs]
     assert len(set(expected)) == len(specs)
     # In another order, after other trials, from data at other places in memory.
-    for offset in (1, 8, 52):
+    for offset in (1, 52):
         elsewhere = moved_in_memory(resident_images, offset)
         assert [digest(spec, elsewhere) for spec in specs[::-1]] == expected[::-1]
     # Of another study's name, in another process, as the executors train them.
@@ -279,7 +279,7 @@ def test_bits_are_the_specs_alone(images: Data, resident_images: Resident) -> No
     with ProcessExecutor(datasets, 2) as pool:
         futures = [pool.submit([spec]) for spec in specs]
         for future, result in zip(futures, results, strict=True):
-            assert future.result(timeout=100)[0].same_outcome(result)
+            assert future.result(timeout=300)[0].same_outcome(result)
 
 
 PROGRAM = """
@@ -307,7 +307,7 @@ def test_weights_of_a_fresh_process(resident_images: Resident) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=300,
     )
     specs = work(resident_images)[3:]
     assert json.loads(done.stdout) == [digest(spec, resident_images) for spec in specs]
