@@ -123,28 +123,38 @@ class HubSampler:
                     "registry_root= with a registry on this machine"
                 ) from error
             _FETCHED[key] = folder = Path(module.__file__).parent
-            _IMPORTED[self.package, content_hash(folder)] = module
+            self._keep(module, content_hash(folder))
         return _FETCHED[key]
 
     def _imported(self, hub: ModuleType, folder: Path, content: str) -> ModuleType:
         """The package as a module: the same one for the same files."""
-        key = (self.package, content)
-        if key not in _IMPORTED:
-            root = folder.parents[self.package.count("/")]
-            self._forget()
-            try:
-                with _no_bytecode():
-                    importlib.invalidate_caches()
-                    _IMPORTED[key] = hub.load_local_module(self.package, registry_root=str(root))
-            except Exception as error:  # importing runs the package, which may fail in any way
-                raise self._broken(error) from error
-        return _IMPORTED[key]
+        self._forget()
+        if (self.package, content) in _IMPORTED:
+            known, all_of_it = _IMPORTED[self.package, content]
+            sys.modules.update(all_of_it)
+            return known
+        root = folder.parents[self.package.count("/")]
+        try:
+            with _no_bytecode():
+                importlib.invalidate_caches()
+                module: ModuleType = hub.load_local_module(self.package, registry_root=str(root))
+        except Exception as error:  # importing runs the package, which may fail in any way
+            raise self._broken(error) from error
+        self._keep(module, content)
+        return module
+
+    def _modules(self) -> dict[str, ModuleType]:
+        """The modules of the package of this name that is imported now."""
+        name = f"optunahub_registry.package.{self.package.replace('/', '.')}"
+        return {m: sys.modules[m] for m in sys.modules if f"{m}.".startswith(f"{name}.")}
+
+    def _keep(self, module: ModuleType, content: str) -> None:
+        _IMPORTED[self.package, content] = (module, self._modules())
 
     def _forget(self) -> None:
-        """Let go of the modules of a package of this name, which would be taken for this one's."""
-        name = f"optunahub_registry.package.{self.package.replace('/', '.')}"
-        for module in [m for m in sys.modules if m == name or m.startswith(f"{name}.")]:
-            del sys.modules[module]
+        """Let go of another package of this name, whose modules would be taken for this one's."""
+        for name in self._modules():
+            del sys.modules[name]
 
     def _broken(self, error: Exception) -> ValueError:
         return ValueError(
@@ -170,9 +180,10 @@ class HubSampler:
         raise ValueError(f"sampler: found {found}; accepted: {accepted}")
 
 
-# Folders by (package, ref), and modules by (package, hash of its files), of this process.
+# What this process has: folders by (package, ref); by (package, hash of its files) its module, and
+# all of its modules by name.
 _FETCHED: dict[tuple[str, str | None], Path] = {}
-_IMPORTED: dict[tuple[str, str], ModuleType] = {}
+_IMPORTED: dict[tuple[str, str], tuple[ModuleType, dict[str, ModuleType]]] = {}
 
 
 def content_hash(folder: Path) -> str:

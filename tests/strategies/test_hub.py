@@ -1,6 +1,7 @@
 """Samplers of OptunaHub: found, checked and identified. No test goes to the network."""
 
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -132,6 +133,9 @@ def test_packages_of_one_name_in_two_registries(plan: Plan, registry: Path, tmp_
     arms = [plan(HILL_CLIMB, root=root) for root in (registry, other, registry)]
     assert [_default(arm, "width") for arm in arms] == [0.1, 0.7, 0.1]
     assert arms[0].identity == arms[2].identity != arms[1].identity
+    # The one that was planned last is whole: its class is found by its name.
+    sampler = arms[2].arm.strategy.sampler
+    assert pickle.loads(pickle.dumps(sampler)) is sampler  # noqa: S301 - our own
 
 
 def test_one_on_optunahubs_base_class_is_told_its_space(plan: Plan) -> None:
