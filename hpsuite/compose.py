@@ -27,6 +27,19 @@ Variant = tuple[tuple[str, str], ...]
 Cell = tuple[Mapping[str, object], Mapping[str, str], Variant]
 
 
+def composed(overrides: Sequence[str], config_name: str = "config") -> Mapping[str, object]:
+    """The configuration that a command line asks for, as plain values, its matrix not crossed yet.
+
+    Args:
+        overrides: the command line's.
+        config_name: of the file that holds the defaults.
+
+    Raises:
+        UserError: what cannot be composed.
+    """
+    return _compose(config_name, into_matrix(overrides))[0]
+
+
 def compose_experiment(
     overrides: Sequence[str], config_name: str = "config"
 ) -> tuple[Settings, list[Arm]]:
@@ -63,7 +76,7 @@ def _cells(
     overrides: Sequence[str],
 ) -> Iterator[Cell]:
     """Each cell of the matrix: its configuration, its choices, and what else tells it apart."""
-    taken = set(_keys(overrides))
+    taken = set(overridden(overrides))
     if taken & _LENGTHS:
         taken |= _LENGTHS
     axes = [
@@ -125,12 +138,12 @@ def _compose(
     return {str(key): value for key, value in plain.items()}, choices
 
 
-def _keys(overrides: Sequence[str]) -> list[str]:
+def overridden(overrides: Sequence[str]) -> list[str]:
     """The keys that a command line sets."""
     return [o.key_or_group for o in OverridesParser.create().parse_overrides(list(overrides))]
 
 
 def _replaced_length(overrides: Sequence[str]) -> list[str]:
     """Epochs and steps replace each other: the one that is set alone takes the other's place."""
-    given = _LENGTHS.intersection(_keys(overrides))
+    given = _LENGTHS.intersection(overridden(overrides))
     return [f"{key}=null" for key in _LENGTHS - given] if len(given) == 1 else []
