@@ -132,7 +132,8 @@ def _objectives(study: optuna.Study, taken: Collection[str]) -> dict[str, Direct
 def _row(trial: FrozenTrial, objectives: Mapping[str, Direction]) -> dict[str, object]:
     row: dict[str, object] = {NUMBER: trial.number, STATE: trial.state.name}
     row |= {key: value for key, value in trial.user_attrs.items() if not isinstance(value, Mapping)}
-    row |= trial.params
+    # A choice of None is a value, and a hyperparameter that is missing is none.
+    row |= {name: "None" if v is None else v for name, v in trial.params.items()}
     values: Sequence[float | None] = [None] * len(objectives)
     if trial.state == TrialState.COMPLETE:
         values = trial.values

@@ -27,12 +27,27 @@ def read_runs(experiment: str, *, at_most: int, uri: str | None = None) -> list[
     try:
         with quiet():
             check_database(address)
+            _check_tables(address)
             return list(_rows(address, experiment, at_most))
     except TrackingError:
         raise
     except Exception as error:  # as in `sync`
         text = f"MLflow at {address} cannot be read ({reason(error)})"
         raise TrackingError(without_password(text)) from error
+
+
+def _check_tables(address: str) -> None:
+    """MLflow makes its tables in any database that it opens: none may be made here."""
+    if "sql" not in address.partition(":")[0]:
+        return
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(address)
+    try:
+        if not sqlalchemy.inspect(engine).has_table("experiments"):
+            raise TrackingError(f"found no tables of MLflow's at {without_password(address)}")
+    finally:
+        engine.dispose()
 
 
 def _rows(address: str, name: str, at_most: int) -> Iterator[dict[str, object]]:

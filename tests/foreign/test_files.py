@@ -124,7 +124,7 @@ def test_a_file_of_two_gigabytes_is_refused_unread(tmp_path: Path) -> None:
         path = tmp_path / name
         with path.open("wb") as file:
             file.truncate(2 << 30)  # zeros that take no room
-        with pytest.raises(UserError, match="^trials: found"):
+        with pytest.raises(UserError, match=r"^trials: found"):
             read(str(path), score="accuracy", params=PARAMS)
 
 
@@ -135,7 +135,7 @@ def test_more_trials_than_can_be_analysed(
     for module in ("table", "files"):
         monkeypatch.setattr(f"hpsuite.foreign.{module}.MOST_TRIALS", 59)
     assert table.MOST_TRIALS == 59
-    with pytest.raises(UserError, match="^trials: found more than 59 trials; accepted: 59 or"):
+    with pytest.raises(UserError, match=r"^trials: found more than 59 trials; accepted: 59 or"):
         read(saved(trials(), tmp_path, kind), score="accuracy", params=PARAMS)
 
 
