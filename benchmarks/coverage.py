@@ -230,10 +230,8 @@ def print_candidates(sizes: list[int], simulations: int, seed: int) -> None:
 
 def print_differences(sizes: list[int], simulations: int, seed: int, *, paired: bool) -> None:
     difference = paired_difference if paired else unpaired_difference
-    print(
-        f"\nG_e(A) - G_e(B), in points; coverage (mean width) of {difference.__name__}, against each"
-    )
-    print("setup's own best and against the common best. A/A: fresh seeds in the second arm")
+    print(f"\nG_e(A) - G_e(B), in points; coverage (mean width) of {difference.__name__},")
+    print("against own bests and the common best. A/A: fresh seeds in the second arm")
     head = " ".join(f"{f'{kind} {e:g}':>9} {'coverage':>11}" for kind in KINDS for e in POINTS)
     print(f"{'A':9}{'B':9}{'sd':>4}{'n':>5}{head}")
     generator = np.random.default_rng(seed)

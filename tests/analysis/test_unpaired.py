@@ -70,5 +70,5 @@ def test_equal_scores_and_samples_of_one() -> None:
 
 @pytest.mark.parametrize("wrong", [{"level": 1.0}, {"points": []}, {"points": [-1]}])
 def test_arguments_out_of_range(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="level|points"):
+    with pytest.raises(ValueError, match=r"level|points"):
         unpaired_difference([0.5], [0.5], generator=np.random.default_rng(0), **wrong)  # type: ignore[arg-type]
