@@ -19,7 +19,7 @@ FLOORS = [
     "experiment analyze",
     "compose forecast",
     "replays",
-    "arms scheduler explain",
+    "arms scheduler explain tiers",
     "parsing report study executors places",
     "judging",
     "findings foreign model_checks parsing_space",

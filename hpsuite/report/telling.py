@@ -109,7 +109,7 @@ def _report(
         answers=answers,
         verdicts=tuple(card(found) for found in findings),
         sections=tuple(s for s in sections if s is not None and (s.prose or s.blocks)),
-        conditions=conditions,
+        conditions={**({"tier": str(about["tier"])} if about.get("tier") else {}), **conditions},
         versions={str(k): str(v) for k, v in versions.items()}
         if isinstance(versions, Mapping)
         else {},
