@@ -22,6 +22,7 @@ FLOORS = [
     "arms scheduler explain tiers",
     "parsing report study executors places",
     "judging",
+    "measuring",
     "findings foreign model_checks parsing_space",
     "config",
     "declared evidence",
