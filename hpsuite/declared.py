@@ -49,8 +49,11 @@ ARM_STATISTICS = {
     "miss_probability": "share of the repeats",
     "probability_better": "share of the repeats",
     "trials_to_good": "trials",
+    "never_good": "share of the repeats",
 }
 STATISTICS = {**SETUP_STATISTICS, **HYPERPARAMETER_STATISTICS, **ARM_STATISTICS}
+# Those that may be of unequal numbers of trials.
+OF_SO_MANY = ("best_val_accuracy", "test_accuracy", "probability_better")
 # By which the sides of a claim on hyperparameters choose them.
 HYPERPARAMETER = "hyperparameter"
 
@@ -63,11 +66,13 @@ class Declared:
         claim: in words.
         statistic: one of STATISTICS; `a` minus `b`, or P(a better than b).
         a, b: what is compared, by axis of the matrix.
-        direction: greater, less or equivalent.
+        direction: greater, less, equivalent or not_less.
         smallest_effect: the smallest that would matter, in the statistic's unit, > 0.
         n: planned sample size: configurations for setups, repeats for arms.
         primary: the cell whose verdict is the claim's, by the other axes; empty where there is one.
         alpha: 1 - the confidence level.
+        trials_a, trials_b: for arms, of how many first trials of each repeat, >= 1; None takes all,
+            and as many of the longer search as the shorter one has where both are None.
         a_other, b_other: for a claim that an effect is smaller under other conditions, those; then
             the statistic is (a - b) - (a_other - b_other).
     """
@@ -83,6 +88,8 @@ class Declared:
     alpha: Annotated[float, Gt(0), Lt(1)] = 0.05
     a_other: Mapping[str, object] | None = None
     b_other: Mapping[str, object] | None = None
+    trials_a: Annotated[int, Ge(1)] | None = None
+    trials_b: Annotated[int, Ge(1)] | None = None
 
     @property
     def of_setups(self) -> bool:
@@ -115,6 +122,10 @@ def parse_claims(given: object) -> tuple[Declared, ...]:
             raise refuse(f"{key}.b", dict(declared.b), "another choice than a's")
         if (declared.a_other is None) != (declared.b_other is None):
             raise UserError(f"{key}: found one of a_other and b_other; accepted: both or neither")
+        limited = declared.trials_a is not None or declared.trials_b is not None
+        if limited and declared.statistic not in OF_SO_MANY:
+            accepted = f"{', '.join(OF_SO_MANY)} with trials_a or trials_b"
+            raise refuse(f"{key}.statistic", declared.statistic, accepted)
         found.append(declared)
     return tuple(found)
 

@@ -52,6 +52,7 @@ WORDS: Mapping[str, tuple[str, tuple[str, float]]] = {
             ("ped_anova_top10_of_top50", "PED-ANOVA, best 10% of the best half"),
         )
     },
+    "never_good": ("chance to try no good one", _SHARE),
     "trials_to_good": ("trials to a good one", ("trials", 1.0)),
     "best_val_accuracy": ("best validation accuracy", _SHARE),
     "test_accuracy": ("test accuracy of what validation selected", _SHARE),
@@ -106,7 +107,10 @@ def _judge(
             if cell == primary:
                 cells[cell_name(cell)] = nothing(str(error))
     words, (unit, factor) = WORDS[declared.statistic]
-    versus = f"{_chosen(declared.a)} against {_chosen(declared.b)}"
+    versus = " against ".join(
+        f"{_chosen(chosen)}{'' if k is None else f' after {k} trials'}"
+        for chosen, k in ((declared.a, declared.trials_a), (declared.b, declared.trials_b))
+    )
     claim = Claim(
         text=declared.claim,
         statistic=f"{words}, {versus}",
@@ -284,5 +288,6 @@ def _measured(declared: Declared, a: object, b: object) -> Cell:
         assert isinstance(a, tuple)
         assert isinstance(b, tuple)
         return of_hyperparameters(declared.statistic, a[0], a[1], b[1])
-    measure = of_setups if declared.of_setups else of_arms
-    return measure(declared.statistic, a, b)
+    if declared.of_setups:
+        return of_setups(declared.statistic, a, b)
+    return of_arms(declared.statistic, a, b, (declared.trials_a, declared.trials_b))

@@ -1,18 +1,21 @@
 """What declared claims measure: each statistic of two setups, two arms or two hyperparameters."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from hpsuite.analysis.claims import Cell
 from hpsuite.analysis.comparisons import Comparison, compare_strategies
 from hpsuite.analysis.contrasts import EVERYWHERE, combined
-from hpsuite.analysis.intervals import Interval, mean_t, welch
+from hpsuite.analysis.intervals import Interval, mean_t, welch, wilson
+from hpsuite.analysis.probability_better import probability_better
 from hpsuite.analysis.rate_sweep import RateSweep
+from hpsuite.analysis.trials_to_good import first_good
 from hpsuite.analysis.verdicts import whole_space
 from hpsuite.declared import ARM_STATISTICS
 from hpsuite.findings import MARGIN, ArmFinding, SetupFinding, difference, paired
+from hpsuite.trials import TrialResult
 
 
 class NotMeasured(Exception):
@@ -101,37 +104,24 @@ def _log_rate(sweep: RateSweep, setup: SetupFinding) -> Interval:
     return Interval(middle, lower, upper, rate.level, rate.method)
 
 
-def of_arms(statistic: str, a: object, b: object) -> Cell:
-    """Two arms compared, over their repeats."""
+def of_arms(
+    statistic: str, a: object, b: object, trials: tuple[int | None, int | None] = (None, None)
+) -> Cell:
+    """Two arms compared, over their repeats, each after so many trials; None takes all."""
     assert isinstance(a, ArmFinding)
     assert isinstance(b, ArmFinding)
     assert statistic in ARM_STATISTICS, statistic
     n = min(a.figures.repeats, b.figures.repeats)
-    if statistic == "miss_probability":
-        if a.misses is None or b.misses is None:
-            raise NotMeasured("nothing was trained again")
-        pair = [a.misses.probability, b.misses.probability]
-        return Cell(n, lambda level: combined(pair, [1.0, -1.0]), bounds=(-1.0, 1.0))
-    if statistic == "true_accuracy":
-        if a.again is None or b.again is None:
-            raise NotMeasured("nothing was trained again")
-        means = [x.again.test.mean(axis=1) for x in (a, b) if x.again is not None]
-        return Cell(n, lambda level: welch(means[0], means[1], level), bounds=(-1.0, 1.0))
+    if trials != (None, None):
+        return _after(statistic, a, b, n, trials)
+    if statistic in ("miss_probability", "true_accuracy"):
+        return _of_fresh_seeds(statistic, a, b, n)
     if statistic == "test_accuracy":
         tests = [np.array(x.figures.test_by_repeat) for x in (a, b)]
         return Cell(n, lambda level: welch(tests[0], tests[1], level), bounds=(-1.0, 1.0))
+    if statistic in ("trials_to_good", "never_good"):
+        return _of_good_ones(statistic, a, b, n)
     scores = [x.table.scores() for x in (a, b)]
-    if statistic == "trials_to_good":
-        if a.strategy.b is None:
-            raise NotMeasured("no reference sample, which tells what is good")
-        n_trials = float(min(table.shape[1] for table in scores))
-
-        def later(level: float) -> Interval:
-            found = compare_strategies(*scores, b=a.strategy.b, margin=MARGIN, level=level).trials
-            assert found is not None
-            return found
-
-        return Cell(n, later, bounds=(-n_trials, n_trials))
     field: Callable[[Comparison], Interval] = {
         "best_val_accuracy": lambda found: found.best,
         "area": lambda found: found.area,
@@ -139,6 +129,64 @@ def of_arms(statistic: str, a: object, b: object) -> Cell:
     }[statistic]
     bounds = (0.0, 1.0) if statistic == "probability_better" else (-1.0, 1.0)
     return Cell(n, lambda level: field(compare_strategies(*scores, level=level)), bounds=bounds)
+
+
+def _after(
+    statistic: str, a: ArmFinding, b: ArmFinding, n: int, trials: tuple[int | None, int | None]
+) -> Cell:
+    """What both have after numbers of trials of their own."""
+    for arm, k in zip((a, b), trials, strict=True):
+        if k is not None and k > min(len(study.results) for study in arm.table.studies):
+            raise NotMeasured(f"{arm.table.arm.label} has fewer than {k} trials in each repeat")
+    selected = [
+        [_selected(study.results[:k]) for study in arm.table.studies]
+        for arm, k in zip((a, b), trials, strict=True)
+    ]
+    field = "test_accuracy" if statistic == "test_accuracy" else "val_accuracy"
+    one, two = (np.sort([getattr(result, field) for result in side]) for side in selected)
+    if statistic == "probability_better":
+        return Cell(n, lambda level: probability_better(one, two, level=level), bounds=(0.0, 1.0))
+    return Cell(n, lambda level: welch(one, two, level), bounds=(-1.0, 1.0))
+
+
+def _selected(results: Sequence[TrialResult]) -> TrialResult:
+    """What validation selects: the first of the best."""
+    return max(results, key=lambda result: (result.val_accuracy, -result.number))
+
+
+def _of_fresh_seeds(statistic: str, a: ArmFinding, b: ArmFinding, n: int) -> Cell:
+    """What both selected, trained again."""
+    if a.again is None or b.again is None:
+        raise NotMeasured("nothing was trained again")
+    if statistic == "miss_probability":
+        if a.misses is None or b.misses is None:
+            raise NotMeasured("nothing tells what is good, or there is one fresh seed")
+        pair = [a.misses.probability, b.misses.probability]
+        return Cell(n, lambda level: combined(pair, [1.0, -1.0]), bounds=(-1.0, 1.0))
+    means = [x.test.mean(axis=1) for x in (a.again, b.again)]
+    return Cell(n, lambda level: welch(means[0], means[1], level), bounds=(-1.0, 1.0))
+
+
+def _of_good_ones(statistic: str, a: ArmFinding, b: ArmFinding, n: int) -> Cell:
+    """Trials until a good one, after as many trials as the shorter search has."""
+    if a.strategy.b is None or b.strategy.b is None:
+        raise NotMeasured("no reference sample, which tells what is good")
+    best = (a.strategy.b, b.strategy.b)
+    scores = [x.table.scores() for x in (a, b)]
+    k = min(table.shape[1] for table in scores)
+    first = [
+        first_good(table[:, :k], good, MARGIN) for table, good in zip(scores, best, strict=True)
+    ]
+    if statistic == "never_good":
+        missed = [int((trials > k).sum()) for trials in first]
+
+        def missing(level: float) -> Interval:
+            pair = zip(missed, first, strict=True)
+            return combined([wilson(m, len(f), level) for m, f in pair], [1.0, -1.0])
+
+        return Cell(n, missing, bounds=(-1.0, 1.0))
+    times = [np.sort(np.minimum(trials, k)) for trials in first]
+    return Cell(n, lambda level: welch(times[0], times[1], level), bounds=(-float(k), float(k)))
 
 
 def nothing(reason: str) -> Cell:

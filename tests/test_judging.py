@@ -152,7 +152,7 @@ def test_what_was_not_measured_is_no_verdict(composed: Compose, findings: Findin
         ({"statistic": "fun"}, "claims[0].statistic: found 'fun'; accepted: good_fraction_1pt, "),
         (
             {"direction": "more"},
-            "claims[0].direction: found 'more'; accepted: 'greater', 'less' or",
+            "claims[0].direction: found 'more'; accepted: 'greater', 'less', 'eq",
         ),
         ({"smallest_effect": "0"}, "claims[0].smallest_effect: found 0; accepted: greater than 0"),
         ({"n": "0"}, "claims[0].n: found 0; accepted: greater than or equal to 1"),
@@ -294,3 +294,45 @@ def test_a_hyperparameter_that_is_not_searched(composed: Compose) -> None:
     )
     with pytest.raises(UserError, match=r"^claims\[0\].b: found none of {hyperparameter: 'beta1'}"):
         composed(override)  # type: ignore[misc]
+
+
+def test_arms_after_numbers_of_trials_of_their_own(composed: Compose, findings: Findings) -> None:
+    asked = {
+        "a": "{strategy: log_random}",
+        "b": "{strategy: random}",
+        "primary": "{model: mlp, optimizer.batch_size: 32}",
+        "n": "6",
+        "trials_a": "4",
+    }
+    arms = {arm.table.arm.label: arm for arm in findings.arms}
+    a, b = (
+        arms[f"digits mlp optimizer.batch_size=32 {strategy}"].table
+        for strategy in ("log_random", "random")
+    )
+    best = [a.scores(4).max(axis=1), b.scores().max(axis=1)]
+    tests = [
+        np.array([[r.test_accuracy for r in study.results] for study in table.studies])
+        for table in (a, b)
+    ]
+    rows = np.arange(6)
+    chosen = [
+        tests[0][rows, a.scores(4).argmax(axis=1)],
+        tests[1][rows, b.scores().argmax(axis=1)],
+    ]
+    expected = {
+        "best_val_accuracy": best[0].mean() - best[1].mean(),
+        "test_accuracy": chosen[0].mean() - chosen[1].mean(),
+        "probability_better": (
+            np.mean(best[0][:, None] > best[1]) + np.mean(best[0][:, None] == best[1]) / 2
+        ),
+    }
+    for statistic, value in expected.items():
+        override = claims(statistic=statistic, **asked)  # type: ignore[arg-type]
+        settings, _ = composed(override)  # type: ignore[misc]
+        (verdict,) = judge(settings.claims, findings.setups, findings.arms, {})
+        assert verdict.estimate == pytest.approx(value), statistic
+        assert "after 4 trials" in verdict.statistic
+    with pytest.raises(
+        UserError, match=r"^claims\[0\].statistic: found 'area'; accepted: best_val"
+    ):
+        composed(claims(statistic="area", **asked))  # type: ignore[arg-type]

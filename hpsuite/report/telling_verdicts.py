@@ -95,5 +95,7 @@ def _where(found: Found, effect: str) -> str:
     """On which side of the smallest effect an interval lies."""
     if found.direction == "equivalent":
         return f"{'within' if found.verdict == 'supported' else 'beyond'} {effect}"
+    if found.direction == "not_less":
+        return f"{'above' if found.verdict == 'supported' else 'below'} -{effect}"
     side = "as claimed" if found.verdict == "supported" else "against the claim"
     return f"beyond {effect} {side}"
