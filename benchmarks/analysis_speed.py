@@ -27,7 +27,6 @@ from typing import Any
 import numpy as np
 
 from hpsuite import evidence
-from hpsuite.analysis import importance as importance_module
 from hpsuite.analysis import paired_difference
 from hpsuite.evidence import SetupEvidence, setup_evidence
 from hpsuite.report.telling import tell_samples
@@ -35,6 +34,8 @@ from hpsuite.report.writing import write_report
 from hpsuite.samples import Sample
 from hpsuite.space import Hyperparameter
 
+# The module; the package has a function of this name.
+IMPORTANCE = importlib.import_module("hpsuite.analysis.importance")
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "opda", "matplotlib", "plotly")
 CHANCE, CHANCE_LIMIT, N_VAL = 0.1, 0.13, 360
 HYPERPARAMETERS = (
@@ -54,8 +55,8 @@ PARTS = (
     (evidence, "tuning_curve", "tuning curve"),
     (evidence, "selected_curve", "test score of the selected"),
     (evidence, "edges", "optima at the edge"),
-    (importance_module, "ped_anova_draws", "PED-ANOVA, twice"),
-    (importance_module, "fanova_draws", "fANOVA"),
+    (IMPORTANCE, "ped_anova_draws", "PED-ANOVA, twice"),
+    (IMPORTANCE, "fanova_draws", "fANOVA"),
 )
 
 
