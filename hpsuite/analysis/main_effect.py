@@ -26,12 +26,15 @@ from hpsuite.analysis.sample import Ints
 # How often each configuration is drawn in each resample, shape [1 + B, n_groups].
 Counts = npt.NDArray[np.int16]
 
-# Cells of equal numbers of trials that a continuous hyperparameter is cut into.
-CELLS = 50
+# Cells of equal numbers of trials that a continuous hyperparameter is cut into: the fewest with
+# which the kernel is no narrower than half a cell.
+CELLS = (50, 100, 200)
 # Standard deviation of the smoothing kernel, in shares of the trials: .05 at 128 trials, falling
-# with the cube root, and never under half a cell. In simulation its bias stays well under the
-# sampling error at every n (docs/statistics-importance.md).
-WIDTH, WIDTH_N, LEAST_WIDTH = 0.05, 128, 0.01
+# with the cube root. In simulation its bias stays well under the sampling error at every n
+# (docs/statistics-importance.md).
+WIDTH, WIDTH_N = 0.05, 128
+# And never under half of the narrowest cell, or three quarters of a trial's share.
+LEAST_WIDTH, LEAST_TRIALS = 0.5 / CELLS[-1], 0.75
 # Numbers held at once, resamples times trials.
 BLOCK = 200_000
 
@@ -110,12 +113,12 @@ def fitted_smoother(column: Floats, levels: int | None, weights: Floats, sums: F
     """
     if levels is not None:
         return Smoother(level_cells(column, levels), None, levels)
-    cell = rank_cells(column, weights, CELLS)
     n = float(weights.sum())
     # Trials of one configuration count as one.
     configurations = n * n / float(weights @ weights)
-    widest = max(LEAST_WIDTH, WIDTH * math.cbrt(WIDTH_N / configurations))
-    smoother = Smoother(cell, _kernel(widest), CELLS)
+    least = max(LEAST_WIDTH, LEAST_TRIALS / configurations)
+    widest = max(least, WIDTH * math.cbrt(WIDTH_N / configurations))
+    smoother = _smoother(column, weights, widest)
     responses = np.divide(sums, weights, out=np.zeros_like(sums), where=weights > 0)
     variance = float(sums @ responses) / n
     if variance <= 0:
@@ -123,8 +126,14 @@ def fitted_smoother(column: Floats, levels: int | None, weights: Floats, sums: F
     for _ in range(2):
         found = float(smoother.explained(weights[None], sums[None])[0])
         left = 1 - min(1.0, max(0.0, found / variance))
-        smoother = Smoother(cell, _kernel(max(LEAST_WIDTH, widest * left * left)), CELLS)
+        smoother = _smoother(column, weights, max(least, widest * left * left))
     return smoother
+
+
+def _smoother(column: Floats, weights: Floats, width: float) -> Smoother:
+    """With a kernel of that width, and the fewest cells that it allows."""
+    cells = next((cells for cells in CELLS if width >= 0.5 / cells), CELLS[-1])
+    return Smoother(rank_cells(column, weights, cells), _kernel(width, cells), cells)
 
 
 def rank_cells(column: Floats, weights: Floats, cells: int) -> Ints:
@@ -183,9 +192,9 @@ def group_sums(values: Floats, groups: Ints, n_groups: int) -> Floats:
     return np.asarray(values @ member)
 
 
-def _kernel(width: float) -> Floats:
-    """Column a: the mass of a normal around the middle of cell a in each cell of [0, 1]."""
-    edges = np.linspace(0, 1, CELLS + 1)
+def _kernel(width: float, cells: int) -> Floats:
+    """Column a: the mass of a normal around the middle of cell a in each of the cells of [0, 1]."""
+    edges = np.linspace(0, 1, cells + 1)
     middles = (edges[1:] + edges[:-1]) / 2
     mass = np.diff(ndtr((edges[:, None] - middles) / width), axis=0)
     return np.asarray(mass / mass.sum(axis=0))

@@ -3,7 +3,6 @@ import numpy.typing as npt
 import pytest
 
 from hpsuite.analysis.main_effect import (
-    CELLS,
     Smoother,
     _kernel,
     fitted_smoother,
@@ -14,6 +13,7 @@ from hpsuite.analysis.main_effect import (
 )
 
 Floats = npt.NDArray[np.float64]
+CELLS = 50
 
 
 def seeded(seed: int = 0) -> np.random.Generator:
@@ -41,14 +41,14 @@ def test_explained_is_the_sum_over_pairs_of_different_configurations(kernel: flo
     x, response = seeded().random((2, 30))
     weights = seeded(1).integers(0, 4, 30).astype(float)
     cell = rank_cells(x, weights, CELLS) if kernel else (x * 5).astype(np.int64)
-    smoother = Smoother(cell, _kernel(kernel) if kernel else None, CELLS if kernel else 5)
+    smoother = Smoother(cell, _kernel(kernel, CELLS) if kernel else None, CELLS if kernel else 5)
     centred = weights * (response - weights @ response / weights.sum())
     found = smoother.explained(weights[None], centred[None])[0]
     assert found == pytest.approx(by_brute_force(smoother, weights, response))
 
 
 def test_a_smoother_keeps_constants_and_its_kernel_spreads_all_mass() -> None:
-    kernel = _kernel(0.05)
+    kernel = _kernel(0.05, CELLS)
     assert kernel.sum(axis=0) == pytest.approx(np.ones(CELLS))
     x = seeded().random(200)
     weights = np.ones(200)
