@@ -33,8 +33,10 @@ CELLS = (50, 100, 200)
 # with the cube root. In simulation its bias stays well under the sampling error at every n
 # (docs/statistics-importance.md).
 WIDTH, WIDTH_N = 0.05, 128
-# And never under half of the narrowest cell, or three quarters of a trial's share.
-LEAST_WIDTH, LEAST_TRIALS = 0.5 / CELLS[-1], 0.75
+# Where there is little noise it is narrower, but never under .01 up to 128 trials, falling with
+# the square root from there, or half of the narrowest cell. With .01 at every n, the edges of a narrow peak cost
+# more than the sampling error; with a trial's width, resamples leave gaps, and say too little.
+LEAST_WIDTH, NARROWEST = 0.01, 0.5 / CELLS[-1]
 # Numbers held at once, resamples times trials.
 BLOCK = 200_000
 
@@ -116,7 +118,7 @@ def fitted_smoother(column: Floats, levels: int | None, weights: Floats, sums: F
     n = float(weights.sum())
     # Trials of one configuration count as one.
     configurations = n * n / float(weights @ weights)
-    least = max(LEAST_WIDTH, LEAST_TRIALS / configurations)
+    least = max(NARROWEST, LEAST_WIDTH * min(1, math.sqrt(WIDTH_N / configurations)))
     widest = max(least, WIDTH * math.cbrt(WIDTH_N / configurations))
     smoother = _smoother(column, weights, widest)
     responses = np.divide(sums, weights, out=np.zeros_like(sums), where=weights > 0)
