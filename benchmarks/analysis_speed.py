@@ -154,9 +154,7 @@ def measure(n: int) -> dict[str, tuple[float, float]]:
     clock, unseen = Clock(), Clock()
     found = {"one": figures(clock, one), "other": figures(unseen, other)}
     with clock("difference of two setups, paired"):
-        difference = paired_difference(
-            one.scores, other.scores, generator=np.random.default_rng(0)
-        )
+        difference = paired_difference(one.scores, other.scores, generator=np.random.default_rng(0))
     with clock("report of both: told"):
         report = tell_samples(found, {"one minus other": difference.own[2.0]}, {})
     with tempfile.TemporaryDirectory() as folder, clock("report of both: drawn and written"):
