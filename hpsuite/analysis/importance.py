@@ -160,7 +160,11 @@ def _from_risk(found: TuningRisk) -> Found:
         f"surrogate: {found.surrogate}, R squared on trials not seen {found.r_squared:.2f}; "
         f"best level {found.best:.6g}"
     )
-    method = "half samples, allowing for a bias like that from whole to half; approximate"
+    # The coverage of 95% intervals, in simulation (docs/statistics-importance.md).
+    method = (
+        "half samples, allowing for a bias like that from whole to half; approximate, covers 92% "
+        "or more, but 70% where the default is at a kink, and 87% at 128 trials with a cliff"
+    )
     return Found(found.columns, found.values, found.draws, method, note)
 
 

