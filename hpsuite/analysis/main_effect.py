@@ -34,9 +34,12 @@ CELLS = (50, 100, 200)
 # (docs/statistics-importance.md).
 WIDTH, WIDTH_N = 0.05, 128
 # Where there is little noise it is narrower, but never under .01 up to 128 trials, falling with
-# the square root from there, or half of the narrowest cell. With .01 at every n, the edges of a narrow peak cost
-# more than the sampling error; with a trial's width, resamples leave gaps, and say too little.
+# the square root from there, or half of the narrowest cell. With .01 at every n, the edges of a
+# narrow peak cost more than the sampling error; with a trial's width, resamples leave gaps, and
+# say too little.
 LEAST_WIDTH, NARROWEST = 0.01, 0.5 / CELLS[-1]
+# What two cells have in common of a kernel's mass that is taken for nothing.
+NEGLIGIBLE = 1e-12
 # Numbers held at once, resamples times trials.
 BLOCK = 200_000
 
@@ -88,13 +91,19 @@ class Smoother:
             return (totals * totals * inverse).sum(axis=1), inverse
         # S between cells: spread, divide by what arrives, gather.
         received = _inverse(counts @ self.kernel.T)
-        smooth = np.matmul(self.kernel.T * received[:, None, :], self.kernel)
-        smoothed = np.matmul(smooth, totals[:, :, None])[:, :, 0]
+        smoothed = (totals @ self.kernel.T * received) @ self.kernel
         squares = 2 * (totals * smoothed).sum(axis=1) - (smoothed * smoothed * counts).sum(axis=1)
-        own = (
-            2 * np.diagonal(smooth, axis1=1, axis2=2)
-            - np.matmul(smooth * smooth, counts[:, :, None])[:, :, 0]
-        )
+        # Diagonal by diagonal of S, which is symmetric, as far as the kernel reaches.
+        own = 2 * (received @ (self.kernel * self.kernel))
+        for apart in range(self.cells):
+            low, high = slice(0, self.cells - apart), slice(apart, None)
+            both = self.kernel[:, low] * self.kernel[:, high]
+            if both.max() < NEGLIGIBLE:
+                break
+            squared = (received @ both) ** 2
+            own[:, low] -= squared * counts[:, high]
+            if apart:
+                own[:, high] -= squared * counts[:, low]
         return squares, own
 
 
