@@ -71,10 +71,21 @@ class Smoother:
             Shape [B], an almost unbiased estimate of Var r(z): below 0 by chance where there is
             no effect.
         """
+        return self.explained_in_cells(self.cell_sums(weights, sums))
+
+    def cell_sums(self, weights: Floats, sums: Floats) -> Floats:
+        """What `explained` needs of its arguments [B, m]: sums over cells, shape [4, B, C].
+
+        So that many samples can be summed a few at a time, and then explained at once.
+        """
         m = len(self.cell)
         place = sparse.csr_matrix((np.ones(m), (np.arange(m), self.cell)), shape=(m, self.cells))
-        counts, totals = weights @ place, sums @ place
-        own_counts, own_totals = (weights * weights) @ place, (sums * sums) @ place
+        added = (weights, sums, weights * weights, sums * sums)
+        return np.stack([values @ place for values in added])
+
+    def explained_in_cells(self, cell_sums: Floats) -> Floats:
+        """`explained`, shape [B], from `cell_sums` [4, B, C]."""
+        counts, totals, own_counts, own_totals = cell_sums
         squares, own = self._quadratic(counts, totals)
         n = counts.sum(axis=1)
         # Pairs of different configurations alone: the numerator and its weights lose the rest.
