@@ -245,6 +245,7 @@ def _sampled_points(t: Told, arms: Sequence[ArmFinding]) -> Iterator[Picture]:
         ),
         f"Trials of the first repeat of {listed([a.table.arm.strategy.label for a in shown])} on "
         f"{t.name}, in {x.name} and {y.name}.",
+        setup=t.number,
     )
 
 

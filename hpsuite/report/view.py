@@ -99,12 +99,14 @@ class Picture:
         data: what it shows, its title and its note among it.
         alt: what is to be seen in it, for those who cannot.
         caption: a sentence or two on how to read it; may be empty.
+        setup: the number of the only setup that it shows; None for one that shows several.
     """
 
     name: str
     data: Data
     alt: str
     caption: str = ""
+    setup: int | None = None
 
     def __post_init__(self) -> None:
         assert re.fullmatch(r"[a-z0-9][a-z0-9_-]*", self.name), self.name

@@ -1,6 +1,15 @@
 """The MLflow view of the record."""
 
 from hpsuite.tracking.address import how_to_open, resolve_uri
+from hpsuite.tracking.files import Attached
 from hpsuite.tracking.views import RunView, Synced, TrackingError, sync
 
-__all__ = ["RunView", "Synced", "TrackingError", "how_to_open", "resolve_uri", "sync"]
+__all__ = [
+    "Attached",
+    "RunView",
+    "Synced",
+    "TrackingError",
+    "how_to_open",
+    "resolve_uri",
+    "sync",
+]
