@@ -30,7 +30,7 @@ from hpsuite.replays import BEST, CHOICES, plan_replays, replayed
 from hpsuite.report.console import make_console
 from hpsuite.report.files import write_files
 from hpsuite.report.progress import TrialProgress
-from hpsuite.report.runs import experiment_note, run_views
+from hpsuite.report.runs import PAGES, experiment_note, run_views
 from hpsuite.report.tables import print_tables
 from hpsuite.report.telling import tell
 from hpsuite.report.view import Report
@@ -188,7 +188,7 @@ def show_in_mlflow(
     artifacts = Path(settings.output_dir) / "mlflow"
     note = experiment_note(settings.title, findings, report)
     try:
-        synced = sync(settings.name, views, uri=uri, artifacts=artifacts, note=note)
+        synced = sync(settings.name, views, uri=uri, artifacts=artifacts, note=note, pages=PAGES)
     except TrackingError as error:
         console.print(f"MLflow was not updated: {error}", highlight=False, soft_wrap=True)
         console.print("The record is complete; the same command writes it to MLflow again.")

@@ -23,11 +23,50 @@ from hpsuite.report.flat import (
 from hpsuite.report.markdown import FIGURES, escape, prose, render_markdown
 from hpsuite.report.tables import difference_lines, percent, with_ends
 from hpsuite.report.view import SIGNS, Report
-from hpsuite.tracking import Attached, RunView
+from hpsuite.tracking import Attached, Page, RunView
 from hpsuite.trials import TrialResult
 
 # The run with the report; charts and tables show the beginnings of names.
 COMPARISON = "report and comparisons"
+# What MLflow's UI shows first; the figures' names are those of `flat.py`.
+PAGES = (
+    Page(
+        "setup",
+        "Setups: how much of the space is good",
+        (
+            *("good_fraction_2pt", "good_fraction_2pt_low", "good_fraction_2pt_high"),
+            *("n_trials", "b", "regret_median", "nonfinite_fraction", "chance_fraction"),
+        ),
+        dict.fromkeys(
+            (
+                *("good_fraction_2pt", "good_fraction_2pt_low", "good_fraction_2pt_high"),
+                *("b", "regret_median", "trials_needed_2pt"),
+                *("nonfinite_fraction", "chance_fraction", "rate_width_2pt"),
+            ),
+            False,
+        ),
+    ),
+    Page(
+        "arm",
+        "Searches: which found a good one",
+        (
+            *("best_val_accuracy", "best_val_accuracy_low", "best_val_accuracy_high"),
+            *("test_accuracy", "rank_low", "rank_high", "regret", "repeats", "seconds"),
+        ),
+        {
+            "best_so_far": True,
+            "best_val_accuracy": False,
+            "test_accuracy": False,
+            "best_val_accuracy_low": False,
+            "best_val_accuracy_high": False,
+            "regret": False,
+            "rank_low": False,
+            "rank_high": False,
+            "seconds": False,
+        },
+    ),
+    Page("comparison", "The report, and differences", (), {}),
+)
 
 
 def run_views(

@@ -2,10 +2,12 @@
 
 from hpsuite.tracking.address import how_to_open, resolve_uri
 from hpsuite.tracking.files import Attached
+from hpsuite.tracking.pages import Page
 from hpsuite.tracking.views import RunView, Synced, TrackingError, sync
 
 __all__ = [
     "Attached",
+    "Page",
     "RunView",
     "Synced",
     "TrackingError",

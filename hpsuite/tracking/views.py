@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from hpsuite.tracking.address import KIND, check_database, quiet, reason, without_password
 from hpsuite.tracking.files import FILES, Attached, attach, plain, table_json
+from hpsuite.tracking.pages import PREFIX, Page, is_edited, tag_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -101,7 +102,13 @@ class Synced:
 
 
 def sync(
-    experiment: str, runs: Sequence[RunView], *, uri: str, artifacts: Path | None, note: str = ""
+    experiment: str,
+    runs: Sequence[RunView],
+    *,
+    uri: str,
+    artifacts: Path | None,
+    note: str = "",
+    pages: Sequence[Page] = (),
 ) -> Synced:
     """Bring an MLflow experiment up to date with `runs`; writing twice changes nothing.
 
@@ -113,6 +120,7 @@ def sync(
         artifacts: where a newly created experiment in an SQLite file keeps its files; elsewhere
             MLflow's own choice holds.
         note: Markdown for the experiment's page; it does not replace a note edited in the UI.
+        pages: saved views for the UI's menu; none replaces one edited in the UI.
 
     Raises:
         TrackingError: MLflow could not be reached, read or written. What was written so far stays,
@@ -123,27 +131,23 @@ def sync(
     wanted = {run.key: (run, _digest(run)) for run in runs}
     try:
         with quiet():
-            return _sync(experiment, wanted, uri, artifacts, note)
+            check_database(uri)
+            # Here, and not at the top: importing MLflow takes about a second.
+            from mlflow import MlflowClient
+
+            client = MlflowClient(tracking_uri=uri)
+            location = artifacts if uri.startswith("sqlite:") else None
+            opened = _open_experiment(client, experiment, location, note)
+            _save_pages(client, opened, pages)
+            return _sync(client, opened.experiment_id, wanted)
     except Exception as error:
         # Drivers, HTTP and MLflow raise dozens of unrelated types, and a view must not end a run.
         raise TrackingError(without_password(f"MLflow at {uri}: {reason(error)}")) from error
 
 
 def _sync(
-    name: str,
-    wanted: Mapping[str, tuple[RunView, str]],
-    uri: str,
-    artifacts: Path | None,
-    note: str,
+    client: "MlflowClient", experiment_id: str, wanted: Mapping[str, tuple[RunView, str]]
 ) -> Synced:
-    check_database(uri)
-    # Here, and not at the top: importing MLflow takes about a second.
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=uri)
-    location = artifacts if uri.startswith("sqlite:") else None
-    experiment = _open_experiment(client, name, location, note)
-    experiment_id = experiment.experiment_id
     # One search for all: only top-level runs carry the content tag.
     current: dict[str, str] = {}
     has_files: dict[str, str] = {}
@@ -202,6 +206,14 @@ def _open_experiment(
         client.set_experiment_tag(experiment.experiment_id, NOTE_WRITTEN, _sha256(note))
         client.set_experiment_tag(experiment.experiment_id, NOTE, note)
     return experiment
+
+
+def _save_pages(client: "MlflowClient", experiment: "Experiment", pages: Sequence[Page]) -> None:
+    for page in pages:
+        key = f"{PREFIX}{page.key}"
+        there, wanted = experiment.tags.get(key), tag_of(page, experiment.creation_time or 0)
+        if there is None or (there != wanted and not is_edited(there)):
+            client.set_experiment_tag(experiment.experiment_id, key, wanted)
 
 
 def _search(client: "MlflowClient", experiment_id: str, condition: str) -> Iterator["Run"]:
