@@ -4,6 +4,7 @@ import functools
 import io
 import itertools
 import json
+from typing import cast
 
 import numpy as np
 import pytest
@@ -23,6 +24,8 @@ ALL = [*EXAMPLES, *CASES]
 
 
 def data_of(name: str) -> Data:
+    if name.startswith("hostile "):
+        return cast(Data, hostile(data_of(name.removeprefix("hostile "))))
     return EXAMPLES[name] if name in EXAMPLES else CASES[name]()
 
 
@@ -53,7 +56,7 @@ def drawn_texts(figure: Figure) -> list[tuple[Text, np.ndarray]]:
     return [(t, extent(t, canvas.get_renderer()).get_points()) for t in drawn.values()]
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [*ALL, *(f"hostile {name}" for name in EXAMPLES)])
 def test_no_text_lies_over_another_or_outside(name: str) -> None:
     figure, _ = still(name)
     shown = drawn_texts(figure)

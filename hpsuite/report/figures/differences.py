@@ -68,13 +68,15 @@ def draw(data: Differences) -> "Figure":
 
 def spec(data: Differences) -> browser.Spec:
     """The interactive picture."""
-    places, headings, bottom = places_of(data, 1)
+    names = fit_all([row.label for row in data.rows], 2.6, 2)
+    told = [fit(row.verdict, 2.2, 2) for row in data.rows]
+    deep = max((1 + text.count("\n") for text in (*names, *told)), default=1)
+    places, headings, bottom = places_of(data, deep)
     total = round(27 * bottom) + 40
     words = max((text_width(row.verdict) for row in data.rows), default=0.0)
     right = min(0.28, words / 7.5) + 0.01
     columns = len(data.measures)
     width = (1 - right - 0.05 * (columns - 1)) / columns
-    names = fit_all([row.label for row in data.rows], 2.6, 2)
     axes: dict[str, browser.Spec] = {
         "yaxis": {
             "range": [bottom - 0.45, -0.65],

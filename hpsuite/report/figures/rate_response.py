@@ -87,14 +87,13 @@ def spec(data: RateResponse) -> browser.Spec:
             axes["yaxis"] = browser.axis(data.score, limits, domain=list(room.y))
             continue
         axes[browser.numbered("yaxis", i)] = _track_axis(data) | {"domain": list(room.y)}
-        words = browser.heading("", room, size=11.5) | {
+        words = browser.heading("", room, 400, size=11.5) | {
             "text": browser.safe(fit(_track_title(data, track), 6.0, 1))
         }
         annotations.append(words)
     limits = data.rate.limits(*(s.rates for s in data.series))
     last = browser.numbered("y", len(tracks))
-    right = 0.8 if any(s.width for s in data.series) else 1.0
-    axes["xaxis"] = browser.axis(data.rate, limits, most=9, anchor=last, domain=[0, right])
+    axes["xaxis"] = browser.axis(data.rate, limits, most=9, anchor=last)
 
     traces: list[browser.Spec] = []
     shapes: list[browser.Spec] = []
@@ -102,7 +101,7 @@ def spec(data: RateResponse) -> browser.Spec:
         traces.append(browser.key(series.name, series.look, group=series.group))
         traces += _score_traces(data, series)
         if "good" in tracks and series.width:
-            annotations.append(_beside(series.width, right, row, browser.numbered("y", 1)))
+            annotations.append(_beside(series.width, 1.0, row, browser.numbered("y", 1)))
         if len(data.series) <= SHADED:
             shapes += _shades(data, series)
         for i, track in enumerate(tracks, 1):
@@ -110,9 +109,12 @@ def spec(data: RateResponse) -> browser.Spec:
             y = browser.numbered("y", i)
             traces += [trace | {"yaxis": y} for trace in made(row, series, data.rate)]
     keys = [s.name for s in data.series]
+    widths = [s.width for s in data.series if "good" in tracks and s.width]
+    beside = max((browser.pixels(width, 11.5) + 26 for width in widths), default=20.0)
     layout = browser.layout(
-        total, axes, keys=keys, annotations=annotations, shapes=shapes, least=600
+        total, axes, keys=keys, annotations=annotations, shapes=shapes, least=580 + round(beside)
     )
+    layout["margin"]["r"] = round(beside)
     return {"data": traces, "layout": layout}
 
 
