@@ -128,9 +128,10 @@ def axis(
     *,
     most: int = 6,
     label: bool = True,
+    room: float = 480,
     **more: object,
 ) -> Spec:
-    """An axis on positions, with the same names of places as in the still picture."""
+    """An axis of `room` pixels on positions, with the names of places as in the still picture."""
     ticks = shown.ticks(*limits, most)
     spec: Spec = {
         "range": list(limits),
@@ -148,7 +149,7 @@ def axis(
     }
     if label:
         spec["title"] = {
-            "text": lines(shown.title, 480, 1),
+            "text": lines(shown.title, room, 1),
             "standoff": 8,
             "font": {"size": TEXT},
         }

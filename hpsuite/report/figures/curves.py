@@ -95,10 +95,21 @@ def spec(data: Curves) -> browser.Spec:
         x, y = browser.numbered("x", i), browser.numbered("y", i)
         last = i + columns >= len(data.panels)
         axes[browser.numbered("xaxis", i)] = browser.axis(
-            data.x, limits, most=8 if columns < 3 else 5, label=last, domain=room.x, anchor=y
+            data.x,
+            limits,
+            most=8 if columns < 3 else 5,
+            label=last,
+            room=across,
+            domain=room.x,
+            anchor=y,
         ) | ({"matches": "x"} if i else {})
         axes[browser.numbered("yaxis", i)] = browser.axis(
-            data.y, score_limits(data, panel), label=i % columns == 0, domain=room.y, anchor=x
+            data.y,
+            score_limits(data, panel),
+            label=i % columns == 0,
+            room=240,
+            domain=room.y,
+            anchor=x,
         )
         if panel.title:
             annotations.append(browser.heading(panel.title, room, across))

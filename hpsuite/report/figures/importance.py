@@ -106,10 +106,11 @@ def spec(data: Importance) -> browser.Spec:
     most = max(len(panel.rows) for panel in data.panels)
     height = 26 * most + 150
     up = 150 / (rows * height) if rows > 1 else 0.0
-    least, across = 440 * columns, 190 / (440 * columns)
-    rooms = browser.rooms(len(data.panels), columns, across=across, up=up)
-    names = [n for panel in data.panels for n in _fitted(panel)]
-    room_px = (least - 100) * (rooms[0].x[1] - rooms[0].x[0]) - max(map(browser.pixels, names)) / 2
+    names = [name for panel in data.panels for name in _fitted(panel)]
+    # Between panels stand P(first) of the one and the names of the other.
+    gap, wide = max(map(browser.pixels, names)) + 70, 260
+    least = round(columns * (wide + gap) + 20)
+    rooms = browser.rooms(len(data.panels), columns, across=gap / (least - gap), up=up)
     axes: dict[str, browser.Spec] = {}
     traces, annotations, above = [], [], 2
     for i, (panel, room) in enumerate(zip(data.panels, rooms, strict=True)):
@@ -117,7 +118,7 @@ def spec(data: Importance) -> browser.Spec:
         shown = panel.sorted_rows
         limits = _limits(panel)
         axes[browser.numbered("xaxis", i)] = browser.axis(
-            panel.axis, limits, most=5, domain=room.x, anchor=y
+            panel.axis, limits, most=5, room=wide, domain=room.x, anchor=y
         )
         axes[browser.numbered("yaxis", i)] = {
             "domain": room.y,
@@ -130,8 +131,8 @@ def spec(data: Importance) -> browser.Spec:
             "fixedrange": True,
             "automargin": True,
         }
-        title = browser.heading(panel.setup, room, room_px)
-        said = browser.lines(panel.subtitle, room_px - 20, 3, 11)
+        title = browser.heading(panel.setup, room, wide)
+        said = browser.lines(panel.subtitle, wide - 10, 3, 11)
         title["text"] += f"<br><span style='font-size:11px'>{said}</span>"
         above = max(above, 1 + title["text"].count("<br>"))
         annotations.append(title)

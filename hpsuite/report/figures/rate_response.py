@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ROW = 0.24  # inches of a row in a track
 HEIGHT = 2.7
+BESIDE = 220  # pixels for a width in words
 # Up to so many setups, their good ranges are shaded among the scores too.
 SHADED = 2
 
@@ -84,7 +85,7 @@ def spec(data: RateResponse) -> browser.Spec:
         )
         if i == 0:
             limits = data.score.limits(*(s.scores for s in data.series))
-            axes["yaxis"] = browser.axis(data.score, limits, domain=list(room.y))
+            axes["yaxis"] = browser.axis(data.score, limits, room=300, domain=list(room.y))
             continue
         axes[browser.numbered("yaxis", i)] = _track_axis(data) | {"domain": list(room.y)}
         words = browser.heading("", room, 400, size=11.5) | {
@@ -110,7 +111,7 @@ def spec(data: RateResponse) -> browser.Spec:
             traces += [trace | {"yaxis": y} for trace in made(row, series, data.rate)]
     keys = [s.name for s in data.series]
     widths = [s.width for s in data.series if "good" in tracks and s.width]
-    beside = max((browser.pixels(width, 11.5) + 26 for width in widths), default=20.0)
+    beside = max((min(browser.pixels(width, 11.5), BESIDE) + 26 for width in widths), default=20.0)
     layout = browser.layout(
         total, axes, keys=keys, annotations=annotations, shapes=shapes, least=580 + round(beside)
     )
@@ -251,7 +252,7 @@ def _shades(data: RateResponse, series: RateSeries) -> list[browser.Spec]:
 
 def _beside(text: str, x: float, row: int, y: str) -> browser.Spec:
     return {
-        "text": browser.safe(text),
+        "text": browser.lines(text, BESIDE, 1, 11.5),
         "x": x,
         "xref": "paper",
         "xanchor": "left",

@@ -102,10 +102,16 @@ def spec(data: SampledPoints) -> browser.Spec:
         last = i + columns >= len(data.strategies)
         most = 5 if columns > 2 else 7
         axes[browser.numbered("xaxis", i)] = browser.axis(
-            data.x, _limits(data, "x"), most=most, label=last, domain=room.x, anchor=y
+            data.x, _limits(data, "x"), most=most, label=last, room=across, domain=room.x, anchor=y
         ) | ({"matches": "x"} if i else {})
         axes[browser.numbered("yaxis", i)] = browser.axis(
-            data.y, _limits(data, "y"), most=most, label=i % columns == 0, domain=room.y, anchor=x
+            data.y,
+            _limits(data, "y"),
+            most=most,
+            label=i % columns == 0,
+            room=200,
+            domain=room.y,
+            anchor=x,
         ) | ({"matches": "y", "showticklabels": i % columns == 0} if i else {})
         title = browser.heading(points.name, room, across, most=2) | {"yshift": 14}
         above = max(above, 1 + title["text"].count("<br>"))
