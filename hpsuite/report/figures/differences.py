@@ -73,7 +73,7 @@ def spec(data: Differences) -> browser.Spec:
     told = [fit(row.verdict, 2.2, 2) for row in data.rows]
     deep = max((1 + text.count("\n") for text in (*names, *told)), default=1)
     places, headings, bottom = places_of(data, deep)
-    total = round(27 * bottom) + 40
+    total = round(27 * bottom) + 74
     right = max((browser.pixels(text, 11.5, bold=True) for text in told), default=0.0)
     columns = len(data.measures)
     width = (1 - 0.05 * (columns - 1)) / columns
@@ -170,7 +170,8 @@ def spec(data: Differences) -> browser.Spec:
     layout = browser.layout(
         total, axes, annotations=annotations, shapes=shapes, above=above, least=least
     )
-    layout["margin"]["r"] = round(20 + right)
+    # Automatic margins are too small for the title of an axis under a single row.
+    layout["margin"] |= {"r": round(20 + right), "b": 54}
     return {"data": traces, "layout": layout}
 
 

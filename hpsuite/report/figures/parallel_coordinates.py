@@ -146,7 +146,7 @@ def spec(data: ParallelCoordinates) -> browser.Spec:
     places, _, shades = shown(data, MOST)
     dimensions = []
     titles = [axis.title for axis in data.all_axes]
-    names = fit_all(titles, min(2.2, 9 / len(titles)), 1)
+    names = fit_all(titles, min(2.2, 12 / len(titles)), 1)
     for i, axis in enumerate(data.all_axes):
         limits = _limits(data, i)
         ticks = axis.ticks(*limits, 6)
