@@ -133,7 +133,7 @@ def test_hostile_words_stay_words(hostile_written: Path, visit) -> None:
     assert elements.title != "owned"
 
 
-# Texts of live pictures that lie over one another or reach out of their picture; slanted ones aside.
+# Texts of live pictures that lie over one another or reach out of it; slanted ones aside.
 MEASURE = """<script>
   const seen = [];
   const level = (text) => !/rotate/.test(text.getAttribute("transform") || "") ||

@@ -59,7 +59,9 @@ def draw(data: SampledPoints) -> "Figure":
         last = i + columns >= len(data.strategies)
         most = 5 if columns > 2 else 7
         dress(axes, "x", data.x, _limits(data, "x"), most=most, label=last, room=side - 0.25)
-        dress(axes, "y", data.y, _limits(data, "y"), most=most, label=rows == 1 and i == 0)
+        dress(
+            axes, "y", data.y, _limits(data, "y"), most=most, label=rows == 1 and i == 0, room=side
+        )
         if i % columns:
             axes.tick_params(axis="y", which="both", labelleft=False)
         _draw_distinct(figure, axes, data, points)

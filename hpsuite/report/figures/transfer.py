@@ -146,9 +146,9 @@ def spec(data: Transfer) -> browser.Spec:
     if with_ends:
         shown = [_ends(data, data.cell(r, c)) for r in range(rows) for c in range(columns)]
         wide += [browser.pixels(text, 10) for text in shown]
-    least = round(160 + max(map(browser.pixels, sides)) + columns * (max(wide) + 14))
+    least = round(180 + max(map(browser.pixels, sides)) + columns * (max(wide) + 14))
     height += 90
-    layout = browser.layout(height, axes, annotations=annotations, least=least)
+    layout = browser.layout(height, axes, annotations=annotations, least=max(least, 300))
     return {"data": [trace], "layout": layout}
 
 
