@@ -1,6 +1,9 @@
 """The command line: what it prints, how it ends, and what it leaves behind."""
 
+import json
 import logging
+import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -188,6 +191,16 @@ def test_options_of_a_folder_of_ones_own(command: Command, tmp_path: Path) -> No
     assert "digits mlp eager: 1 x 16 = 16 trials" in ended.out
     line = "strategy: found 'nowhere'; accepted: cmaes, coarse_to_fine, eager, gp, "
     check_refused(command(*own, "+experiment=quickstart", "strategy=nowhere"), line)
+
+
+def test_the_report_repeats_where_the_options_are(command: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "my own" / "experiment"
+    folder.mkdir(parents=True)
+    shutil.copy(config_dir() / "experiment" / "quickstart.yaml", folder / "mine.yaml")
+    given = ("--config-dir", str(tmp_path / "my own"), "+experiment=mine", *SMALL[1:])
+    assert command(*given).status == 0
+    (summary,) = (tmp_path / "here" / "outputs").glob("*/*/summary.json")
+    assert shlex.split(json.loads(summary.read_text())["command"])[3:] == list(given)
 
 
 def test_our_own_errors_keep_their_traceback(

@@ -94,7 +94,7 @@ def spec(data: RateResponse) -> browser.Spec:
         annotations.append(words)
     limits = data.rate.limits(*(s.rates for s in data.series))
     last = browser.numbered("y", len(tracks))
-    axes["xaxis"] = browser.axis(data.rate, limits, most=9, anchor=last)
+    axes["xaxis"] = browser.axis(data.rate, limits, most=9, room=380, anchor=last)
 
     traces: list[browser.Spec] = []
     shapes: list[browser.Spec] = []
