@@ -37,8 +37,6 @@ PARENT, NOTE, LOGGED_ARTIFACTS = (
     "mlflow.note.content",
     "mlflow.loggedArtifacts",
 )
-# Without it, MLflow opens an experiment among tools for language models.
-EXPERIMENT_KIND, OUR_KIND = "mlflow.experimentKind", "custom_model_development"
 TABLE_FILE = "trials.json"
 
 # Counted into every content hash: raise it when the same view is to be written differently.
@@ -199,8 +197,6 @@ def _open_experiment(
     elif experiment.lifecycle_stage == "deleted":
         # MLflow keeps deleted experiments under their name, and refuses a new one of that name.
         client.restore_experiment(experiment.experiment_id)
-    if EXPERIMENT_KIND not in experiment.tags:
-        client.set_experiment_tag(experiment.experiment_id, EXPERIMENT_KIND, OUR_KIND)
     there, ours = experiment.tags.get(NOTE, ""), experiment.tags.get(NOTE_WRITTEN)
     if note and note != there and (not there or _sha256(there) == ours):
         client.set_experiment_tag(experiment.experiment_id, NOTE_WRITTEN, _sha256(note))
