@@ -19,7 +19,8 @@ from hpsuite.foreign import KEYS, Foreign, Request, group_differences, parse_req
 from hpsuite.provenance import commit, processor, versions
 from hpsuite.report.console import make_console
 from hpsuite.report.files import write_json, write_rows, write_whole
-from hpsuite.report.foreign import ForeignFindings
+from hpsuite.report.foreign import PAGES, ForeignFindings
+from hpsuite.report.view import Report
 from hpsuite.report.writing import write_report
 from hpsuite.tracking import TrackingError, how_to_open, resolve_uri, sync
 
@@ -120,21 +121,22 @@ def run_analysis(settings: AnalyzeSettings, request: Request, command: str = "")
         "score": trials.score,
     }
     findings = replace(findings, about=about)
+    report = findings.report() if settings.analysis.report else None
 
     def write(folder: Path) -> None:
         write_json(folder / "summary.json", {**about, **findings.summary()})
         write_rows(folder / "trials.csv", findings.rows())
-        if settings.analysis.report:
-            write_report(folder, findings.report())
+        if report is not None:
+            write_report(folder, report)
 
     folder = write_whole(Path(settings.output_dir) / settings.name, write, now=datetime.now())
     console.print()
-    if settings.analysis.report:
+    if report is not None:
         console.print(f"report   {folder / 'report.html'}", highlight=False, soft_wrap=True)
     written = f"written  {folder / 'summary.json'} and trials.csv"
     console.print(written, highlight=False, soft_wrap=True)
     if settings.tracking.enabled:
-        show_in_mlflow(settings, findings, console)
+        show_in_mlflow(settings, findings, console, report, folder)
 
 
 def found_of(trials: Foreign, analysis: AnalysisConfig) -> ForeignFindings:
@@ -173,19 +175,25 @@ def print_heading(console: Console, settings: AnalyzeSettings, trials: Foreign) 
         console.print("analysing ...", style="dim")
 
 
-def show_in_mlflow(settings: AnalyzeSettings, findings: ForeignFindings, console: Console) -> None:
+def show_in_mlflow(
+    settings: AnalyzeSettings,
+    findings: ForeignFindings,
+    console: Console,
+    report: Report | None,
+    folder: Path,
+) -> None:
     """Bring MLflow up to date, and say how to open it. Its failure loses nothing."""
     uri = resolve_uri(settings.tracking.uri, Path.cwd())
-    views = findings.views(settings.name)
-    if not views:
-        return
+    views, note = findings.views(settings.name, report, folder), findings.note()
     artifacts = Path(settings.output_dir) / "mlflow"
     try:
-        synced = sync(settings.name, views, uri=uri, artifacts=artifacts, note=findings.note())
+        synced = sync(settings.name, views, uri=uri, artifacts=artifacts, note=note, pages=PAGES)
     except TrackingError as error:
         console.print(f"MLflow was not updated: {error}", highlight=False, soft_wrap=True)
         console.print("The report is complete; the same command writes it to MLflow again.")
         return
+    for line in synced.files_failed:
+        console.print(f"MLflow lacks a file: {line}", highlight=False, markup=False, soft_wrap=True)
     console.print("\ncompare groups in MLflow:")
     for line in how_to_open(uri, synced.experiment_id, "setup"):
         console.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)

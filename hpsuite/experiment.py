@@ -30,8 +30,10 @@ from hpsuite.replays import BEST, CHOICES, plan_replays, replayed
 from hpsuite.report.console import make_console
 from hpsuite.report.files import write_files
 from hpsuite.report.progress import TrialProgress
-from hpsuite.report.runs import experiment_note, run_views
+from hpsuite.report.runs import PAGES, experiment_note, run_views
 from hpsuite.report.tables import print_tables
+from hpsuite.report.telling import tell
+from hpsuite.report.view import Report
 from hpsuite.scheduler import run_studies
 from hpsuite.tracking import TrackingError, how_to_open, resolve_uri, sync
 from hpsuite.training import Planner
@@ -152,7 +154,7 @@ def conclude(
         "command": command,
         "storage": settings.storage,
     }
-    report = settings.analysis.report
+    report = tell(findings, about) if settings.analysis.report else None
     folder = write_files(
         Path(settings.output_dir) / settings.name,
         findings,
@@ -161,26 +163,41 @@ def conclude(
         report=report,
     )
     console.print()
-    if report:
+    if report is not None:
         console.print(f"report   {folder / 'report.html'}", highlight=False)
     console.print(f"written  {folder / 'summary.json'} and trials.csv", highlight=False)
     console.print(f"record   {settings.storage}", highlight=False)
     if settings.tracking.enabled:
-        show_in_mlflow(settings, findings, console)
+        show_in_mlflow(settings, findings, console, report, folder)
 
 
-def show_in_mlflow(settings: Settings, findings: Findings, console: Console) -> None:
-    """Bring MLflow up to date, and say how to open it. Its failure loses nothing."""
+def show_in_mlflow(
+    settings: Settings, findings: Findings, console: Console, report: Report | None, folder: Path
+) -> None:
+    """Bring MLflow up to date, and say how to open it. Its failure loses nothing.
+
+    Args:
+        settings: where MLflow is, and what to call the experiment.
+        findings: what was found.
+        console: to print to.
+        report: the report that was written; None for none.
+        folder: that of the files that were written.
+    """
     uri = resolve_uri(settings.tracking.uri, Path.cwd())
-    views = run_views(findings, best_trials=settings.tracking.best_trials)
+    best = settings.tracking.best_trials
+    views = run_views(findings, best_trials=best, report=report, folder=folder)
     artifacts = Path(settings.output_dir) / "mlflow"
-    note = experiment_note(settings.title, findings)
+    note = experiment_note(settings.title, findings, report)
     try:
-        synced = sync(settings.name, views, uri=uri, artifacts=artifacts, note=note)
+        synced = sync(settings.name, views, uri=uri, artifacts=artifacts, note=note, pages=PAGES)
     except TrackingError as error:
         console.print(f"MLflow was not updated: {error}", highlight=False, soft_wrap=True)
         console.print("The record is complete; the same command writes it to MLflow again.")
         return
+    for line in synced.files_failed:
+        console.print(f"MLflow lacks a file: {line}", highlight=False, markup=False, soft_wrap=True)
+    if synced.files_failed:
+        console.print("Its figures are complete; the same command tries the files again.")
     console.print("\ncompare searches (first address) and setups (second) in MLflow:")
     searches = how_to_open(uri, synced.experiment_id, "arm")
     setups = how_to_open(uri, synced.experiment_id, "setup")

@@ -1,5 +1,8 @@
 """The command line: what it prints, how it ends, and what it leaves behind."""
 
+import json
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,17 +33,17 @@ SMALL = (
     [
         (
             "",
-            "name: found nothing; accepted: +experiment=NAME for an experiment (analyze, quicksta",
+            "name: found nothing; accepted: +experiment=NAME for an experiment (analyze, batchno",
         ),
         (
             "+experiment=quickstart budget.trails=3",
             "budget.trails: found no such key; accepted in ",
         ),
         ("+experiment=quickstart +foo=1", "foo: found no such key; accepted: one of "),
-        ("+experiment=nowhere", "experiment: found 'nowhere'; accepted: analyze, quickstart"),
+        ("+experiment=nowhere", "experiment: found 'nowhere'; accepted: analyze, batchn"),
         (
             "experiment=quickstart",
-            "experiment: found no +; accepted: +experiment=NAME (analyze, quickstart",
+            "experiment: found no +; accepted: +experiment=NAME (analyze, batchn",
         ),
         ("+experiment=quickstart model=nowhere", "model: found 'nowhere'; accepted: convnet"),
         ("+experiment=quickstart model=null", "model: found null; accepted: convnet, con"),
@@ -61,7 +64,7 @@ SMALL = (
         ("-m name=one strategy=tpe,nowhere", "strategy: found 'nowhere'; accepted: "),
         (
             "-m +experiment=quickstart,nowhere",
-            "experiment: found 'nowhere'; accepted: analyze, quickstart",
+            "experiment: found 'nowhere'; accepted: analyze, batchn",
         ),
         ("-m +experiment=quickstart model.units=interval(1,2)", "BasicSweeper does not support sw"),
         (
@@ -148,6 +151,16 @@ def test_options_of_a_folder_of_ones_own(command: Command, tmp_path: Path) -> No
     assert "digits mlp eager: 1 x 16 = 16 trials" in ended.out
     line = "strategy: found 'nowhere'; accepted: cmaes, coarse_to_fine, eager, gp, "
     check_refused(command(*own, "+experiment=quickstart", "strategy=nowhere"), line)
+
+
+def test_the_report_repeats_where_the_options_are(command: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "my own" / "experiment"
+    folder.mkdir(parents=True)
+    shutil.copy(config_dir() / "experiment" / "quickstart.yaml", folder / "mine.yaml")
+    given = ("--config-dir", str(tmp_path / "my own"), "+experiment=mine", *SMALL[1:])
+    assert command(*given).status == 0
+    (summary,) = (tmp_path / "here" / "outputs").glob("*/*/summary.json")
+    assert shlex.split(json.loads(summary.read_text())["command"])[3:] == list(given)
 
 
 def test_our_own_errors_keep_their_traceback(

@@ -19,7 +19,7 @@ from hpsuite.report.flat import (
     transfer_figures,
     verdict_figures,
 )
-from hpsuite.report.telling import tell
+from hpsuite.report.view import Report
 from hpsuite.report.writing import write_report
 
 # 2: `comparisons` was `differences`; verdicts, transfers and more figures.
@@ -32,7 +32,7 @@ def write_files(
     about: Mapping[str, object],
     *,
     now: datetime,
-    report: bool = True,
+    report: Report | None,
 ) -> Path:
     """Write summary.json, trials.csv and the report into a new folder named by the time.
 
@@ -41,7 +41,7 @@ def write_files(
         findings: what was found.
         about: what the summary says besides: experiment, versions, device, commit.
         now: the local time.
-        report: whether to write report.html, report.md and their pictures too.
+        report: what report.html, report.md and their pictures say; None writes none.
 
     Returns:
         The new folder; it appears when all files are whole.
@@ -50,8 +50,8 @@ def write_files(
     def write(scratch: Path) -> None:
         write_json(scratch / "summary.json", {**about, **summary(findings)})
         write_rows(scratch / "trials.csv", trial_rows([arm.table for arm in findings.arms]))
-        if report:
-            write_report(scratch, tell(findings, about))
+        if report is not None:
+            write_report(scratch, report)
 
     return write_whole(folder, write, now=now)
 

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,13 +15,15 @@ from hpsuite.evidence import SetupEvidence
 from hpsuite.foreign import Foreign, GroupDifference
 from hpsuite.report.files import SCHEMA
 from hpsuite.report.flat import ends, metrics, sample_figures
+from hpsuite.report.markdown import escape as escape_markdown
+from hpsuite.report.runs import COMPARISON, attached_pictures, written_files
 from hpsuite.report.tables import make_table, points, with_ends
 from hpsuite.report.telling import tell_samples
 from hpsuite.report.telling_scores import Scores, range_words
 from hpsuite.report.told import Compared
 from hpsuite.report.view import Report
 from hpsuite.samples import Sample
-from hpsuite.tracking import RunView
+from hpsuite.tracking import Page, RunView
 
 # Figures that are scores, and so have a loss's own sign, by what they are called there.
 _SCORES = {
@@ -28,6 +31,17 @@ _SCORES = {
     "test_accuracy": "best_test_score",
     "b": "b",
 }
+# What MLflow's UI shows first.
+_FIRST = ("good_fraction_1pt", "good_fraction_1pt_low", "good_fraction_1pt_high")
+PAGES = (
+    Page(
+        "setup",
+        "Groups: how much of the space is good",
+        (*_FIRST, "n_trials", "best_score", "b", "regret_median", "nonfinite_fraction"),
+        dict.fromkeys((*_FIRST, "best_score", "b", "regret_median", "trials_needed_1pt"), False),
+    ),
+    Page("comparison", "The report, and differences", (), {}),
+)
 _SCORE = re.compile(r"(?:expected|median)_best_of_\d+|test_of_best_of_\d+")
 
 
@@ -98,14 +112,19 @@ class ForeignFindings:
                 score, failed = sign * float(sample.scores[i]), bool(sample.failed[i])
                 yield [sample.name, i, *own, score, test, failed]
 
-    def views(self, name: str) -> list[RunView]:
-        """A run of MLflow's for each group, and one for their differences.
+    def views(
+        self, name: str, report: Report | None = None, folder: Path | None = None
+    ) -> list[RunView]:
+        """A run of MLflow's for each group, and one for their differences and the report.
 
         Args:
             name: of the analysis.
+            report: what was written; None for none.
+            folder: that of the files that were written; None attaches none.
         """
+        pictures = attached_pictures(report, folder)
         views = []
-        for group, found in self.evidence.items():
+        for number, (group, found) in enumerate(self.evidence.items()):
             sample = found.sample
             params = {h.name: range_words(h) for h in sample.hyperparameters}
             views.append(
@@ -116,7 +135,8 @@ class ForeignFindings:
                     metrics=metrics(foreign_figures(found)),
                     params=params | {"points": ", ".join(f"{m:g}" for m in _margins(sample))},
                     tags={"hpsuite.group": group, "hpsuite.source": self.trials.source},
-                    note=self.sentence(group),
+                    note=escape_markdown(self.sentence(group)),
+                    files=pictures.get(number, {}),
                 )
             )
         found_of = {
@@ -124,26 +144,25 @@ class ForeignFindings:
             for pair in self.differences
             for figure, value in metrics(difference_figures(pair)).items()
         }
-        if found_of:
-            contents = [_content(found.sample) for found in self.evidence.values()]
-            key = hashlib.sha256(" ".join(contents).encode()).hexdigest()
-            views.append(
-                RunView(
-                    key=f"comparison:{name}:{key}",
-                    kind="comparison",
-                    name="comparison of groups",
-                    metrics=found_of,
-                    note=self.note(),
-                )
-            )
-        return views
+        contents = [_content(sample) for sample in self.trials.samples]
+        key = hashlib.sha256(" ".join(contents).encode()).hexdigest()
+        comparison = RunView(
+            key=f"comparison:{name}:{key}",
+            kind="comparison",
+            name=COMPARISON,
+            metrics=found_of,
+            note=self.note(),
+            files={} if folder is None else written_files(folder, report, pictures),
+        )
+        return [*views, comparison]
 
     def note(self) -> str:
         """What was found, in Markdown, for the experiment's page."""
         lines = [self.sentence(group) for group in self.evidence]
-        lines += [f"{difference_line(pair)}" for pair in self.differences]
-        title = str(self.about.get("title") or "")
-        return "\n\n".join([*([title] if title else []), *(f"- {line}" for line in lines)])
+        lines += [difference_line(pair) for pair in self.differences]
+        title = escape_markdown(str(self.about.get("title") or ""))
+        listed = "\n".join(f"- {escape_markdown(line)}" for line in lines)
+        return "\n\n".join(part for part in (f"**{title}**" if title else "", listed) if part)
 
     def sentence(self, group: str) -> str:
         """How much of a group's space is good."""

@@ -6,6 +6,7 @@ claims what an interval does not show.
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from hpsuite.analysis import chance_limit
 from hpsuite.analysis.claims import Verdict as Found
@@ -115,7 +116,7 @@ def _report(
         else {},
         device=_text(about, "device", "unknown"),
         commit=_text(about, "commit", "unknown"),
-        created=_text(about, "created", "unknown"),
+        created=moment(_text(about, "created", "unknown")),
         took=duration(seconds) if isinstance(seconds, int | float) else "unknown",
         command=_text(about, "command", ""),
         warnings=tuple(str(w) for w in warnings) if isinstance(warnings, Sequence) else (),
@@ -133,6 +134,15 @@ def duration(seconds: float) -> str:
     parts = [(hours, "h"), (minutes, "min"), (rest, "s")]
     first = next((i for i, (value, _) in enumerate(parts) if value), 2)
     return " ".join(f"{value} {unit}" for value, unit in parts[first : first + 2])
+
+
+def moment(text: str) -> str:
+    """A time as it is read: 2026-11-25 02:49 UTC."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return text if at.tzinfo is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _text(about: About, key: str, default: str) -> str:

@@ -226,14 +226,14 @@ def _sampled_points(t: Told, arms: Sequence[ArmFinding]) -> Iterator[Picture]:
         across, up = (np.array([placed(h, v[h.name]) for v in values]) for h in (x, y))
         response = Response(across, up, SCORES.drawn(t.evidence.sample.scores))
     others = [name for name in arms[0].table.arm.setup.space.names if name not in (x.name, y.name)]
-    note = f"The first repeat of each on {t.name}. Ticks outside: the distinct values tried."
+    note = "The first repeat of each. Ticks outside: the distinct values tried."
     if others:
         note += f" Not shown: {listed(others)}, which vary too."
     headline = 2.0 if t.evidence is None else t.evidence.headline
     yield Picture(
         f"sampled-points-{t.number + 1}",
         SampledPoints(
-            "Where each search looked",
+            f"Where each search looked on {t.name}",
             hyperparameter_axis(x),
             hyperparameter_axis(y),
             SCORES.axis(),
@@ -245,6 +245,7 @@ def _sampled_points(t: Told, arms: Sequence[ArmFinding]) -> Iterator[Picture]:
         ),
         f"Trials of the first repeat of {listed([a.table.arm.strategy.label for a in shown])} on "
         f"{t.name}, in {x.name} and {y.name}.",
+        setup=t.number,
     )
 
 

@@ -86,7 +86,7 @@ def good_table(shown: Sequence[Told]) -> Table:
         rows.append(tuple(cells))
     headline = found[0][1].headline
     note = (
-        "Good: share of the space that close to b, the setup's own best, with its 95% interval"
+        "Good: share of the space that comes this close to b, the setup's own best; 95% intervals"
         f"{', given one split of the data' if scores.unit is None else ''}. Trials for a good one: "
         f"random trials for a 95% chance of one {scores.within(headline)}."
     )

@@ -7,7 +7,7 @@ from hpsuite.analysis.claims import FAR, CellVerdict
 from hpsuite.analysis.claims import Verdict as Found
 from hpsuite.analysis.verdicts import SETTLING_POWER
 from hpsuite.report.figures.intervals import Estimate, number
-from hpsuite.report.view import Verdict
+from hpsuite.report.view import Verdict, counted
 
 
 def card(found: Found) -> Verdict:
@@ -73,7 +73,7 @@ def _exception(found: Found, name: str) -> str:
 
 def _meaning(found: Found) -> str:
     """What the word means here."""
-    effect = f"{number(found.smallest_effect * found.factor)} {found.unit}".strip()
+    effect = counted(number(found.smallest_effect * found.factor), found.unit)
     if found.null:
         effect += f" from {number(found.null * found.factor)}"
     match found.verdict:

@@ -468,7 +468,7 @@ def test_verdicts_become_cards(findings: Findings, low: float, high: float, word
     assert card.exceptions == ("mnist: -20 [-30, -10] points, contradicted",)
     assert (card.settles != "") == (word == "inconclusive" and not judged.note)
     assert "1 contradicted" in card.sentence
-    assert report.answers == (f"1 claim, declared before the run: {word} 1.",)
+    assert report.answers == (f"1 claim, declared before the run: 1 {word}.",)
     (picture,) = data(report, Differences)
     assert picture.measures[0].zone == pytest.approx((-5, 5))
     check_whole(report)
