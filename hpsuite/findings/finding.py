@@ -6,6 +6,8 @@ from hpsuite.analysis.bands import Bands
 from hpsuite.findings.found import Findings
 from hpsuite.findings.searches import find_arms
 from hpsuite.findings.setups import find_differences, find_setup, gated_setups
+from hpsuite.findings.splits import find_splits
+from hpsuite.findings.strategies import find_across, find_pairs
 from hpsuite.findings.tables import ArmTable, Replayed
 from hpsuite.findings.transfers import find_transfers
 
@@ -36,4 +38,15 @@ def find(
     ]
     order = {id(table): place for place, table in enumerate(tables)}
     arms.sort(key=lambda finding: order[id(finding.table)])
-    return Findings(setups, arms, find_differences(setups), find_transfers(setups))
+    differences = find_differences(setups)
+    across, reason = find_across(setups)
+    return Findings(
+        setups,
+        arms,
+        differences,
+        find_transfers(setups),
+        pairs=find_pairs(arms, setups),
+        across=across,
+        across_reason=reason,
+        splits=find_splits(setups, arms, differences),
+    )

@@ -2,9 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
-from hpsuite.analysis import ArmFigures, PairedDifference, RankRange, Sensitivity
+from hpsuite.analysis import (
+    ArmFigures,
+    Comparison,
+    Interval,
+    PairedDifference,
+    RankRange,
+    Sensitivity,
+    SplitSpread,
+)
 from hpsuite.analysis.claims import Verdict
+from hpsuite.analysis.environments import EnvironmentSensitivity
 from hpsuite.analysis.gate import Gate
 from hpsuite.analysis.misses import Misses
 from hpsuite.analysis.rate_sweep import RateSweep
@@ -12,7 +22,7 @@ from hpsuite.analysis.strategies import StrategyFigures
 from hpsuite.analysis.transfer import Transfer
 from hpsuite.config import Setup
 from hpsuite.evidence import SetupEvidence
-from hpsuite.findings.tables import ArmTable, Replayed
+from hpsuite.findings.tables import ArmTable, Replayed, setup_name
 
 # Of a setup that nothing is known of.
 UNKNOWN = Gate(False, "no reference sample")
@@ -56,6 +66,15 @@ class SetupFinding:
         return None if self.evidence is None else self.evidence.sensitivity
 
 
+def by_name(setups: Sequence[SetupFinding]) -> dict[str, SetupFinding]:
+    """Setups by their names, each of which has one of its own."""
+    named: dict[str, SetupFinding] = {}
+    for setup in setups:
+        name = setup_name(setup.arms[0].arm)
+        named[name if name not in named else f"{name} {setup.arms[0].setup_identity}"] = setup
+    return named
+
+
 @dataclass(frozen=True)
 class ArmFinding:
     """An arm's figures, and its rank among the arms of its setup.
@@ -92,19 +111,117 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Environments:
+    """How much the best hyperparameters depend on the setup, after Adkins et al. 2024.
+
+    Attributes:
+        environments: what one setting of the hyperparameters is to serve: data sets and splits
+            where each model was tried on all of them, else the setups themselves.
+        by_algorithm: for each model (and what else tells setups of one environment apart) its
+            figures, in normalised scores; a single one, "all", where setups are the environments.
+            Empty where they are not defined.
+        seeds: of each configuration.
+        reason: why they are not defined; empty where they are.
+    """
+
+    environments: Sequence[str]
+    by_algorithm: Mapping[str, EnvironmentSensitivity]
+    seeds: int
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class TransferFinding:
     """What the best configurations of one setup cost on the others, on shared configurations."""
 
     setups: Mapping[str, SetupFinding]
     transfer: Transfer
+    environments: Environments
+
+
+@dataclass(frozen=True)
+class SearchPair:
+    """Search A against search B on one setup, after equally many trials."""
+
+    a: ArmFinding
+    b: ArmFinding
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class StrategyAcross:
+    """One strategy over the setups of an `Across`.
+
+    Attributes:
+        regret: interquartile mean, over setups and repeats, of the regret as a share of what a
+            search can gain there: (b - its best) / (b - chance).
+        difference: that minus the baseline's; None for the baseline itself.
+        better: P(better than the baseline), the mean over setups; None for the baseline.
+    """
+
+    regret: Interval
+    difference: Interval | None
+    better: Interval | None
+
+
+@dataclass(frozen=True)
+class Across:
+    """Strategies over setups that have the same ones, with as many trials and repeats.
+
+    Attributes:
+        setups: by name.
+        trials: of each repeat that are compared, those of the shortest search.
+        baseline: the strategy that the others are compared with.
+        strategies: by label.
+    """
+
+    setups: Mapping[str, SetupFinding]
+    trials: int
+    baseline: str
+    strategies: Mapping[str, StrategyAcross]
+
+
+@dataclass(frozen=True)
+class SplitFinding:
+    """What figures do over splits of the same data.
+
+    Attributes:
+        kind: `setup` for figures of a setup, `search` for those of an arm, `difference` for those
+            of one setup minus another.
+        name: of what, without its split.
+        seeds: values of `split_seed`, ascending.
+        figures: under the names of summary.json.
+        reasons: why a figure has none, by its name.
+    """
+
+    kind: Literal["setup", "search", "difference"]
+    name: str
+    seeds: Sequence[int]
+    figures: Mapping[str, SplitSpread]
+    reasons: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Findings:
-    """All that an experiment found."""
+    """All that an experiment found.
+
+    Attributes:
+        setups, arms: a finding each.
+        differences: setups compared.
+        transfers: what hyperparameters cost elsewhere.
+        verdicts: on what was claimed.
+        pairs: searches compared, on each setup.
+        across: strategies compared across setups.
+        across_reason: why none is, where setups have several searches each.
+        splits: what changes with the split; empty where no two setups differ by it alone.
+    """
 
     setups: Sequence[SetupFinding]
     arms: Sequence[ArmFinding]
     differences: Sequence[Difference]
     transfers: Sequence[TransferFinding] = ()
     verdicts: Sequence[Verdict] = field(default=())
+    pairs: Sequence[SearchPair] = ()
+    across: Sequence[Across] = ()
+    across_reason: str = ""
+    splits: Sequence[SplitFinding] = ()

@@ -83,11 +83,16 @@ def setup_axes(arm: Arm) -> dict[str, str]:
     return {"dataset": setup.dataset.name, "model": setup.model_name, **dict(setup.variant)}
 
 
+def setup_name(arm: Arm) -> str:
+    """A setup's name: data set, model, and what else tells it apart."""
+    return f"{arm.setup.dataset.name} {arm.setup.label}"
+
+
 def sample_of(table: ArmTable) -> Sample:
     """The trials of all repeats of an arm as one sample."""
     setup = table.arm.setup
     return Sample(
-        name=f"{setup.dataset.name} {setup.label}",
+        name=setup_name(table.arm),
         hyperparameters=setup.space.hyperparameters,
         values=[values for study in table.studies for values in study.values],
         scores=np.array([r.val_accuracy for r in table.results]),

@@ -1,7 +1,7 @@
 """What each search found: best so far, the table of arms, and where each looked."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -38,8 +38,16 @@ COARSE_TO_FINE = f"{CoarseToFineSampler.__module__}.{CoarseToFineSampler.__qualn
 ByName = Mapping[str, Sequence[ArmFinding]]
 
 
-def arms_section(told: Sequence[Told], by_setup: ByName) -> Section | None:
-    """The section; `by_setup` holds the arms of each setup by the setup's name."""
+def arms_section(
+    told: Sequence[Told], by_setup: ByName, compared: Iterable[Block] = ()
+) -> Section | None:
+    """The section.
+
+    Args:
+        told: the setups.
+        by_setup: the arms of each setup by the setup's name.
+        compared: what is said of strategies compared.
+    """
     shown = [t for t in told if by_setup.get(t.name)]
     if not shown:
         return None
@@ -48,6 +56,7 @@ def arms_section(told: Sequence[Told], by_setup: ByName) -> Section | None:
         *_best_so_far(shown, by_setup, numbers),
         found_table(shown, by_setup),
         speed_table(shown, by_setup),
+        *compared,
     ]
     blocks += [Note(text) for text in _remarks(by_setup)]
     if len(shown) <= MOST_POINTS:
