@@ -23,6 +23,7 @@ FLOORS = [
     "parsing report study executors places",
     "judging",
     "findings model_checks parsing_space",
+    "untuned",
     "config",
     "declared evidence",
     "samples",

@@ -17,6 +17,7 @@ def find(
     *,
     best_again: Mapping[str, Replayed] | None = None,
     choices_again: Mapping[str, Replayed] | None = None,
+    defaults: Mapping[str, Replayed] | None = None,
     bands: Bands = "ks",
 ) -> Findings:
     """Compute all figures of an experiment's arms.
@@ -25,12 +26,16 @@ def find(
         tables: the arms.
         best_again: by the identity of a reference arm, its best 4% with fresh seeds.
         choices_again: by the identity of an arm, what each repeat selected with fresh seeds.
+        defaults: by the identity of a reference arm, its setup's default configuration with fresh
+            seeds.
         bands: of tuning curves: `ks` takes milliseconds, `tight` minutes.
     """
     by_setup: dict[str, list[ArmTable]] = {}
     for table in tables:
         by_setup.setdefault(table.setup_identity, []).append(table)
-    setups = gated_setups([find_setup(arms, best_again or {}, bands) for arms in by_setup.values()])
+    setups = gated_setups(
+        [find_setup(arms, best_again or {}, defaults or {}, bands) for arms in by_setup.values()]
+    )
     arms = [
         finding
         for setup in setups

@@ -41,6 +41,7 @@ class SetupFinding:
             of the experiment's setups on the same data. One that did not looks robust, as all of
             its space is as bad.
         sweep: figures of a sweep of the learning rate, where the setup has one.
+        without_default: by hyperparameter, why it has no default (`untuned.py`).
     """
 
     arms: Sequence[ArmTable]
@@ -49,6 +50,7 @@ class SetupFinding:
     reason: str
     gate: Gate
     sweep: RateSweep | None = None
+    without_default: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def setup(self) -> Setup:
@@ -76,6 +78,14 @@ def by_name(setups: Sequence[SetupFinding]) -> dict[str, SetupFinding]:
 
 
 @dataclass(frozen=True)
+class Fresh:
+    """What repeats selected, trained with fresh seeds: means over repeats of means over seeds."""
+
+    val: Interval
+    test: Interval
+
+
+@dataclass(frozen=True)
 class ArmFinding:
     """An arm's figures, and its rank among the arms of its setup.
 
@@ -84,7 +94,9 @@ class ArmFinding:
         strategy: best so far, regret, trials to a good one.
         seconds: training time of all its trials together, in seconds of one worker.
         again: what each repeat selected, trained with fresh seeds; None where it was not.
+        fresh: its accuracies; None where it was not.
         misses: how often that is not good; None where nothing was trained again or b is unknown.
+        reasons: why figures are missing, under their names in summary.json.
     """
 
     table: ArmTable
@@ -93,7 +105,9 @@ class ArmFinding:
     seconds: float
     strategy: StrategyFigures
     again: Replayed | None = None
+    fresh: Fresh | None = None
     misses: Misses | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def trials_per_second(self) -> float:

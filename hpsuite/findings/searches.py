@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from hpsuite.analysis import arm_figures, ranking
+from hpsuite.analysis import arm_figures, mean_t, ranking
 from hpsuite.analysis.misses import miss_probability
 from hpsuite.analysis.strategies import strategy_figures
 from hpsuite.evidence import SetupEvidence
-from hpsuite.findings.found import ArmFinding
+from hpsuite.findings.found import ArmFinding, Fresh
 from hpsuite.findings.tables import ArmTable, Replayed
 
 # What counts as close where one margin is given, in accuracy: e = 2 points.
@@ -33,12 +33,41 @@ def find_arms(
     findings = []
     for i, (table, f) in enumerate(zip(arms, figures, strict=True)):
         again = choices_again.get(table.identity)
-        misses = None
-        if again is not None and b is not None and again.val.shape[1] > 1:
-            misses = miss_probability(again.val, b, margin=MARGIN, b_error=error)
+        fresh = misses = None
+        if again is not None:
+            fresh = Fresh(mean_t(again.val.mean(axis=1)), mean_t(again.test.mean(axis=1)))
+            if b is not None and again.val.shape[1] > 1:
+                misses = miss_probability(again.val, b, margin=MARGIN, b_error=error)
         strategy = strategy_figures(
             table.scores(), b=b, b_error=error, margin=MARGIN, bounds=(0.0, 1.0)
         )
-        seconds = sum(r.seconds for r in table.results)
-        findings.append(ArmFinding(table, f, ranks[str(i)], seconds, strategy, again, misses))
+        findings.append(
+            ArmFinding(
+                table=table,
+                figures=f,
+                rank=ranks[str(i)],
+                seconds=sum(r.seconds for r in table.results),
+                strategy=strategy,
+                again=again,
+                fresh=fresh,
+                misses=misses,
+                reasons=_reasons(b, again),
+            )
+        )
     return findings
+
+
+def _reasons(b: float | None, again: Replayed | None) -> dict[str, str]:
+    """Why figures of an arm are missing, by name."""
+    no_b = "b is not known, as the setup has no reference sample"
+    reasons: dict[str, str] = {}
+    if b is None:
+        reasons |= {"regret": no_b, "trials_to_good": no_b}
+    if again is None:
+        untrained = "what was selected was not trained again, which analysis.fresh_seeds does"
+        reasons |= {"fresh_test_accuracy": untrained, "miss_probability": untrained}
+    elif b is None:
+        reasons["miss_probability"] = no_b
+    elif again.val.shape[1] == 1:
+        reasons["miss_probability"] = "one fresh seed does not show its noise; it needs 2 or more"
+    return reasons

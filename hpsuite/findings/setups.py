@@ -10,10 +10,14 @@ from hpsuite.evidence import generator, setup_evidence
 from hpsuite.findings.found import UNKNOWN, Difference, SetupFinding
 from hpsuite.findings.sweeps import sweep_of
 from hpsuite.findings.tables import ArmTable, Replayed, sample_of, tried_by
+from hpsuite.untuned import untuned
 
 
 def find_setup(
-    arms: list[ArmTable], best_again: Mapping[str, Replayed], bands: Bands
+    arms: list[ArmTable],
+    best_again: Mapping[str, Replayed],
+    defaults: Mapping[str, Replayed],
+    bands: Bands,
 ) -> SetupFinding:
     """The figures of one setup, from its arms."""
     reference = next((table for table in arms if table.arm.strategy.is_reference), None)
@@ -25,14 +29,19 @@ def find_setup(
         )
         return SetupFinding(arms, None, None, reason, UNKNOWN, sweep)
     data = reference.data
-    again = best_again.get(reference.identity)
+    again, default = (found.get(reference.identity) for found in (best_again, defaults))
+    own = untuned(reference.arm.setup)
     evidence = setup_evidence(
         sample_of(reference),
         chance_limit=chance_limit(data.majority_share("val"), len(data.y_val)),
-        retrained=None if again is None else again.val,
+        # One seed would not show the noise.
+        retrained=None if again is None or again.val.shape[1] < 2 else again.val,
+        default=None if default is None else default.val[0],
+        default_reason=own.reason or "it was not trained, which analysis.fresh_seeds does",
+        defaults=own.units,
         bands=bands,
     )
-    return SetupFinding(arms, reference, evidence, "", UNKNOWN, sweep)
+    return SetupFinding(arms, reference, evidence, "", UNKNOWN, sweep, own.reasons)
 
 
 def gated_setups(setups: Sequence[SetupFinding]) -> list[SetupFinding]:

@@ -168,6 +168,7 @@ def _told(setup: SetupFinding, name: str, number: int) -> Told:
         chance=chance_limit(data.majority_share("val"), len(data.y_val)),
         sweep=setup.sweep,
         ladder=tried,
+        without_default=setup.without_default,
     )
 
 
