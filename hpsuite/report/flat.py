@@ -143,6 +143,13 @@ def _sweep(sweep: RateSweep) -> dict[str, object]:
         **ends("largest_stable_rate", sweep.largest_stable_rate),
         **ends("rate_sensitivity", sweep.sensitivity),
         **ends("rate_sensitivity_nats", sweep.sensitivity_nats),
+        "sweep_not_computable": not_computable(
+            {
+                "largest_stable_rate": sweep.largest_stable_rate,
+                "rate_sensitivity": sweep.sensitivity,
+                "rate_sensitivity_nats": sweep.sensitivity_nats,
+            }
+        ),
     }
 
 

@@ -22,6 +22,7 @@ from hpsuite.report.telling_scores import (
     plain,
     points,
 )
+from hpsuite.report.telling_sweeps import sweep_blocks
 from hpsuite.report.told import Compared, Told
 from hpsuite.report.view import Block, Cell, Column, Note, Section, Table
 
@@ -43,6 +44,7 @@ def setups_section(
             differences_picture(compared, told[0].scores, zone),
             differences_table(compared, told[0].scores),
         ]
+    blocks += sweep_blocks(told)
     blocks += rate_pictures(told)
     blocks += tuning_pictures(shown)
     blocks += parallel_pictures(shown)
