@@ -120,7 +120,9 @@ def setup_evidence(
         curve=tuning_curve(sample.scores, ks=ks, bands=bands, bounds=bounds),
         selected=None
         if sample.tests is None
-        else selected_curve(sample.scores, sample.tests, generator=generator(), ks=ks),
+        else selected_curve(
+            sample.scores, sample.tests, generator=generator(), ks=ks, bounds=bounds
+        ),
         trials_needed={e: trials_needed(g) for e, g in figures.good_fractions.items()},
         edges=edges(units, sample.scores, sample.names, sample.levels, ordered=sample.ordered)
         if sample.hyperparameters

@@ -214,7 +214,7 @@ def test_no_default_no_training_and_a_reason() -> None:
     assert f"What is lost by the default is not computable for digits mlp: {reason}." in notes(
         report
     )
-    assert f"digits mlp, tuning risk of weight_decay: not computable, {reason}." in notes(report)
+    assert f"digits mlp: tuning risk of weight_decay not computable, {reason}." in notes(report)
 
 
 def test_one_fresh_seed_does_not_show_its_noise() -> None:

@@ -144,16 +144,21 @@ def _remarks(shown: Sequence[Told]) -> Iterator[str]:
     """Why something could not be computed, and what else a reader should know."""
     found: dict[str, list[str]] = {}
     for t in shown:
-        for evaluator, figures in evidence_of(t).importance.items():
+        importance = evidence_of(t).importance
+        missing: dict[str, list[str]] = {}
+        for evaluator, figures in importance.items():
             if figures.order == "not computable":
-                where = f"{t.name}, {EVALUATORS[evaluator]}"
-                found.setdefault(f"not computable, {figures.note}", []).append(where)
+                missing.setdefault(figures.note, []).append(EVALUATORS[evaluator])
             elif "lowest score" in figures.note:
                 found.setdefault(figures.note.split("; ")[-1], []).append(t.name)
-            if evaluator == "tuning_risk":
-                for name, reason in t.without_default.items():
-                    if name not in figures.by_name:
-                        where = f"{t.name}, tuning risk of {name}"
-                        found.setdefault(f"not computable, {reason}", []).append(where)
+        for note, evaluators in missing.items():
+            of = "" if len(evaluators) == len(importance) else f" by {listed(evaluators)}"
+            found.setdefault(f"not computable{of}, {note}", []).append(t.name)
+        risk = importance.get("tuning_risk")
+        for name, reason in t.without_default.items():
+            if risk is not None and name not in risk.by_name:
+                found.setdefault(f"tuning risk of {name} not computable, {reason}", []).append(
+                    t.name
+                )
     for note, names in found.items():
         yield f"{listed(names)}: {note}."

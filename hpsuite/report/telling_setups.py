@@ -262,7 +262,7 @@ def _unknown(shown: Sequence[tuple[Told, SetupEvidence]]) -> Iterator[str]:
             if math.isfinite(interval.low) or interval.method == NO_DEFAULT:
                 continue
             verb = "has no interval" if math.isfinite(interval.estimate) else "is not computable"
-            why = interval.method.removeprefix("not computable: ")
+            why = interval.method.removeprefix("not computable: ").removesuffix(": no interval")
             reasons.setdefault((f"What is lost {words} {verb}", why), []).append(t.name)
     for (what, why), names in reasons.items():
         yield f"{what} for {listed(names)}: {why}."

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from hpsuite.analysis import Interval
+from hpsuite.analysis.transfer import Transfer as Found
 from hpsuite.findings import Environments, TransferFinding
 from hpsuite.report.figures.transfer import Transfer
 from hpsuite.report.telling_scores import estimate, listed, percent
@@ -19,6 +20,7 @@ def transfer_section(transfers: Sequence[TransferFinding]) -> Section | None:
     blocks: list[Block] = []
     for i, found in enumerate(transfers):
         blocks += [_picture(found, i), _table(found), *_environments(found.environments)]
+        blocks += [Note(text) for text in _unknown(found.transfer)]
         methods = {interval.method for interval in found.transfer.costs.values()}
         if any("biased upwards" in method for method in methods):
             blocks.append(
@@ -77,6 +79,20 @@ def _table(found: TransferFinding) -> Table:
         "tuning gains here, its best minus its median. 95% intervals."
     )
     return Table("How stale hyperparameters of the others are", columns, tuple(rows), note)
+
+
+def _unknown(found: Found) -> Iterator[str]:
+    """Why a figure has no number, or no interval."""
+    without = [i for i in found.costs.values() if math.isnan(i.low)]
+    if without:
+        yield f"Costs have no intervals: {without[0].method.partition('; no interval: ')[2]}."
+    shares = {
+        name: interval.method.partition("; not computable: ")[2]
+        for name, interval in found.relative_staleness.items()
+    }
+    for name, reason in shares.items():
+        if reason:
+            yield f"As a share of the gain it is not computable for {name}: {reason}."
 
 
 def _environments(found: Environments) -> Iterator[Block]:
