@@ -217,6 +217,12 @@ def _remarks(by_setup: ByName) -> Iterator[str]:
                 without.setdefault(reason, []).append(name)
         for reason, names in without.items():
             yield f"{words} not computable on {listed(names)}: {reason}."
+    good = [arm.strategy.to_good for arm in arms]
+    if any(g is not None and math.isnan(g.median.low) for g in good):
+        yield (
+            "A median number of trials has no interval where a search has fewer than 6 repeats: "
+            "it is one of order statistics."
+        )
     lengths = {name: {arm.strategy.n for arm in found} for name, found in by_setup.items()}
     uneven = [name for name, found in lengths.items() if len(found) > 1]
     if uneven:

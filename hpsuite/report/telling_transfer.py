@@ -86,13 +86,16 @@ def _unknown(found: Found) -> Iterator[str]:
     without = [i for i in found.costs.values() if math.isnan(i.low)]
     if without:
         yield f"Costs have no intervals: {without[0].method.partition('; no interval: ')[2]}."
-    shares = {
-        name: interval.method.partition("; not computable: ")[2]
+    unknown = [
+        name
         for name, interval in found.relative_staleness.items()
-    }
-    for name, reason in shares.items():
-        if reason:
-            yield f"As a share of the gain it is not computable for {name}: {reason}."
+        if "not computable: the gain" in interval.method
+    ]
+    if unknown:
+        yield (
+            f"As a share of the gain it is not computable for {listed(unknown)}: what tuning gains "
+            "there may be nothing, as far as the sample tells."
+        )
 
 
 def _environments(found: Environments) -> Iterator[Block]:
