@@ -52,12 +52,17 @@ def main() -> None:
 
 def run(overrides: Sequence[str], config_name: str = "config") -> int:
     """Run one experiment; returns the exit status."""
+    from hpsuite.analyze import asks_for_analysis, parse_analysis, run_analysis
     from hpsuite.checks import UserError
-    from hpsuite.compose import compose_experiment
+    from hpsuite.compose import compose_experiment, composed, overridden
     from hpsuite.executors import WorkerLost
     from hpsuite.experiment import run_experiment
 
     try:
+        config = composed(overrides, config_name)
+        if asks_for_analysis(config):
+            run_analysis(*parse_analysis(config, overridden(overrides)), _command(overrides))
+            return 0
         settings, arms = compose_experiment(overrides, config_name)
         run_experiment(settings, arms, _command(overrides))
     except UserError as error:
@@ -69,8 +74,9 @@ def run(overrides: Sequence[str], config_name: str = "config") -> int:
 
 def _command(overrides: Sequence[str]) -> str:
     """What was typed, as it can be typed again."""
-    typed = [text.removeprefix("++") if "matrix." in text else text for text in overrides]
-    return shlex.join(["python", "-m", "hpsuite", *typed])
+    from hpsuite.overrides import as_typed
+
+    return shlex.join(["python", "-m", "hpsuite", *map(as_typed, overrides)])
 
 
 def _folder_to_complete(arguments: Sequence[str]) -> list[str]:

@@ -30,6 +30,15 @@ SETUP_STATISTICS = {
     **{f"good_fraction_{e}pt_common": "share of the space" for e in (1, 2, 5)},
     **{f"rate_width_{e}pt": "decades" for e in (1, 2, 5)},
     "nonfinite_fraction": "share of the space",
+    "chance_fraction": "share of the space",
+    "mean_val_accuracy": "accuracy",
+    "largest_stable_rate": "decades",
+    "rate_sensitivity": "accuracy",
+}
+# Statistics of two hyperparameters of one setup, by evaluator.
+HYPERPARAMETER_STATISTICS = {
+    f"importance_{evaluator}": "share of the variance"
+    for evaluator in ("fanova", "ped_anova_top10", "ped_anova_top10_of_top50")
 }
 # Statistics of a pair of arms.
 ARM_STATISTICS = {
@@ -39,8 +48,11 @@ ARM_STATISTICS = {
     "true_accuracy": "accuracy",
     "miss_probability": "share of the repeats",
     "probability_better": "share of the repeats",
+    "trials_to_good": "trials",
 }
-STATISTICS = {**SETUP_STATISTICS, **ARM_STATISTICS}
+STATISTICS = {**SETUP_STATISTICS, **HYPERPARAMETER_STATISTICS, **ARM_STATISTICS}
+# By which the sides of a claim on hyperparameters choose them.
+HYPERPARAMETER = "hyperparameter"
 
 
 @dataclass(frozen=True)
@@ -74,8 +86,13 @@ class Declared:
 
     @property
     def of_setups(self) -> bool:
-        """Whether setups are compared, not arms."""
+        """Whether setups are compared, not arms or hyperparameters."""
         return self.statistic in SETUP_STATISTICS
+
+    @property
+    def of_hyperparameters(self) -> bool:
+        """Whether two hyperparameters of one setup are compared."""
+        return self.statistic in HYPERPARAMETER_STATISTICS
 
 
 def parse_claims(given: object) -> tuple[Declared, ...]:

@@ -146,6 +146,7 @@ def conclude(
     about = {
         "experiment": settings.name,
         "title": settings.title,
+        "tier": settings.tier,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.monotonic() - started, 3),
         "versions": versions(),

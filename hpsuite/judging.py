@@ -1,18 +1,16 @@
 """Declared claims, judged: which setups or arms a claim compares, cell by cell, and its verdict."""
 
-from collections.abc import Callable, Mapping, Sequence
-
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from hpsuite.analysis.claims import Cell, Claim, Verdict
-from hpsuite.analysis.comparisons import Comparison, compare_strategies
 from hpsuite.analysis.contrasts import combined
-from hpsuite.analysis.intervals import Interval, welch
-from hpsuite.analysis.verdicts import verdict, whole_space
+from hpsuite.analysis.intervals import Interval
+from hpsuite.analysis.verdicts import verdict
 from hpsuite.checks import UserError, show
 from hpsuite.config import Arm
-from hpsuite.declared import ARM_STATISTICS, Declared, matches, rest
-from hpsuite.findings import ArmFinding, Findings, SetupFinding, difference, paired, setup_axes
+from hpsuite.declared import ARM_STATISTICS, HYPERPARAMETER, Declared, matches, rest
+from hpsuite.findings import ArmFinding, Findings, SetupFinding, setup_axes
+from hpsuite.measuring import of_arms, of_hyperparameters, of_setups
 from hpsuite.space import Hyperparameter
 
 Names = Mapping[str, str]
@@ -35,6 +33,19 @@ WORDS: Mapping[str, tuple[str, tuple[str, float]]] = {
         for e in (1, 2, 5)
     },
     "nonfinite_fraction": ("share of diverged trials", _SHARE),
+    "chance_fraction": ("share of trials that stay at chance", _SHARE),
+    "mean_val_accuracy": ("mean validation accuracy over the space", _SHARE),
+    "largest_stable_rate": ("largest stable learning rate", ("decades", 1.0)),
+    "rate_sensitivity": ("mean loss of accuracy over the swept rates", _SHARE),
+    **{
+        f"importance_{evaluator}": (f"share of the variance by {words}", _SHARE)
+        for evaluator, words in (
+            ("fanova", "fANOVA"),
+            ("ped_anova_top10", "PED-ANOVA, best 10%"),
+            ("ped_anova_top10_of_top50", "PED-ANOVA, best 10% of the best half"),
+        )
+    },
+    "trials_to_good": ("trials to a good one", ("trials", 1.0)),
     "best_val_accuracy": ("best validation accuracy", _SHARE),
     "test_accuracy": ("test accuracy of what validation selected", _SHARE),
     "area": ("area under the best-so-far curve", _SHARE),
@@ -66,11 +77,17 @@ def _judge(
     arms: Sequence[ArmFinding],
     conditions: Mapping[str, str],
 ) -> Verdict:
-    named: list[tuple[Names, object]] = (
-        [(setup_axes(s.arms[0].arm), s) for s in setups]
-        if declared.of_setups
-        else [(arm_axes(arm.table.arm), arm) for arm in arms]
-    )
+    named: list[tuple[Names, object]]
+    if declared.of_hyperparameters:
+        named = [
+            ({**setup_axes(s.arms[0].arm), HYPERPARAMETER: name}, (s, name))
+            for s in setups
+            for name in s.setup.space.names
+        ]
+    elif declared.of_setups:
+        named = [(setup_axes(s.arms[0].arm), s) for s in setups]
+    else:
+        named = [(arm_axes(arm.table.arm), arm) for arm in arms]
     sides = _sides(f"claims[{place}]", declared, named)
     primary = _primary(f"claims[{place}]", declared, sides)
     words, (unit, factor) = WORDS[declared.statistic]
@@ -99,10 +116,16 @@ def check_claims(declared: Sequence[Declared], arms: Sequence[Arm]) -> None:
             primary one.
     """
     for place, claim in enumerate(declared):
-        axes = setup_axes if claim.of_setups else arm_axes
+        axes = arm_axes if claim.statistic in ARM_STATISTICS else setup_axes
         # Setups once each, whatever the number of their arms.
         by_name = {tuple(axes(arm).items()): arm for arm in arms}
         named: list[tuple[Names, object]] = [(dict(names), arm) for names, arm in by_name.items()]
+        if claim.of_hyperparameters:
+            named = [
+                ({**dict(names), HYPERPARAMETER: name}, arm)
+                for names, arm in by_name.items()
+                for name in arm.setup.space.names
+            ]
         _primary(f"claims[{place}]", claim, _sides(f"claims[{place}]", claim, named))
 
 
@@ -219,9 +242,8 @@ def _chosen_axes(declared: Declared) -> list[Mapping[str, object]]:
 
 def _cell(declared: Declared, found: Sequence[object]) -> Cell:
     """One comparison: its sample size, and its interval at any level."""
-    measure = _of_setups if declared.of_setups else _of_arms
     pairs = [found[:2], found[2:]] if len(found) == 4 else [found]
-    parts = [measure(declared.statistic, *pair) for pair in pairs]
+    parts = [_measured(declared, *pair) for pair in pairs]
     first = parts[0]
 
     def interval_at(level: float) -> Interval:
@@ -238,77 +260,11 @@ def _cell(declared: Declared, found: Sequence[object]) -> Cell:
     )
 
 
-def _of_setups(statistic: str, a: object, b: object) -> Cell:
-    """Two setups compared."""
-    assert isinstance(a, SetupFinding)
-    assert isinstance(b, SetupFinding)
-    trained = a.trained and b.trained
-    if statistic.startswith("rate_width"):
-        return _of_sweeps(statistic, a, b, trained=trained)
-    if a.evidence is None or b.evidence is None:
-        return _nothing("no reference sample")
-    one, two = a.evidence, b.evidence
-    n = min(len(one.sample), len(two.sample))
-    good = [e.sensitivity.good_fractions[2.0] for e in (one, two)]
-    if statistic.startswith("good_fraction"):
-        e = float(statistic.split("_")[2].removesuffix("pt"))
-        common = statistic.endswith("_common")
-
-        def interval_at(level: float) -> Interval:
-            if not paired(a, b):
-                if common:
-                    return Interval(np.nan, np.nan, np.nan, level, "not paired")
-                pair = [x.sensitivity.good_fractions[e] for x in (one, two)]
-                return combined(pair, [1.0, -1.0])
-            found = difference(a, b, level)
-            return (found.common if common else found.own)[e]
-
-        return Cell(n, interval_at, trained or common, whole_space(good), (-1.0, 1.0))
-    if statistic == "nonfinite_fraction":
-        pair = [x.sensitivity.nonfinite_fraction for x in (one, two)]
-        return Cell(n, lambda level: combined(pair, [1.0, -1.0]), bounds=(-1.0, 1.0))
-    raise AssertionError(statistic)
-
-
-def _of_sweeps(statistic: str, a: SetupFinding, b: SetupFinding, *, trained: bool) -> Cell:
-    if a.sweep is None or b.sweep is None:
-        return _nothing("no sweep of the learning rate")
-    e = float(statistic.split("_")[2].removesuffix("pt")) / 100
-    pair = [a.sweep.widths[e].width, b.sweep.widths[e].width]
-    n = min(a.sweep.seeds, b.sweep.seeds)
-    return Cell(n, lambda level: combined(pair, [1.0, -1.0]), trained, bounds=(-20.0, 20.0))
-
-
-def _of_arms(statistic: str, a: object, b: object) -> Cell:
-    """Two arms compared, over their repeats."""
-    assert isinstance(a, ArmFinding)
-    assert isinstance(b, ArmFinding)
-    assert statistic in ARM_STATISTICS, statistic
-    n = min(a.figures.repeats, b.figures.repeats)
-    if statistic == "miss_probability":
-        if a.misses is None or b.misses is None:
-            return _nothing("nothing was trained again")
-        pair = [a.misses.probability, b.misses.probability]
-        return Cell(n, lambda level: combined(pair, [1.0, -1.0]), bounds=(-1.0, 1.0))
-    if statistic == "true_accuracy":
-        if a.again is None or b.again is None:
-            return _nothing("nothing was trained again")
-        means = [x.again.test.mean(axis=1) for x in (a, b) if x.again is not None]
-        return Cell(n, lambda level: welch(means[0], means[1], level), bounds=(-1.0, 1.0))
-    if statistic == "test_accuracy":
-        tests = [np.array(x.figures.test_by_repeat) for x in (a, b)]
-        return Cell(n, lambda level: welch(tests[0], tests[1], level), bounds=(-1.0, 1.0))
-    scores = [x.table.scores() for x in (a, b)]
-    field: Callable[[Comparison], Interval] = {
-        "best_val_accuracy": lambda found: found.best,
-        "area": lambda found: found.area,
-        "probability_better": lambda found: found.better,
-    }[statistic]
-    bounds = (0.0, 1.0) if statistic == "probability_better" else (-1.0, 1.0)
-    return Cell(n, lambda level: field(compare_strategies(*scores, level=level)), bounds=bounds)
-
-
-def _nothing(reason: str) -> Cell:
-    """A cell that says nothing: its interval is all that the statistic can be."""
-    nan = float("nan")
-    return Cell(1, lambda level: Interval(0.0, nan, nan, level, reason), bounds=(-1.0, 1.0))
+def _measured(declared: Declared, a: object, b: object) -> Cell:
+    """One pair compared."""
+    if declared.of_hyperparameters:
+        assert isinstance(a, tuple)
+        assert isinstance(b, tuple)
+        return of_hyperparameters(declared.statistic, a[0], a[1], b[1])
+    measure = of_setups if declared.of_setups else of_arms
+    return measure(declared.statistic, a, b)

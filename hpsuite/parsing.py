@@ -92,7 +92,8 @@ def parse_settings(config: Group) -> Settings:
     tracking = _build(TrackingConfig, config, "tracking")
     analysis = _build(AnalysisConfig, config, "analysis") if "analysis" in config else None
     claims = parse_claims(config.get("claims", []))
-    elsewhere = {*ARM_GROUPS, *_COUNTS, "executor", "tracking", "analysis", "claims", "matrix"}
+    elsewhere = {*ARM_GROUPS, *_COUNTS, "executor", "tracking", "analysis", "claims"}
+    elsewhere |= {"matrix", "blocks", "tiers"}
     plain = {key: value for key, value in config.items() if key not in elsewhere}
     unknown = set(plain).difference(f.name for f in fields(Settings))
     if unknown:

@@ -199,3 +199,98 @@ def test_mistakes_show_before_anything_is_trained(
 def test_claims_are_a_list(composed: Compose, override: str) -> None:
     with pytest.raises(UserError, match=r"^claims(\[0\])?: found .*; accepted: "):
         composed(override)
+
+
+@pytest.mark.parametrize("statistic", ["mean_val_accuracy", "chance_fraction"])
+def test_more_claims_of_setups(composed: Compose, findings: Findings, statistic: str) -> None:
+    settings, _ = composed(claims(statistic=statistic))  # type: ignore[misc]
+    (verdict,) = judge(settings.claims, findings.setups, findings.arms, {})
+    found = {setup.setup.label: setup.evidence for setup in findings.setups}
+    values = []
+    for model in ("mlp_bn", "mlp"):
+        evidence = found[f"{model} optimizer.batch_size=64"]
+        assert evidence is not None
+        shares = evidence.sensitivity.chance_fraction.estimate
+        values.append(shares if "chance" in statistic else evidence.sample.scores.mean())
+    assert verdict.estimate == pytest.approx(values[0] - values[1])
+    assert verdict.low <= verdict.estimate <= verdict.high
+
+
+def test_a_claim_of_hyperparameters(composed: Compose, findings: Findings) -> None:
+    override = claims(
+        statistic="importance_fanova",
+        a="{hyperparameter: learning_rate}",
+        b="{hyperparameter: momentum}",
+        primary="{model: mlp, optimizer.batch_size: 32}",
+    )
+    settings, _ = composed(override)  # type: ignore[misc]
+    (verdict,) = judge(settings.claims, findings.setups, findings.arms, {})
+    assert len(verdict.cells) == 4
+    setups = {setup.setup.label: setup for setup in findings.setups}
+    evidence = setups["mlp optimizer.batch_size=32"].evidence
+    assert evidence is not None
+    by_name = evidence.importance["fanova"].by_name
+    expected = by_name["learning_rate"].value.estimate - by_name["momentum"].value.estimate
+    assert verdict.estimate == pytest.approx(expected)
+    assert verdict.low <= verdict.estimate <= verdict.high
+    assert verdict.n == 72
+
+
+def test_trials_to_a_good_one(composed: Compose, findings: Findings) -> None:
+    override = claims(
+        statistic="trials_to_good",
+        a="{strategy: log_random}",
+        b="{strategy: random}",
+        primary="{model: mlp, optimizer.batch_size: 32}",
+        direction="less",
+        smallest_effect="1",
+        n="6",
+    )
+    settings, _ = composed(override)  # type: ignore[misc]
+    (verdict,) = judge(settings.claims, findings.setups, findings.arms, {})
+    arms = {arm.table.arm.label: arm for arm in findings.arms}
+    means = []
+    for strategy in ("log_random", "random"):
+        arm = arms[f"digits mlp optimizer.batch_size=32 {strategy}"]
+        assert arm.strategy.b is not None
+        good = arm.table.scores() >= arm.strategy.b - 0.02 - 1e-9
+        first = np.where(good.any(axis=1), good.argmax(axis=1) + 1, 12)
+        means.append(first.mean())
+    assert verdict.estimate == pytest.approx(means[0] - means[1])
+
+
+def test_claims_of_sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = (
+        *("matrix.model=[mlp,mlp_bn]", "space=rate_only", "strategy=grid", "budget.trials=31"),
+        *("repeats=5", "matrix.optimizer.batch_size=[32]"),
+    )
+    storage = optuna.storages.InMemoryStorage()
+    run(storage, *asked, executor=MadeUp())
+    found = find([arm.table() for arm in open_runs(storage, *asked)[0]])
+    sweeps = [setup.sweep for setup in reversed(found.setups)]
+    assert all(sweep is not None for sweep in sweeps)
+    for statistic in ("rate_sensitivity", "largest_stable_rate"):
+        override = claims(statistic=statistic, primary=None, n="5")
+        monkeypatch.chdir(tmp_path)
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            settings, _ = compose_experiment([*TINY, *asked, override])
+        (verdict,) = judge(settings.claims, found.setups, found.arms, {})
+        one, two = (
+            sweep.sensitivity.estimate
+            if statistic == "rate_sensitivity"
+            else np.log10(np.clip(sweep.largest_stable_rate.estimate, 1e-4, 10))
+            for sweep in sweeps
+            if sweep is not None
+        )
+        assert verdict.estimate == pytest.approx(one - two), statistic
+        assert verdict.low <= verdict.estimate <= verdict.high
+
+
+def test_a_hyperparameter_that_is_not_searched(composed: Compose) -> None:
+    override = claims(
+        statistic="importance_fanova",
+        a="{hyperparameter: learning_rate}",
+        b="{hyperparameter: beta1}",
+    )
+    with pytest.raises(UserError, match=r"^claims\[0\].b: found none of {hyperparameter: 'beta1'}"):
+        composed(override)  # type: ignore[misc]

@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -52,17 +52,32 @@ def write_files(
     Returns:
         The new folder; it appears when all files are whole.
     """
+
+    def write(scratch: Path) -> None:
+        write_json(scratch / "summary.json", {**about, **summary(findings)})
+        write_rows(scratch / "trials.csv", trial_rows([arm.table for arm in findings.arms]))
+        if report:
+            write_report(scratch, tell(findings, about))
+
+    return write_whole(folder, write, now=now)
+
+
+def write_whole(folder: Path, write: Callable[[Path], None], *, now: datetime) -> Path:
+    """Make a new folder named by the time, whose files are all there or none.
+
+    Args:
+        folder: the experiment's own, made where it is missing.
+        write: writes the files into the scratch folder that it is given.
+        now: the local time.
+
+    Returns:
+        The new folder; it appears when `write` has returned.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
     try:
         scratch.chmod(0o777 & ~_umask())
-        text = json.dumps(_plain({**about, **summary(findings)}), indent=2, allow_nan=False)
-        (scratch / "summary.json").write_text(text + "\n", encoding="utf-8")
-        with (scratch / "trials.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerows(trial_rows([arm.table for arm in findings.arms]))
-        if report:
-            write_report(scratch, tell(findings, about))
+        write(scratch)
         name = now.strftime("%Y-%m-%dT%H-%M-%S")
         target, n = folder / name, 1
         while target.exists():
@@ -72,6 +87,18 @@ def write_files(
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
+
+
+def write_json(path: Path, value: Mapping[str, object]) -> None:
+    """Write plain values as JSON; nan and infinities become null."""
+    text = json.dumps(_plain(value), indent=2, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def write_rows(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    """Write rows as CSV."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
 
 
 def summary(findings: Findings) -> dict[str, object]:

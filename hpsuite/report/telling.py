@@ -7,7 +7,7 @@ claims what an interval does not show.
 import math
 from collections.abc import Mapping, Sequence
 
-from hpsuite.analysis import Interval, chance_limit
+from hpsuite.analysis import chance_limit
 from hpsuite.analysis.claims import Verdict as Found
 from hpsuite.evidence import SetupEvidence
 from hpsuite.findings import Difference, Findings, SetupFinding, ladder
@@ -63,23 +63,28 @@ def tell(findings: Findings, about: About) -> Report:
 
 
 def tell_samples(
-    evidence: Mapping[str, SetupEvidence], differences: Mapping[str, Interval], about: About
+    evidence: Mapping[str, SetupEvidence],
+    compared: Sequence[Compared],
+    about: About,
+    *,
+    reasons: Mapping[str, str] | None = None,
 ) -> Report:
     """The report of trials that hpsuite did not make.
 
     Args:
         evidence: of each group of trials, by name.
-        differences: good fractions of one group minus those of another, by what is compared ("a
-            minus b"), each against its own best.
+        compared: good fractions of groups compared.
         about: as for `tell`; `score` is what the scores are called.
+        reasons: why groups have no evidence, by name.
     """
     told = []
     for i, (name, found) in enumerate(evidence.items()):
         default = "score" if found.sample.higher_is_better else "loss"
         scores = Scores.of(found.sample, str(about.get("score") or default))
         told.append(Told(name, i, found, scores))
-    headline = min((found.headline for found in evidence.values()), default=1.0)
-    compared = [Compared(label, None, {headline: found}) for label, found in differences.items()]
+    for name, reason in (reasons or {}).items():
+        scores = told[0].scores if told else Scores()
+        told.append(Told(name, len(told), None, scores, reason))
     sections = [setups_section(told, compared), importance_section(told)] if told else []
     return _report(
         about,
@@ -107,7 +112,7 @@ def _report(
         answers=answers,
         verdicts=tuple(card(found) for found in findings),
         sections=tuple(s for s in sections if s is not None and (s.prose or s.blocks)),
-        conditions=conditions,
+        conditions={**({"tier": str(about["tier"])} if about.get("tier") else {}), **conditions},
         versions={str(k): str(v) for k, v in versions.items()}
         if isinstance(versions, Mapping)
         else {},
