@@ -1,15 +1,36 @@
 """Figures of strategies compared, of what changes with the split and of environments, by name."""
 
+from collections.abc import Iterator
+
 from hpsuite.analysis import Interval, SplitSpread
 from hpsuite.findings import (
     Across,
     ArmFinding,
     Environments,
+    Findings,
     SearchPair,
     SplitFinding,
     StrategyAcross,
+    against_baseline,
+    setup_name,
 )
 from hpsuite.report.flat import ends, setup_names
+
+
+def strategy_sections(findings: Findings) -> Iterator[tuple[str, dict[str, object]]]:
+    """What one run can show of all this: a prefix for each, and its figures by name.
+
+    Searches against their baselines, strategies across setups, what changes with the split.
+    """
+    for pair in against_baseline(findings.pairs, findings.setups):
+        a, b = (search_label(arm) for arm in (pair.a, pair.b))
+        yield f"{setup_name(pair.a.table.arm)} {a} against {b}", pair_figures(pair)
+    for i, across in enumerate(findings.across, start=1):
+        prefix = "across setups" if len(findings.across) == 1 else f"across setups {i}"
+        for label, strategy in across.strategies.items():
+            yield f"{prefix} {label}", strategy_figures(strategy)
+    for split in findings.splits:
+        yield f"over splits {split.name}", split_figures(split)
 
 
 def search_label(arm: ArmFinding) -> str:

@@ -3,15 +3,7 @@
 import re
 from dataclasses import asdict
 
-from hpsuite.findings import (
-    ArmFinding,
-    ArmTable,
-    Findings,
-    SetupFinding,
-    StudyTable,
-    against_baseline,
-    setup_name,
-)
+from hpsuite.findings import ArmFinding, ArmTable, Findings, SetupFinding, StudyTable
 from hpsuite.report.files import trial_rows
 from hpsuite.report.flat import (
     arm_figures,
@@ -21,12 +13,7 @@ from hpsuite.report.flat import (
     setup_figures,
     verdict_figures,
 )
-from hpsuite.report.flat_strategies import (
-    pair_figures,
-    search_label,
-    split_figures,
-    strategy_figures,
-)
+from hpsuite.report.flat_strategies import strategy_sections
 from hpsuite.report.tables import difference_lines, percent, with_ends
 from hpsuite.tracking import RunView
 from hpsuite.trials import TrialResult
@@ -60,7 +47,8 @@ def _comparison_views(findings: Findings) -> list[RunView]:
         prefix = _metric(f"{a} minus {b}")
         figures = metrics(comparison_figures(pair))
         found |= {f"{prefix}/{name}": value for name, value in figures.items()}
-    found |= _strategy_metrics(findings)
+    for prefix, named in strategy_sections(findings):
+        found |= {f"{_metric(prefix)}/{name}": value for name, value in metrics(named).items()}
     for i, verdict in enumerate(findings.verdicts, start=1):
         figures = metrics(verdict_figures(verdict))
         found |= {f"claim {i}/{name}": value for name, value in figures.items()}
@@ -71,30 +59,11 @@ def _comparison_views(findings: Findings) -> list[RunView]:
         RunView(
             key=f"comparison:{' '.join(identities)}",
             kind="comparison",
-            name="comparisons",
+            name="comparison of setups",
             metrics=found,
             note=experiment_note("", findings),
         )
     ]
-
-
-def _strategy_metrics(findings: Findings) -> dict[str, float]:
-    """Searches against their baselines, strategies across setups, what changes with the split."""
-    named: list[tuple[str, dict[str, object]]] = []
-    for pair in against_baseline(findings.pairs, findings.setups):
-        a, b = (search_label(arm) for arm in (pair.a, pair.b))
-        setup = setup_name(pair.a.table.arm)
-        named.append((f"{setup} {a} against {b}", pair_figures(pair)))
-    for i, across in enumerate(findings.across, start=1):
-        prefix = "across setups" if len(findings.across) == 1 else f"across setups {i}"
-        for label, strategy in across.strategies.items():
-            named.append((f"{prefix} {label}", strategy_figures(strategy)))
-    named += [(f"over splits {split.name}", split_figures(split)) for split in findings.splits]
-    return {
-        f"{_metric(prefix)}/{name}": value
-        for prefix, figures in named
-        for name, value in metrics(figures).items()
-    }
 
 
 def _metric(text: str) -> str:
