@@ -43,7 +43,8 @@ FRAMEWORKS = {
     "hydra": "__main__ library compose explain multirun",
     "omegaconf": "__main__ compose explain multirun",
     "mlflow": "tracking",
-    "optuna": "analyze foreign library experiment arms parsing record samplers study strategies space",
+    "optuna": "analyze foreign library experiment arms parsing record samplers study strategies "
+    "space",
     "optunahub": "strategies",
     "rich": "analyze library experiment forecast report",
     "matplotlib": "report",
