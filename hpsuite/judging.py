@@ -10,10 +10,17 @@ from hpsuite.checks import UserError, show
 from hpsuite.config import Arm
 from hpsuite.declared import ARM_STATISTICS, HYPERPARAMETER, Declared, matches, rest
 from hpsuite.findings import ArmFinding, Findings, SetupFinding, setup_axes
-from hpsuite.measuring import of_arms, of_hyperparameters, of_setups
+from hpsuite.measuring import (
+    NotMeasured,
+    nothing,
+    of_arms,
+    of_hyperparameters,
+    of_setups,
+)
 from hpsuite.space import Hyperparameter
 
 Names = Mapping[str, str]
+CellAxes = tuple[tuple[str, str], ...]
 # The name of a cell that nothing tells from others.
 ALL = "all"
 
@@ -90,6 +97,14 @@ def _judge(
         named = [(arm_axes(arm.table.arm), arm) for arm in arms]
     sides = _sides(f"claims[{place}]", declared, named)
     primary = _primary(f"claims[{place}]", declared, sides)
+    cells = {}
+    for cell, found in sides.items():
+        try:
+            cells[cell_name(cell)] = _cell(declared, found)
+        except NotMeasured as error:
+            # Where another block of the matrix asks another question, this one has no answer.
+            if cell == primary:
+                cells[cell_name(cell)] = nothing(str(error))
     words, (unit, factor) = WORDS[declared.statistic]
     versus = f"{_chosen(declared.a)} against {_chosen(declared.b)}"
     claim = Claim(
@@ -97,14 +112,13 @@ def _judge(
         statistic=f"{words}, {versus}",
         direction=declared.direction,
         smallest_effect=declared.smallest_effect,
-        primary=primary,
+        primary=cell_name(primary),
         n=declared.n,
         alpha=declared.alpha,
         null=0.5 if declared.statistic == "probability_better" else 0.0,
         unit=unit,
         factor=factor,
     )
-    cells = {name: _cell(declared, found) for name, found in sides.items()}
     return verdict(claim, cells, conditions)
 
 
@@ -176,16 +190,16 @@ def _chosen(axes: Mapping[str, object]) -> str:
     )
 
 
-def cell_name(cell: tuple[tuple[str, str], ...]) -> str:
+def cell_name(cell: CellAxes) -> str:
     """A cell in words: `dataset digits, optimizer.momentum 0.9`."""
     return ", ".join(f"{axis} {value}" for axis, value in cell) or ALL
 
 
 def _sides(
     key: str, declared: Declared, named: Sequence[tuple[Names, object]]
-) -> dict[str, list[object]]:
+) -> dict[CellAxes, list[object]]:
     """What is compared in each cell: one for each combination of the axes that nobody chose."""
-    sides: dict[str, dict[str, object]] = {}
+    sides: dict[str, dict[CellAxes, object]] = {}
     for side in ("a", "b", "a_other", "b_other"):
         chosen: Mapping[str, object] | None = getattr(declared, side)
         if chosen is None:
@@ -194,7 +208,7 @@ def _sides(
         for names, it in named:
             if not matches(names, chosen):
                 continue
-            cell = cell_name(rest(names, *_chosen_axes(declared)))
+            cell = rest(names, *_chosen_axes(declared))
             if cell in sides[side]:
                 raise UserError(
                     f"{key}.{side}: found several for {show(dict(chosen))}; accepted: what chooses "
@@ -202,34 +216,38 @@ def _sides(
                 )
             sides[side][cell] = it
         if not sides[side]:
-            there = "; ".join(dict.fromkeys(_chosen(names) for names, _ in named))
+            there = _some([_chosen(names) for names, _ in named])
             raise UserError(f"{key}.{side}: found none of {show(dict(chosen))}; accepted: {there}")
     first, *others = sides.values()
     cells = {
-        name: [it, *(other[name] for other in others)]
-        for name, it in first.items()
-        if all(name in other for other in others)
+        cell: [it, *(other[cell] for other in others)]
+        for cell, it in first.items()
+        if all(cell in other for other in others)
     }
     if not cells:
         raise UserError(f"{key}.b: found no cell that has both; accepted: a and b of one cell")
     return cells
 
 
-def _primary(key: str, declared: Declared, cells: Mapping[str, object]) -> str:
-    """The name of the cell whose verdict is the claim's."""
-    asked = cell_name(rest({k: _text(v) for k, v in declared.primary.items()}))
-    found = [name for name in cells if set(_parts(asked)) <= set(_parts(name))]
-    if len(found) != 1:
-        there = "; ".join(cells)
+def _primary(key: str, declared: Declared, cells: Mapping[CellAxes, object]) -> CellAxes:
+    """The cell whose verdict is the claim's: the one of just these axes, or with fewest more."""
+    asked = {(axis, _text(value)) for axis, value in declared.primary.items()}
+    found = [cell for cell in cells if asked <= set(cell)]
+    fewest = [cell for cell in found if len(cell) == min(map(len, found))]
+    if len(fewest) != 1:
+        there = _some([cell_name(cell) for cell in cells])
         raise UserError(
             f"{key}.primary: found {show(dict(declared.primary))}, {len(found)} cells; "
             f"accepted: what names one of {there}"
         )
-    return found[0]
+    return fewest[0]
 
 
-def _parts(cell: str) -> list[str]:
-    return [part for part in cell.split(", ") if part != ALL]
+def _some(names: Sequence[str], most: int = 6) -> str:
+    """The first names of several, each once."""
+    different = list(dict.fromkeys(names))
+    left = len(different) - most
+    return "; ".join(different[:most]) + (f"; and {left} more" if left > 0 else "")
 
 
 def _text(value: object) -> str:

@@ -15,6 +15,10 @@ from hpsuite.declared import ARM_STATISTICS
 from hpsuite.findings import MARGIN, ArmFinding, SetupFinding, difference, paired
 
 
+class NotMeasured(Exception):
+    """A statistic that these setups or arms cannot have; the message says why."""
+
+
 def of_setups(statistic: str, a: object, b: object) -> Cell:
     """Two setups compared."""
     assert isinstance(a, SetupFinding)
@@ -23,7 +27,7 @@ def of_setups(statistic: str, a: object, b: object) -> Cell:
     if statistic.startswith(("rate_width", "rate_sensitivity", "largest_stable_rate")):
         return _of_sweeps(statistic, a, b, trained=trained)
     if a.evidence is None or b.evidence is None:
-        return nothing("no reference sample")
+        raise NotMeasured("no reference sample")
     one, two = a.evidence, b.evidence
     n = min(len(one.sample), len(two.sample))
     good = [e.sensitivity.good_fractions[2.0] for e in (one, two)]
@@ -57,13 +61,13 @@ def of_hyperparameters(statistic: str, setup: object, a: str, b: str) -> Cell:
     """How much more one hyperparameter of a setup matters than another, by one evaluator."""
     assert isinstance(setup, SetupFinding)
     if setup.evidence is None:
-        return nothing("no reference sample")
+        raise NotMeasured("no reference sample")
     evaluator = statistic.removeprefix("importance_")
     found = setup.evidence.importance.get(evaluator)
     if found is None or not {a, b} <= set(found.by_name):
-        return nothing(f"{evaluator} was not computed for {a} and {b}")
+        raise NotMeasured(f"{evaluator} was not computed for {a} and {b}")
     if not len(found.draws):
-        return nothing(found.note)
+        raise NotMeasured(found.note)
     return Cell(
         found.n, lambda level: found.difference(a, b, level), setup.trained, bounds=(-1.0, 1.0)
     )
@@ -71,14 +75,14 @@ def of_hyperparameters(statistic: str, setup: object, a: str, b: str) -> Cell:
 
 def _of_sweeps(statistic: str, a: SetupFinding, b: SetupFinding, *, trained: bool) -> Cell:
     if a.sweep is None or b.sweep is None:
-        return nothing("no sweep of the learning rate")
+        raise NotMeasured("no sweep of the learning rate")
     n = min(a.sweep.seeds, b.sweep.seeds)
     if statistic == "rate_sensitivity":
         pair = [a.sweep.sensitivity, b.sweep.sensitivity]
         return Cell(n, lambda level: combined(pair, [1.0, -1.0]), trained, bounds=(-1.0, 1.0))
     if statistic == "largest_stable_rate":
         if any(math.isnan(sweep.largest_stable_rate.estimate) for sweep in (a.sweep, b.sweep)):
-            return nothing("at the best rate itself half of the seeds fail")
+            raise NotMeasured("at the best rate itself half of the seeds fail")
         pair = [_log_rate(a.sweep, a), _log_rate(b.sweep, b)]
     else:
         e = float(statistic.split("_")[2].removesuffix("pt")) / 100
@@ -105,12 +109,12 @@ def of_arms(statistic: str, a: object, b: object) -> Cell:
     n = min(a.figures.repeats, b.figures.repeats)
     if statistic == "miss_probability":
         if a.misses is None or b.misses is None:
-            return nothing("nothing was trained again")
+            raise NotMeasured("nothing was trained again")
         pair = [a.misses.probability, b.misses.probability]
         return Cell(n, lambda level: combined(pair, [1.0, -1.0]), bounds=(-1.0, 1.0))
     if statistic == "true_accuracy":
         if a.again is None or b.again is None:
-            return nothing("nothing was trained again")
+            raise NotMeasured("nothing was trained again")
         means = [x.again.test.mean(axis=1) for x in (a, b) if x.again is not None]
         return Cell(n, lambda level: welch(means[0], means[1], level), bounds=(-1.0, 1.0))
     if statistic == "test_accuracy":
@@ -119,7 +123,7 @@ def of_arms(statistic: str, a: object, b: object) -> Cell:
     scores = [x.table.scores() for x in (a, b)]
     if statistic == "trials_to_good":
         if a.strategy.b is None:
-            return nothing("no reference sample, which tells what is good")
+            raise NotMeasured("no reference sample, which tells what is good")
         n_trials = float(min(table.shape[1] for table in scores))
 
         def later(level: float) -> Interval:
