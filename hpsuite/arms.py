@@ -14,7 +14,7 @@ from hpsuite.checks import UserError
 from hpsuite.config import Arm, own_code
 from hpsuite.datasets import Data
 from hpsuite.findings import ArmTable, StudyTable
-from hpsuite.parsing import build_sampler, check_against_data
+from hpsuite.parsing import check_against_data
 from hpsuite.provenance import commit, processor
 from hpsuite.record import (
     Provenance,
@@ -25,6 +25,7 @@ from hpsuite.record import (
     read_study,
     study_name,
 )
+from hpsuite.samplers import build_sampler
 from hpsuite.study import StudyRun
 from hpsuite.training.streams import study_seed
 

@@ -16,8 +16,9 @@ from hpsuite.config import Arm, Settings
 from hpsuite.explain import check_choices, explain
 from hpsuite.judging import check_claims
 from hpsuite.overrides import as_override, into_matrix
-from hpsuite.parsing import ARM_GROUPS, check_sampler, parse_arm, parse_settings
+from hpsuite.parsing import ARM_GROUPS, parse_arm, parse_settings
 from hpsuite.places import check_places
+from hpsuite.samplers import check_sampler
 from hpsuite.tiers import chosen_tier
 
 # Axes that choose an option of a group have a place of their own in tables.

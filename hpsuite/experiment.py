@@ -26,7 +26,7 @@ from hpsuite.forecast import print_plan
 from hpsuite.judging import conditions, judge
 from hpsuite.provenance import commit, device_name, versions
 from hpsuite.record import open_storage
-from hpsuite.replays import BEST, CHOICES, plan_replays, replayed
+from hpsuite.replays import BEST, CHOICES, DEFAULT, plan_replays, replayed
 from hpsuite.report.console import make_console
 from hpsuite.report.files import write_files
 from hpsuite.report.progress import TrialProgress
@@ -98,7 +98,7 @@ def train_again(
     console: Console,
 ) -> Mapping[str, Mapping[str, Replayed]]:
     """Train with fresh seeds what was selected; by purpose, and the arm that selected it."""
-    found: dict[str, dict[str, Replayed]] = {BEST: {}, CHOICES: {}}
+    found: dict[str, dict[str, Replayed]] = {BEST: {}, DEFAULT: {}, CHOICES: {}}
     replays = plan_replays(runs, settings.analysis.fresh_seeds)
     if not replays:
         return found
@@ -107,7 +107,9 @@ def train_again(
         storage, list(planned.values()), fresh=settings.fresh, device=planner.device
     )
     seeds = settings.analysis.fresh_seeds
-    console.print(f"again with {seeds} fresh seeds: the best of each setup, each search's choices")
+    console.print(
+        f"with {seeds} fresh seeds: each setup's best and default, and each search's choices"
+    )
     train_missing(settings.executor, opened, planner, console)
     by_identity = {run.planned.identity: run for run in opened}
     for replay in replays:
@@ -124,6 +126,7 @@ def analysed(
         [run.table() for run in runs],
         best_again=again[BEST],
         choices_again=again[CHOICES],
+        defaults=again[DEFAULT],
         bands=settings.analysis.bands,
     )
     verdicts = judge(settings.claims, found.setups, found.arms, conditions(found))

@@ -17,7 +17,7 @@ from hpsuite.arms import plan_arms
 from hpsuite.compose import compose_experiment
 from hpsuite.config import Arm
 from hpsuite.overrides import config_dir
-from hpsuite.parsing import build_sampler
+from hpsuite.samplers import build_sampler
 from hpsuite.training import Resident, train
 from hpsuite.training.loop import build_model
 from hpsuite.values import layer_of

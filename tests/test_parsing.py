@@ -18,9 +18,10 @@ from hpsuite.checks import UserError, show
 from hpsuite.compose import compose_experiment
 from hpsuite.experiment import find_device
 from hpsuite.overrides import config_dir
-from hpsuite.parsing import check_sampler, parse_arm, parse_settings
+from hpsuite.parsing import parse_arm, parse_settings
 from hpsuite.places import check_places
 from hpsuite.record import open_storage
+from hpsuite.samplers import check_sampler
 
 ONE = ("name=one", "model.units=8", "tracking=none")
 

@@ -19,6 +19,12 @@ from hpsuite.report.flat import (
     transfer_figures,
     verdict_figures,
 )
+from hpsuite.report.flat_strategies import (
+    across_figures,
+    environment_figures,
+    pair_figures,
+    split_figures,
+)
 from hpsuite.report.view import Report
 from hpsuite.report.writing import write_report
 
@@ -102,7 +108,13 @@ def summary(findings: Findings) -> dict[str, object]:
         "verdicts": [verdict_figures(verdict) for verdict in findings.verdicts],
         "setups": [setup_figures(setup) for setup in findings.setups],
         "comparisons": [comparison_figures(pair) for pair in findings.differences],
-        "transfers": [transfer_figures(found) for found in findings.transfers],
+        "splits": [split_figures(found) for found in findings.splits],
+        "transfers": [
+            {**transfer_figures(found), "adkins": environment_figures(found.environments)}
+            for found in findings.transfers
+        ],
+        "searches": [pair_figures(pair) for pair in findings.pairs],
+        "across_setups": [across_figures(found) for found in findings.across],
         "arms": [
             {**arm_names(arm.table), **arm_figures(arm), **_origin(arm.table)}
             for arm in findings.arms

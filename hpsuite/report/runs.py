@@ -20,6 +20,7 @@ from hpsuite.report.flat import (
     setup_figures,
     verdict_figures,
 )
+from hpsuite.report.flat_strategies import strategy_sections
 from hpsuite.report.markdown import FIGURES, escape, prose, render_markdown
 from hpsuite.report.tables import difference_lines, percent, with_ends
 from hpsuite.report.view import SIGNS, Report
@@ -166,6 +167,8 @@ def _comparison_view(findings: Findings, report: Report | None) -> RunView:
         prefix = _metric(f"{a} minus {b}")
         figures = metrics(comparison_figures(pair))
         found |= {f"{prefix}/{name}": value for name, value in figures.items()}
+    for prefix, named in strategy_sections(findings):
+        found |= {f"{_metric(prefix)}/{name}": value for name, value in metrics(named).items()}
     for i, verdict in enumerate(findings.verdicts, start=1):
         figures = metrics(verdict_figures(verdict))
         found |= {f"claim {i}/{name}": value for name, value in figures.items()}

@@ -19,6 +19,8 @@ from hpsuite.report.telling_conditions import conditions, foreign_conditions
 from hpsuite.report.telling_importance import importance_section
 from hpsuite.report.telling_scores import Scores
 from hpsuite.report.telling_setups import setups_section
+from hpsuite.report.telling_splits import splits_section
+from hpsuite.report.telling_strategies import strategy_blocks
 from hpsuite.report.telling_transfer import transfer_section
 from hpsuite.report.telling_verdicts import card
 from hpsuite.report.told import Compared, Told
@@ -48,7 +50,8 @@ def tell(findings: Findings, about: About) -> Report:
         sections = [
             setups_section(told, compared, _zone(findings.verdicts)),
             importance_section(told),
-            arms_section(told, by_setup),
+            arms_section(told, by_setup, strategy_blocks(findings, by_table)),
+            splits_section(findings.splits),
             transfer_section(findings.transfers),
         ]
     return _report(
@@ -180,6 +183,7 @@ def _told(setup: SetupFinding, name: str, number: int) -> Told:
         chance=chance_limit(data.majority_share("val"), len(data.y_val)),
         sweep=setup.sweep,
         ladder=tried,
+        without_default=setup.without_default,
     )
 
 

@@ -7,6 +7,7 @@ and a trial that diverges is retired at the end of the epoch without touching it
 Shapes: K trials, B rows of a mini-batch, N rows, F features, C classes.
 """
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -149,10 +150,16 @@ class FusedBatch:
         self.results: dict[int, TrialResult] = {}
         self._val_curves: list[list[float]] = [[] for _ in specs]
         self._loss_curves: list[list[float]] = [[] for _ in specs]
+        # Mean validation losses in nats, before the first step and after the last epoch.
+        self._initial_losses = [math.nan] * len(specs)
+        self._val_losses = [math.nan] * len(specs)
         self._seconds = [0.0] * len(specs)
 
     def train(self) -> list[TrialResult]:
         """Train and score all trials; returns their results in order."""
+        n_val = len(self.resident.y_val)
+        _, losses_K = self.score(self.resident.x_val, self.resident.y_val)
+        self._initial_losses = (losses_K / n_val).tolist()
         while self.step < self.total_steps and self.alive:
             self.train_epoch()
         if self.alive:
@@ -166,10 +173,12 @@ class FusedBatch:
         accuracies, val_losses_K = self.score(resident.x_val, resident.y_val)
         finite = torch.isfinite(losses_K).logical_and(torch.isfinite(val_losses_K)).tolist()
         self._share_time()
-        for i, loss, accuracy, is_finite in zip(
-            self.alive, losses_K.tolist(), accuracies, finite, strict=True
+        val_losses = (val_losses_K / len(resident.y_val)).tolist()
+        for i, loss, val_loss, accuracy, is_finite in zip(
+            self.alive, losses_K.tolist(), val_losses, accuracies, finite, strict=True
         ):
             self._loss_curves[i].append(loss)
+            self._val_losses[i] = val_loss
             if is_finite:
                 self._val_curves[i].append(accuracy)
             else:
@@ -180,6 +189,7 @@ class FusedBatch:
                     loss_curve=self._loss_curves[i],
                     steps=self.step,
                     seconds=self._seconds[i],
+                    initial_loss=self._initial_losses[i],
                 )
         if not all(finite):
             self._keep([place for place, is_finite in enumerate(finite) if is_finite])
@@ -262,6 +272,8 @@ class FusedBatch:
                 loss_curve=self._loss_curves[i],
                 steps=self.step,
                 seconds=self._seconds[i],
+                initial_loss=self._initial_losses[i],
+                val_loss=self._val_losses[i],
             )
 
 

@@ -1,0 +1,113 @@
+"""The samplers of arms: built for a study, and asked once before anything is written."""
+
+import warnings
+from collections.abc import Mapping
+from functools import partial
+
+import optuna
+
+from hpsuite.checks import UserError, build, one_line, refuse, show
+from hpsuite.config import Arm
+from hpsuite.strategies import PerTrialSeeded, PlannedSampler
+from hpsuite.strategies.hub import given_to
+
+
+def _by_stored_name(arm: Arm) -> dict[str, object]:
+    """A strategy's arguments; in mappings by hyperparameter, the record's names for the user's."""
+    stored_names = {h.name: h.stored_name for h in arm.setup.space.hyperparameters}
+    arguments: dict[str, object] = {}
+    for key, value in arm.strategy.arguments:
+        if isinstance(value, Mapping):
+            for name in value:
+                if name not in stored_names:
+                    raise refuse(f"strategy.{key}", name, f"names of {', '.join(stored_names)}")
+            arguments[key] = {stored_names[name]: entry for name, entry in value.items()}
+        else:
+            arguments[key] = value
+    return arguments
+
+
+def build_sampler(arm: Arm, seed: int) -> PlannedSampler:
+    """The sampler of one of an arm's studies.
+
+    Args:
+        arm: what to search, how, and in how many trials.
+        seed: the study's seed.
+
+    Raises:
+        UserError: a plan that does not fit the budget or the space.
+    """
+    space = arm.setup.space
+    distributions = space.distributions()
+    sampler = arm.strategy.sampler
+    assert isinstance(sampler, type), sampler
+    is_planned = issubclass(sampler, PlannedSampler)
+    arguments = _by_stored_name(arm) if is_planned else dict(arm.strategy.arguments)
+    if not is_planned and "search_space" in given_to(sampler):
+        arguments["search_space"] = {n: d for n, d in distributions.items() if not d.single()}
+    factory = partial(sampler, **arguments)
+    try:
+        if is_planned:
+            planned = sampler(distributions, n_trials=arm.trials, seed=seed, **arguments)
+            assert isinstance(planned, PlannedSampler)
+            return planned
+        factory(seed=0)
+        asking = dict(arm.strategy.asking)
+        return build(
+            "strategy",
+            PerTrialSeeded,
+            asking,
+            search_space=distributions,
+            n_trials=arm.trials,
+            factory=factory,
+            seed=seed,
+        )
+    except UserError:
+        raise
+    except _failures(arm) as error:
+        text = one_line(error)
+        for hyperparameter in space.hyperparameters:
+            text = text.replace(hyperparameter.stored_name, hyperparameter.name)
+        if not is_planned:
+            text = f"{arm.strategy.name} cannot be built ({text}); accepted: what it takes"
+        raise UserError(f"strategy: {text}") from error
+
+
+def _failures(arm: Arm) -> tuple[type[Exception], ...]:
+    """What a sampler may raise where it does not fit; what others wrote may raise anything."""
+    known = (ValueError, TypeError, ImportError, RuntimeError)
+    return known if arm.strategy.loaded is None else (Exception,)
+
+
+def check_sampler(arm: Arm) -> None:
+    """Build the sampler of an arm, and ask it twice for the first trial of a study in memory.
+
+    Raises:
+        UserError: a sampler that does not fit the budget or the space, or whose answers do not
+            follow from its seed.
+    """
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            first, again = (
+                optuna.create_study(sampler=build_sampler(arm, 0), direction="maximize")
+                .ask(arm.setup.space.distributions())
+                .params
+                for _ in range(2)
+            )
+    except UserError:
+        raise
+    except _failures(arm) as error:
+        raise UserError(
+            f"strategy: {arm.strategy.name} cannot search this space ({one_line(error)}); "
+            "accepted: another strategy or space"
+        ) from error
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    if first != again:
+        raise UserError(
+            f"strategy: {arm.strategy.name} drew {show(first)} and then {show(again)} under the "
+            "same seed; accepted: a sampler that draws everything from its seed"
+        )
