@@ -7,7 +7,7 @@ checks.py). Nothing past this file knows of Hydra or OmegaConf.
 import inspect
 import sys
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from optuna.samplers import BaseSampler
 
 from hpsuite.checks import (
     UserError,
+    annotations,
     build,
     check_home,
     checked,
@@ -47,10 +48,18 @@ from hpsuite.config import (
 from hpsuite.datasets import Data, prepare
 from hpsuite.declared import parse_claims
 from hpsuite.model_checks import check_single_rows, checked_model, examples
-from hpsuite.parsing_space import TO_MODEL, check_space, parse_optimizer, parse_space
+from hpsuite.parsing_space import (
+    TO_MODEL,
+    check_space,
+    parse_optimizer,
+    parse_space,
+    space_defaults,
+)
 from hpsuite.strategies import PerTrialSeeded, PlannedSampler
+from hpsuite.strategies.base import NAMES
 from hpsuite.strategies.hub import HubSampler, given_to
 from hpsuite.trials import ModelSpec, Numerics, frozen_arguments
+from hpsuite.values import layer_of
 
 T = TypeVar("T")
 
@@ -75,8 +84,8 @@ _HOMES = {
     "model": ("hpsuite.models",),
     "strategy": ("hpsuite.strategies", "optuna.samplers"),
 }
-# What hpsuite itself passes to samplers.
-_TO_STRATEGY = ("search_space", "n_trials", "seed")
+# What hpsuite itself passes to samplers; `defaults` to those that have such an argument.
+_TO_STRATEGY = ("search_space", "n_trials", "seed", "defaults")
 
 
 def parse_settings(config: Group) -> Settings:
@@ -287,11 +296,14 @@ def _without_defaults(
 
 
 def _by_stored_name(arm: Arm) -> dict[str, object]:
-    """A strategy's arguments; in mappings by hyperparameter, the record's names for the user's."""
+    """A strategy's arguments; of hyperparameters, the record's names for the user's."""
     stored_names = {h.name: h.stored_name for h in arm.setup.space.hyperparameters}
+    hints = annotations(arm.strategy.sampler)
     arguments: dict[str, object] = {}
     for key, value in arm.strategy.arguments:
-        if isinstance(value, Mapping):
+        if isinstance(value, tuple) and NAMES in getattr(hints.get(key), "__metadata__", ()):
+            arguments[key] = _named(value, arm.setup)
+        elif isinstance(value, Mapping):
             for name in value:
                 if name not in stored_names:
                     raise refuse(f"strategy.{key}", name, f"names of {', '.join(stored_names)}")
@@ -299,6 +311,20 @@ def _by_stored_name(arm: Arm) -> dict[str, object]:
         else:
             arguments[key] = value
     return arguments
+
+
+def _named(groups: Sequence[Sequence[str]], setup: Setup) -> tuple[tuple[str, ...], ...]:
+    """Groups of hyperparameters by the record's names; names that the space lacks stay.
+
+    A model's argument that is one value or one per layer stands for all layers that the space
+    searches, but for those that are named themselves.
+    """
+    of_names = {h.name: [h.stored_name] for h in setup.space.hyperparameters}
+    for h in setup.space.hyperparameters:
+        place = layer_of(setup.model.target, h.name)
+        if place and not any(h.name in group for group in groups):
+            of_names.setdefault(place.argument, []).append(h.stored_name)
+    return tuple(tuple(s for name in group for s in of_names.get(name, [name])) for group in groups)
 
 
 def build_sampler(arm: Arm, seed: int) -> PlannedSampler:
@@ -322,8 +348,14 @@ def build_sampler(arm: Arm, seed: int) -> PlannedSampler:
     factory = partial(sampler, **arguments)
     try:
         if is_planned:
+            outside: Mapping[str, UserError] = {}
+            if "defaults" in inspect.signature(sampler).parameters:
+                arguments["defaults"], outside = space_defaults(arm.setup)
             planned = sampler(distributions, n_trials=arm.trials, seed=seed, **arguments)
             assert isinstance(planned, PlannedSampler)
+            for name in planned.defaults_used():
+                if name in outside:
+                    raise outside[name]
             return planned
         factory(seed=0)
         asking = dict(arm.strategy.asking)
@@ -344,7 +376,7 @@ def build_sampler(arm: Arm, seed: int) -> PlannedSampler:
             text = text.replace(hyperparameter.stored_name, hyperparameter.name)
         if not is_planned:
             text = f"{arm.strategy.name} cannot be built ({text}); accepted: what it takes"
-        raise UserError(f"strategy: {text}") from error
+        raise under("strategy", ValueError(text)) from error
 
 
 def _failures(arm: Arm) -> tuple[type[Exception], ...]:
