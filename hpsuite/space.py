@@ -128,7 +128,10 @@ class Hyperparameter:
         """The value in Optuna's record, from the hyperparameter's own."""
         if self.scale == "one_minus_log":
             assert isinstance(value, int | float)
-            return 1 - value
+            assert self.low is not None
+            assert self.high is not None
+            # 1 - .9999 is less than .0001, the end of the range.
+            return min(max(1 - value, _one_minus(self.high)), _one_minus(self.low))
         if self.scale == "power_of_two":
             assert isinstance(value, int)
             return _log2(value)

@@ -72,6 +72,8 @@ def test_values_are_the_users_and_the_record_has_exponents(strategy: str) -> Non
     storage = InMemoryStorage()
     trials = 160 if strategy == "grid" else 24  # 4 x 4 x 2 x 5 choices
     arm = (*ALL, f"strategy={strategy}", f"budget.trials={trials}", "repeats=1")
+    if strategy == "staged":  # which sets out from what is not searched
+        arm += ("optimizer.weight_decay=1e-5", "budget.epochs=4")
     ((name, (values, _)),) = run(storage, *arm, executor=MadeUp()).items()
     stored = [trial.params for trial in optuna.load_study(study_name=name, storage=storage).trials]
     assert len(values) == len(stored) == trials

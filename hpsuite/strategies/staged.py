@@ -108,8 +108,8 @@ class StagedSampler(PlannedSampler):
         self.stages = tuple(stage for stage in stages if stage)
         if n_trials < len(self.stages):
             raise ValueError(
-                f"groups: found {len(self.stages)} stages for n_trials = {n_trials}; accepted: at "
-                "least one trial for each stage"
+                f"groups: found {len(self.stages)} stages for {n_trials} "
+                f"trial{'s' * (n_trials > 1)}; accepted: at least one trial for each stage"
             )
         self.stage_sizes = apportioned(n_trials, weights)
         self.defaults = self._resolved(defaults or {})
