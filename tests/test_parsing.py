@@ -516,8 +516,8 @@ def test_unknown_keys_elsewhere(plan: Plan, key: str) -> None:
             "space.steps: found the default null outside of the integers from 4 to 32; accepted: b",
         ),
         (
-            ["strategy=staged", "+space.units_2={scale:integer,low:4,high:32}"],
-            "space.units_2: found the default 128 outside of the integers from 4 to 32; accepted: ",
+            ["strategy=staged", "+space.units_2={scale:integer,low:16,high:32}"],
+            "space.units_2: found the default 8 outside of the integers from 16 to 32; accepted: m",
         ),
         (
             ["strategy=staged", "+space.activation={scale:choice,choices:[tanh,elu]}"],
