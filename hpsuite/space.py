@@ -146,9 +146,10 @@ class Hyperparameter:
             return False
         assert self.low is not None
         assert self.high is not None
+        if not self.low <= value <= self.high:
+            return False
         is_whole = self.scale not in _WHOLE or value == int(value)
-        is_power = self.scale != "power_of_two" or int(value).bit_count() == 1
-        return self.low <= value <= self.high and is_whole and is_power
+        return is_whole and (self.scale != "power_of_two" or int(value).bit_count() == 1)
 
     def described(self) -> str:
         """Its range in words."""

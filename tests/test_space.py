@@ -177,7 +177,7 @@ def test_every_scale_keeps_its_ends() -> None:
     [
         (Hyperparameter("x", "linear", 0, 1), [0, 0.5, 1.0], [-0.1, 1.1, True, "0.5", None, (0,)]),
         (Hyperparameter("x", "one_minus_log", 0, 0.9999), [0, 0.9, 0.9999], [0.99999, -0.1]),
-        (Hyperparameter("x", "integer", 1, 9), [1, 9], [1.5, 0, 10, True]),
+        (Hyperparameter("x", "integer", 1, 9), [1, 9], [1.5, 0, 10, True, math.inf, math.nan]),
         (Hyperparameter("x", "log_integer", 1, 9), [1, 9], [1.5, 0, 10]),
         (Hyperparameter("x", "power_of_two", 4, 64), [4, 32, 64], [2, 20, 128, 8.5]),
         (Hyperparameter("x", "choice", choices=(False, True)), [False, True], [0, 1, None, "a"]),
