@@ -42,7 +42,12 @@ from hpsuite.config import (
 from hpsuite.datasets import Data, prepare
 from hpsuite.declared import parse_claims
 from hpsuite.model_checks import check_single_rows, checked_model, examples
-from hpsuite.parsing_space import TO_MODEL, check_space, parse_optimizer, parse_space
+from hpsuite.parsing_space import (
+    TO_MODEL,
+    check_space,
+    parse_optimizer,
+    parse_space,
+)
 from hpsuite.strategies import PerTrialSeeded, PlannedSampler
 from hpsuite.strategies.hub import HubSampler, given_to
 from hpsuite.trials import ModelSpec, Numerics, frozen_arguments
@@ -70,8 +75,8 @@ _HOMES = {
     "model": ("hpsuite.models",),
     "strategy": ("hpsuite.strategies", "optuna.samplers"),
 }
-# What hpsuite itself passes to samplers.
-_TO_STRATEGY = ("search_space", "n_trials", "seed")
+# What hpsuite itself passes to samplers; `defaults` to those that have such an argument.
+_TO_STRATEGY = ("search_space", "n_trials", "seed", "defaults")
 
 
 def parse_settings(config: Group) -> Settings:

@@ -1,23 +1,30 @@
 """The samplers of arms: built for a study, and asked once before anything is written."""
 
+import inspect
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import optuna
 
-from hpsuite.checks import UserError, build, one_line, refuse, show
-from hpsuite.config import Arm
+from hpsuite.checks import UserError, annotations, build, one_line, refuse, show, under
+from hpsuite.config import Arm, Setup
+from hpsuite.parsing_space import space_defaults
 from hpsuite.strategies import PerTrialSeeded, PlannedSampler
+from hpsuite.strategies.base import NAMES
 from hpsuite.strategies.hub import given_to
+from hpsuite.values import layer_of
 
 
 def _by_stored_name(arm: Arm) -> dict[str, object]:
-    """A strategy's arguments; in mappings by hyperparameter, the record's names for the user's."""
+    """A strategy's arguments; of hyperparameters, the record's names for the user's."""
     stored_names = {h.name: h.stored_name for h in arm.setup.space.hyperparameters}
+    hints = annotations(arm.strategy.sampler)
     arguments: dict[str, object] = {}
     for key, value in arm.strategy.arguments:
-        if isinstance(value, Mapping):
+        if isinstance(value, tuple) and NAMES in getattr(hints.get(key), "__metadata__", ()):
+            arguments[key] = _named(value, arm.setup)
+        elif isinstance(value, Mapping):
             for name in value:
                 if name not in stored_names:
                     raise refuse(f"strategy.{key}", name, f"names of {', '.join(stored_names)}")
@@ -25,6 +32,20 @@ def _by_stored_name(arm: Arm) -> dict[str, object]:
         else:
             arguments[key] = value
     return arguments
+
+
+def _named(groups: Sequence[Sequence[str]], setup: Setup) -> tuple[tuple[str, ...], ...]:
+    """Groups of hyperparameters by the record's names; names that the space lacks stay.
+
+    A model's argument that is one value or one per layer stands for all layers that the space
+    searches, but for those that are named themselves.
+    """
+    of_names = {h.name: [h.stored_name] for h in setup.space.hyperparameters}
+    for h in setup.space.hyperparameters:
+        place = layer_of(setup.model.target, h.name)
+        if place and not any(h.name in group for group in groups):
+            of_names.setdefault(place.argument, []).append(h.stored_name)
+    return tuple(tuple(s for name in group for s in of_names.get(name, [name])) for group in groups)
 
 
 def build_sampler(arm: Arm, seed: int) -> PlannedSampler:
@@ -48,8 +69,14 @@ def build_sampler(arm: Arm, seed: int) -> PlannedSampler:
     factory = partial(sampler, **arguments)
     try:
         if is_planned:
+            outside: Mapping[str, UserError] = {}
+            if "defaults" in inspect.signature(sampler).parameters:
+                arguments["defaults"], outside = space_defaults(arm.setup)
             planned = sampler(distributions, n_trials=arm.trials, seed=seed, **arguments)
             assert isinstance(planned, PlannedSampler)
+            for name in planned.defaults_used():
+                if name in outside:
+                    raise outside[name]
             return planned
         factory(seed=0)
         asking = dict(arm.strategy.asking)
@@ -70,7 +97,7 @@ def build_sampler(arm: Arm, seed: int) -> PlannedSampler:
             text = text.replace(hyperparameter.stored_name, hyperparameter.name)
         if not is_planned:
             text = f"{arm.strategy.name} cannot be built ({text}); accepted: what it takes"
-        raise UserError(f"strategy: {text}") from error
+        raise under("strategy", ValueError(text)) from error
 
 
 def _failures(arm: Arm) -> tuple[type[Exception], ...]:
