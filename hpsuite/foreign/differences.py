@@ -1,7 +1,7 @@
 """Groups of trials compared: how much more of the space is good in one than in another."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,6 +21,7 @@ class GroupDifference:
         paired: whether both tried the same configurations.
         own: by e in points, each against its own best.
         common: by e, both against the better of their bests.
+        only: by e, where paired, the shares of configurations good in A alone and in B alone.
     """
 
     a: str
@@ -29,6 +30,7 @@ class GroupDifference:
     paired: bool
     own: Mapping[float, Interval]
     common: Mapping[float, Interval]
+    only: Mapping[float, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -56,7 +58,7 @@ def group_differences(found: Sequence[SetupEvidence]) -> list[GroupDifference]:
                 unit=unit,
             )
             n = (pair.n, pair.n)
-            differences.append(GroupDifference(*names, n, True, pair.own, pair.common))
+            differences.append(GroupDifference(*names, n, True, pair.own, pair.common, pair.only))
             continue
         apart = unpaired_difference(
             sample.scores, first.scores, generator=generator(), points=points, unit=unit

@@ -201,6 +201,7 @@ def comparison_figures(pair: Difference) -> dict[str, object]:
     for e in sorted(found.own):
         figures |= ends(f"good_fraction_{e:g}pt", found.own[e])
         figures |= ends(f"good_fraction_{e:g}pt_common", found.common[e])
+        figures[f"good_in_a_only_{e:g}pt"], figures[f"good_in_b_only_{e:g}pt"] = found.only[e]
     return {
         "a": setup_names(pair.a.arms[0]),
         "b": setup_names(pair.b.arms[0]),

@@ -76,7 +76,7 @@ class ForeignFindings:
         remark = ""
         if all(self.evidence[name].did_not_matter for name in (pair.a, pair.b)):
             remark = "tuning did not matter"
-        return Compared(pair.label, n, pair.own, pair.common, remark, names)
+        return Compared(pair.label, n, pair.own, pair.common, remark, names, pair.only)
 
     def summary(self) -> dict[str, object]:
         """The figures, in the layout of every summary; scores have their own sign and unit."""

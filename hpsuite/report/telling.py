@@ -196,7 +196,8 @@ def _compared(pair: Difference, told: Mapping[int, Told]) -> Compared:
         remark = "tuning did not matter"
     found = pair.difference
     label = f"{a.name} minus {b.name}"
-    return Compared(label, found.n, found.own, found.common, remark, (a.name, b.name))
+    names = (a.name, b.name)
+    return Compared(label, found.n, found.own, found.common, remark, names, found.only)
 
 
 def _zone(verdicts: Sequence[Found]) -> float:

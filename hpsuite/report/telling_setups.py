@@ -153,12 +153,14 @@ def differences_table(compared: Sequence[Compared], scores: Scores) -> Table:
     """Differences of good fractions at every e."""
     common = any(pair.common for pair in compared)
     paired = any(pair.n is not None for pair in compared)
+    only = any(pair.only for pair in compared)
     columns = [
         Column("difference"),
         *([Column("n", numeric=True)] if paired else []),
         Column("good"),
         Column("own best", numeric=True),
         *([Column("common best", numeric=True)] if common else []),
+        *([Column("good in one alone", numeric=True)] if only else []),
     ]
     rows = []
     for pair in compared:
@@ -170,9 +172,18 @@ def differences_table(compared: Sequence[Compared], scores: Scores) -> Table:
             if common:
                 found = pair.common.get(e)
                 cells.append(EMPTY if found is None else points(found))
+            if only:
+                alone = pair.only.get(e)
+                text = "" if alone is None else f"{alone[0]:.1%} / {alone[1]:.1%}"
+                cells.append(EMPTY if alone is None else Cell(text, alone[0]))
             rows.append(tuple(cells))
     note = "In points of the space, with 95% intervals. Own best: each setup against its own b"
     note += "; common best: both against the higher of the two." if common else "."
+    if only:
+        note += (
+            " Good in one alone: configurations that are good in the first and not in the second, "
+            "/ and the other way round, each against its own b."
+        )
     return Table("Differences of good fractions", tuple(columns), tuple(rows), note)
 
 

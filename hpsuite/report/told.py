@@ -65,6 +65,8 @@ class Compared:
         common: by e, both against the higher of their bests; empty where not computed.
         remark: why the difference says nothing of sensitivity; empty where it may.
         names: those of A and B; None where only the label is known.
+        only: by e, the shares of paired configurations that are good in A alone and in B alone;
+            empty where they are not paired.
     """
 
     label: str
@@ -73,3 +75,4 @@ class Compared:
     common: Mapping[float, Interval] = field(default_factory=dict)
     remark: str = ""
     names: tuple[str, str] | None = None
+    only: Mapping[float, tuple[float, float]] = field(default_factory=dict)

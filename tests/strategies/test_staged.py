@@ -15,7 +15,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from hpsuite.checks import UserError
-from hpsuite.parsing import build_sampler
+from hpsuite.samplers import build_sampler
 from hpsuite.strategies import ScaledRandomSampler, StagedSampler
 from hpsuite.strategies.staged import apportioned
 from tests.studies import MadeUp, open_runs, plan, run
