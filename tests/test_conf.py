@@ -34,7 +34,11 @@ def options(group: str) -> list[str]:
 
 # An optimizer must use what is searched, and the other way round.
 SPACE_OF = {"adam": "adam", "adamw": "adam"}
-OPTIMIZER_OF = {"adam": "adam"}
+OPTIMIZER_OF = {"adam": "adam", "order_adam": "adam"}
+SCHEDULE_OF = {
+    "rate_inert": "step",
+    **dict.fromkeys(("order_sgd", "order_adam", "bergstra_bengio"), "inverse_time"),
+}
 KIND_OF = {"sgd_nesterov": "sgd"}
 
 # Families of models that take [channels, height, width] alone.
@@ -119,7 +123,8 @@ def test_optimizers(one: One, name: str) -> None:
 
 @pytest.mark.parametrize("name", options("space"))
 def test_spaces(one: One, name: str) -> None:
-    arm = one(f"space={name}", f"optimizer={OPTIMIZER_OF.get(name, 'sgd')}")
+    schedule = f"optimizer.schedule={SCHEDULE_OF.get(name, 'none')}"
+    arm = one(f"space={name}", f"optimizer={OPTIMIZER_OF.get(name, 'sgd')}", schedule)
     (planned,) = plan_arms([arm])
     space = arm.setup.space
     assert space.names == tuple(sorted(space.names))
@@ -188,6 +193,9 @@ def test_experiments(
     assert arms
     assert len({arm.label for arm in arms}) == len(arms)
     # What an experiment compares must be there to see in its file.
-    assert len(arms) == np.prod([len(values) for values in config.matrix.values()])
+    tier = config.tiers[settings.tier] if settings.tier else config
+    blocks = [tier.get("matrix", config.matrix), *tier.get("blocks", [])]
+    sizes = [np.prod([len(values) for values in block.values()]) for block in blocks]
+    assert len(arms) == sum(sizes)
     for planned in plan_arms(arms):
         assert 1 <= planned.n_planned <= planned.arm.trials
