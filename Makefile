@@ -13,6 +13,8 @@ UNFINISHED := $(VENV)/.hpsuite-unfinished
 LOG := $(VENV)/install.log
 NEEDED := .[dev]
 EVERYTHING := .[dev,dashboard]
+# Two files of tests at a time: each starts processes of its own.
+PARALLEL := --numprocesses 2 --dist loadfile
 PIP := $(RUN) -m pip --disable-pip-version-check --no-input
 
 RECENT := import sys; sys.exit(sys.version_info < (3, 11))
@@ -70,7 +72,7 @@ quickstart: $(STAMP) ## run the first experiment (ARGS: overrides, as in ARGS='r
 
 .PHONY: test
 test: $(STAMP) ## run the quick tests (ARGS: pytest options, as in ARGS='-k journal')
-	@$(RUN) -m pytest -m "not slow and not gpu" $(ARGS)
+	@$(RUN) -m pytest -m "not slow and not gpu" $(PARALLEL) $(ARGS)
 
 .PHONY: test-all
 test-all: $(STAMP) ## run all tests; those for a GPU are skipped where there is none
