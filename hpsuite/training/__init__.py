@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from hpsuite.training.fused import train_fused
+from hpsuite.training.fused import build_all, train_built, train_fused
+from hpsuite.training.fusing import pays
 from hpsuite.training.layers import NotFusable
 from hpsuite.training.plain import train_plain
 from hpsuite.training.planner import Planner
@@ -24,7 +25,9 @@ def train(specs: Sequence[TrialSpec], resident: Resident) -> list[TrialResult]:
     """
     if specs[0].numerics.trainer == "auto":
         try:
-            return train_fused(specs, resident)
+            readings = build_all(specs, resident)
+            if all(pays(reading, resident.device) for reading in readings):
+                return train_built(readings, specs, resident)
         except NotFusable:
             pass
     return [train_plain(spec, resident) for spec in specs]

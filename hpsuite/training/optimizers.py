@@ -8,6 +8,7 @@ by itself and no batch-mate can change its last bit.
 Shapes: K trials, P elements of one parameter.
 """
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -140,15 +141,49 @@ def update_rule(spec: OptimizerSpec) -> tuple[object, ...]:
     return spec.kind, spec.weight_decay > 0, looks_ahead
 
 
+class MixedOptimizer:
+    """Several update rules, each for the trials that have it, which stand beside each other."""
+
+    def __init__(self, specs: Sequence[OptimizerSpec], parameters: Sequence[Tensor]) -> None:
+        self._parts: list[tuple[int, int, FusedOptimizer]] = []
+        start = 0
+        for _, group in itertools.groupby(specs, update_rule):
+            own = list(group)
+            stop = start + len(own)
+            views = [p.detach()[start:stop] for p in parameters]
+            self._parts.append((start, stop, _FUSED[own[0].kind](own, views)))
+            start = stop
+
+    def step(self, parameters: Sequence[Tensor], grads: Sequence[Tensor], rates: Tensor) -> None:
+        for start, stop, optimizer in self._parts:
+            optimizer.step(
+                [p.detach()[start:stop] for p in parameters],
+                [g[start:stop] for g in grads],
+                rates[start:stop],
+            )
+
+    def keep(self, kept: Tensor) -> None:
+        places, parts, begin = kept.tolist(), [], 0
+        assert places == sorted(places), places
+        for start, stop, optimizer in self._parts:
+            own = [place - start for place in places if start <= place < stop]
+            if own:
+                optimizer.keep(torch.tensor(own, dtype=torch.int64, device=kept.device))
+                parts.append((begin, begin + len(own), optimizer))
+                begin += len(own)
+        self._parts = parts
+
+
 def fused_optimizer(specs: Sequence[OptimizerSpec], parameters: Sequence[Tensor]) -> FusedOptimizer:
-    """The optimizer of K trials that share their `update_rule`.
+    """The optimizer of K trials, in which those of one `update_rule` stand beside each other.
 
     Args:
         specs: one per trial.
         parameters: [K, ...] each.
     """
-    assert len({update_rule(spec) for spec in specs}) == 1, specs
-    return _FUSED[specs[0].kind](specs, parameters)
+    if len({update_rule(spec) for spec in specs}) == 1:
+        return _FUSED[specs[0].kind](specs, parameters)
+    return MixedOptimizer(specs, parameters)
 
 
 class PlainOptimizer:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from hpsuite.datasets import Data
-from hpsuite.training.layers import NotFusable, signature
+from hpsuite.training.fusing import pays, read
+from hpsuite.training.layers import NotFusable
 from hpsuite.training.loop import build_model, count_steps
 from hpsuite.training.optimizers import update_rule
 from hpsuite.trials import ModelSpec, TrialSpec
@@ -134,13 +135,17 @@ class Planner:
         if spec.numerics.trainer == "plain":
             return None
         try:
-            return signature(model, self.datasets[spec.dataset].input_shape)
-        except NotFusable as reason:
-            text = f"{spec.model.target} trains one by one: no fused form of {reason}"
-            if text not in self._explained:
-                self._explained.add(text)
-                _log.warning(text)
-            return None
+            reading = read(model, self.datasets[spec.dataset].input_shape)
+            if pays(reading, self.device):
+                return reading.signature
+            reason = "convolutions are faster so on a CPU"
+        except NotFusable as error:
+            reason = f"no fused form of {error}"
+        text = f"{spec.model.target} trains one by one: {reason}"
+        if text not in self._explained:
+            self._explained.add(text)
+            _log.warning(text)
+        return None
 
     def most_at_once(self, spec: TrialSpec) -> int:
         """How many trials like this one to fuse on the device."""

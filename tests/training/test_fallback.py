@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from hpsuite.datasets import Data
 from hpsuite.training import NotFusable, Planner, Resident, train, train_fused, train_plain
 from hpsuite.training.fused import FusedBatch
-from hpsuite.training.layers import signature
+from hpsuite.training.fusing import signature
 from hpsuite.training.plain import PlainTrial
 from tests.training.cases import largest_difference, trial
 
