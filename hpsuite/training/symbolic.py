@@ -95,6 +95,8 @@ class Traced:
             raise NotFusable(f"{name}, which does other things in training than in evaluation")
         self.shapes: dict[torch.fx.Node, Shape] = {}
         first, second = (self._run(n) for n in TRIED_ROWS)
+        # Sizes: they go into a view's arguments, and are seen in what that gives.
+        self.numbers = {n for n in self.graph.nodes if isinstance(first[n], int | torch.Size)}
         for node in self.graph.nodes:
             tensors = (first[node], second[node])
             if all(isinstance(t, Tensor) and t.dim() > 0 for t in tensors):
@@ -176,8 +178,8 @@ class Traced:
     def _joins(self, node: torch.fx.Node) -> bool:
         """Take in a function or method; whether it is known."""
         target = node.target
-        if target in _SHAPE_ONLY or (target is getattr and node.args[1] == "shape"):
-            return True  # its value goes into a view's arguments, and is seen in what that gives
+        if node in self.numbers:
+            return True
         if target is operator.getitem:
             return self._item(node)
         if target in _AS_LAYERS:
@@ -248,8 +250,6 @@ class Traced:
         source, which = node.args
         if not isinstance(source, torch.fx.Node):
             return False
-        if source.target is getattr or source.target in _SHAPE_ONLY:
-            return True
         if source.target not in _CHUNKS or not isinstance(which, int):
             return False
         index, shape = self._input(node, source.args[0])
@@ -308,4 +308,3 @@ _RESHAPES: tuple[object, ...] = (
 _MEANS = (torch.mean, "mean")
 _CATS = (torch.cat, torch.concat)
 _CHUNKS = ("chunk", torch.chunk)
-_SHAPE_ONLY = ("size", "dim")
