@@ -24,7 +24,8 @@ from hpsuite.training.layers import (
 )
 from hpsuite.training.norms import GroupNormEnsemble
 from hpsuite.training.padding import Blank, Filled
-from hpsuite.training.tracing import Shape, Step, is_chain, named, trace
+from hpsuite.training.steps import Shape, Step, named
+from hpsuite.training.tracing import is_chain, trace
 
 _ACTIVATIONS = (
     *(nn.ReLU, nn.Sigmoid, nn.Tanh, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU),

@@ -1,6 +1,6 @@
 """A module that is more than a chain of layers, run once with symbols in place of tensors.
 
-Shapes are those of a row, without the axis of rows (see tracing.py).
+Shapes are those of a row, without the axis of rows (see steps.py).
 """
 
 import math
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hpsuite.training.layers import NotFusable
-from hpsuite.training.tracing import (
+from hpsuite.training.steps import (
     TRIED_ROWS,
     Shape,
     Step,

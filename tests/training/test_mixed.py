@@ -182,7 +182,9 @@ def test_a_residual_network_of_unequal_widths(resident_images: Resident) -> None
             for i in range(4)
         ]
         if target == "LeNet":
-            specs = [replace(s, model=replace(s.model, arguments=(("channels", 5),))) for s in specs]
+            specs = [
+                replace(s, model=replace(s.model, arguments=(("channels", 5),))) for s in specs
+            ]
         for found, spec in zip(train_fused(specs, resident_images), specs, strict=True):
             expected = PlainTrial(spec, resident_images).train()
             assert found.loss_curve == pytest.approx(expected.loss_curve, rel=0, abs=1e-10)

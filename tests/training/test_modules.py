@@ -75,7 +75,7 @@ def names(target: str) -> str:
     return target.rpartition(".")[2]
 
 
-@pytest.mark.parametrize(("target", "model"), ALL, ids=lambda value: str(value))
+@pytest.mark.parametrize(("target", "model"), ALL, ids=str)
 def test_equals_plain_torch(
     resident_images: Resident, target: str, model: dict[str, object]
 ) -> None:
@@ -95,7 +95,7 @@ def test_equals_plain_torch(
         )
 
 
-@pytest.mark.parametrize(("target", "model"), ALL, ids=lambda value: str(value))
+@pytest.mark.parametrize(("target", "model"), ALL, ids=str)
 def test_of_mates_order_and_number(
     resident_images: Resident, target: str, model: dict[str, object]
 ) -> None:
@@ -106,8 +106,7 @@ def test_of_mates_order_and_number(
     def trained(chosen: list[TrialSpec]) -> tuple[dict[int, str], dict[int, object]]:
         batch = FusedBatch(chosen, resident_images)
         outcomes = {
-            r.number: (r.outcome, r.val_curve, r.loss_curve, r.test_accuracy)
-            for r in batch.train()
+            r.number: (r.outcome, r.val_curve, r.loss_curve, r.test_accuracy) for r in batch.train()
         }
         return bits(batch), outcomes
 
