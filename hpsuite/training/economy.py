@@ -52,7 +52,7 @@ def economy_of(device: torch.device) -> Economy:
 
 # A trial joins where what it wastes is less than so much of what it would pay for a program of its
 # own: another batch might suit it better.
-WORTH = 0.5
+WORTH = 0.6
 
 
 @dataclass(frozen=True)

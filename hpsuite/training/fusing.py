@@ -325,9 +325,8 @@ class FusedModels:
     def _activation(
         self, layers: Sequence[nn.Module], column: Sequence[Step], *, differs: bool
     ) -> FusedLayer:
-        functions = [_out_of_place(layer) for layer in layers]
-        activation = MixedElementwise(functions)
-        if differs and any(_at_zero(function) != 0 for function in functions):
+        activation = MixedElementwise([_out_of_place(layer) for layer in layers])
+        if differs and any(_at_zero(function) != 0 for function in activation.functions):
             widths = torch.tensor([step.shape[0] for step in column], device=self._keys.device)
             return Blank(activation, widths)
         return activation

@@ -230,6 +230,7 @@ class MixedElementwise:
         self._parts = [(Elementwise(self.functions[part[0]]), part) for part in places.values()]
         order = [place for _, part in self._parts for place in part]
         self._back = sorted(range(len(order)), key=order.__getitem__)
+        self._indices: dict[torch.device, list[Tensor]] = {}
 
     def parameters(self) -> list[Tensor]:
         return []
@@ -237,22 +238,19 @@ class MixedElementwise:
     def forward(self, x: Tensor, *, training: bool, step: int) -> Tensor:
         if len(self._parts) == 1:
             return self._parts[0][0].forward(x, training=training, step=step)
+        if x.device not in self._indices:
+            of_all = [*(part for _, part in self._parts), self._back]
+            self._indices[x.device] = [torch.tensor(part, device=x.device) for part in of_all]
+        *chosen, back = self._indices[x.device]
         found = [
-            function.forward(_chosen(x, part), training=training, step=step)
-            for function, part in self._parts
+            function.forward(x.index_select(0, part), training=training, step=step)
+            for (function, _), part in zip(self._parts, chosen, strict=True)
         ]
-        return _chosen(torch.cat(found), self._back)
+        return torch.cat(found).index_select(0, back)
 
     def keep(self, kept: Tensor) -> None:
         self.functions = [self.functions[place] for place in kept.tolist()]
         self._sort()
-
-
-def _chosen(x: Tensor, places: Sequence[int]) -> Tensor:
-    """Some of the trials of x [K, ...], in an order."""
-    if list(places) == list(range(places[0], places[0] + len(places))):
-        return x[places[0] : places[0] + len(places)]
-    return x.index_select(0, torch.tensor(places, device=x.device))
 
 
 def product(weight: Tensor, x: Tensor) -> Tensor:
