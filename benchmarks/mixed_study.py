@@ -101,7 +101,7 @@ def show(
     print("| --- | --- | --- | --- | --- | --- |")
     for batch, n_apart, steps, mixed, apart in rows:
         print(
-            f"| {planner.explain(list(batch))} | {n_apart} | {steps} | {mixed:.2f} | {apart:.2f} | "
+            f"| {planner.explain(batch)} | {n_apart} | {steps} | {mixed:.2f} | {apart:.2f} | "
             f"{apart / mixed:.2f} |"
         )
     ratios = [apart / mixed for _, _, _, mixed, apart in rows]

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from hpsuite.training.fused import build_all, train_built, train_fused
+from hpsuite.training.fused import build_all, train_fused
 from hpsuite.training.fusing import pays
 from hpsuite.training.layers import NotFusable
+from hpsuite.training.memory import train_in_memory
 from hpsuite.training.plain import train_plain
 from hpsuite.training.planner import Planner
 from hpsuite.training.resident import Resident
@@ -17,7 +18,7 @@ def train(specs: Sequence[TrialSpec], resident: Resident) -> list[TrialResult]:
     """Train a batch that the planner made: fused where that is possible, else one by one.
 
     Args:
-        specs: one trial, or several of one bucket.
+        specs: one trial, or several of one bucket; halved for as long as memory does not hold them.
         resident: their data.
 
     Returns:
@@ -27,7 +28,7 @@ def train(specs: Sequence[TrialSpec], resident: Resident) -> list[TrialResult]:
         try:
             readings = build_all(specs, resident)
             if all(pays(reading, resident.device) for reading in readings):
-                return train_built(readings, specs, resident)
+                return train_in_memory(specs, resident, readings)
         except NotFusable:
             pass
     return [train_plain(spec, resident) for spec in specs]

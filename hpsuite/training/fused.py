@@ -67,23 +67,28 @@ def build_all(specs: Sequence[TrialSpec], resident: Resident) -> list[Reading]:
 
 
 def train_built(
-    readings: Sequence[Reading], specs: Sequence[TrialSpec], resident: Resident
+    readings: list[Reading], specs: Sequence[TrialSpec], resident: Resident
 ) -> list[TrialResult]:
-    """Train K trials whose models are built: together, but for what has to be by itself."""
+    """Train K trials whose models are built: together, but for what has to be by itself.
+
+    The models are let go: the list is empty after.
+    """
+    signatures = [reading.signature for reading in readings]
     results: dict[int, TrialResult] = {}
     apart: dict[Hashable, list[int]] = {}
     narrow = _inexact(readings, specs, resident)
     for i in sorted(narrow):
-        apart.setdefault(readings[i].signature, []).append(i)
+        apart.setdefault(signatures[i], []).append(i)
     together = [i for i in range(len(specs)) if i not in narrow]
     if together:
         batch = FusedBatch([specs[i] for i in together], resident, [readings[i] for i in together])
+        readings.clear()
         batch.train_all()
         for place, i in enumerate(together):
             if place in batch.results:
                 results[i] = batch.results[place]
             else:
-                apart.setdefault(readings[i].signature, []).append(i)
+                apart.setdefault(signatures[i], []).append(i)
     for places in apart.values():
         again = [specs[i] for i in places]
         found = FusedBatch(again, resident).train()

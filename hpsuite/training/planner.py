@@ -10,7 +10,7 @@ import itertools
 import logging
 import math
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -176,7 +176,21 @@ class Planner:
         steps, _ = count_steps(spec, len(self.datasets[spec.dataset].y_train))
         return Demand(self.structure(spec).sizes, steps, spec.batch_size)
 
-    def explain(self, batch: list[TrialSpec]) -> str:
+    def afresh(self) -> "Planner":
+        """A planner in which nothing waits, that knows what this one knows of structures."""
+        other = Planner(self.datasets, self.device, self.n_workers)
+        other._structures, other._explained = self._structures, self._explained
+        return other
+
+    def n_full_steps(self, batch: Sequence[TrialSpec]) -> float:
+        """What a batch costs, in steps of all its trials: some leave before others."""
+        whole, step = Load(self.economy), Load(self.economy)
+        for spec in batch:
+            demand = self._demand(spec)
+            whole, step = whole.with_one(demand), step.with_one(demand._replace(steps=1))
+        return whole.cost() / step.cost()
+
+    def explain(self, batch: Sequence[TrialSpec]) -> str:
         """A batch in one line: what it mixes, and what that costs."""
         first = batch[0]
         load = Load(self.economy)
