@@ -91,6 +91,7 @@ class Planner:
         self.n_workers = n_workers
         self.economy: Economy = economy_of(device)
         self._structures: dict[tuple[ModelSpec, str], Structure] = {}
+        self._demands: dict[Hashable, Demand] = {}
         self._explained: set[str] = set()
         self._waiting: dict[Hashable, Queue] = {}
         self._order = itertools.count()
@@ -125,10 +126,10 @@ class Planner:
         key = min(self._waiting, key=lambda key: self._urgency(self._waiting[key]))
         queue = self._waiting[key]
         most = self.most_at_once(queue.first())
-        # Towards the end, share what is left among the workers, in batches of half size or more.
-        share = -(-len(self) // self.n_workers)
-        size = min(len(queue), most, max(share, most // 2, 1))
-        batch = self._choose(queue, size)
+        # Towards the end, share the work that is left among the workers, in batches of half size or
+        # more.
+        work = sum(self._work(spec) for q in self._waiting.values() for _, _, spec in q.entries)
+        batch = self._choose(queue, most, most_work=work / self.n_workers)
         for spec in batch:
             queue.signatures[self.structure(spec).signature] -= 1
         queue.signatures += Counter()  # without those that are 0
@@ -138,48 +139,58 @@ class Planner:
             _log.debug("next batch: %s", self.explain(batch))
         return batch
 
-    def _choose(self, queue: Queue, size: int) -> list[TrialSpec]:
-        """Take the first trial of a queue, and up to size - 1 mates that cost least beside it."""
-        entries = [heapq.heappop(queue.entries)]
-        load = Load(self.economy).with_one(self._demand(entries[0][2]))
-        rest = sorted(queue.entries)
-        if len(queue.signatures) > 1 or self._differ_in_steps(queue):
+    def _choose(self, queue: Queue, most: int, *, most_work: float) -> list[TrialSpec]:
+        """Take the first trial of a queue, and mates that cost least beside it.
+
+        Args:
+            queue: of one bucket.
+            most: trials; half of them are taken whatever their work.
+            most_work: of all of them.
+        """
+        first = heapq.heappop(queue.entries)
+        chosen, load = [first], Load(self.economy).with_one(self._demand(first[2]))
+        rest, left = sorted(queue.entries), []
+        if len({self._demand(spec) for _, _, spec in rest} | {self._demand(first[2])}) > 1:
             rest.sort(key=lambda entry: load.waste(self._demand(entry[2])))  # stable
-        left = []
-        for entry in rest:
+        for place, entry in enumerate(rest):
+            if len(chosen) >= most:
+                left += rest[place:]
+                break
             demand = self._demand(entry[2])
-            fits = len(entries) < size and self._fits(load, demand, entry[2])
-            if fits and load.accepts(demand):
-                load = load.with_one(demand)
-                entries.append(entry)
+            more = load.with_one(demand)
+            is_due = len(chosen) < most // 2 or more.own <= most_work * (1 + 1e-9)
+            if is_due and self._fits(more, entry[2]) and load.accepts(demand):
+                chosen.append(entry)
+                load = more
             else:
                 left.append(entry)
         queue.entries = left
         heapq.heapify(queue.entries)
-        return [spec for _, _, spec in sorted(entries)]
+        return [spec for _, _, spec in sorted(chosen)]
 
-    def _differ_in_steps(self, queue: Queue) -> bool:
-        first = queue.first() if len(queue) else None
-        return first is not None and any(
-            (spec.epochs, spec.steps) != (first.epochs, first.steps) for _, _, spec in queue.entries
-        )
-
-    def _fits(self, load: Load, demand: Demand, spec: TrialSpec) -> bool:
-        """Whether a batch that is filled up to hold one trial more is not too large."""
-        more = load.with_one(demand)
+    def _fits(self, load: Load, spec: TrialSpec) -> bool:
+        """Whether a batch that is filled up to hold a trial is not too large for the device."""
         structure = self.structure(spec)
         own = sum(o * i for o, i, _ in structure.sizes)
-        filled = sum(o * i for o, i, _ in more.sizes)
-        return more.n <= self._most(spec, structure.n_parameters - own + filled)
+        filled = sum(o * i for o, i, _ in load.sizes)
+        return load.n <= self._most(spec, structure.n_parameters - own + filled)
 
     def _demand(self, spec: TrialSpec) -> Demand:
-        steps, _ = count_steps(spec, len(self.datasets[spec.dataset].y_train))
-        return Demand(self.structure(spec).sizes, steps, spec.batch_size)
+        key = (spec.model, spec.dataset, spec.batch_size, spec.epochs, spec.steps)
+        if key not in self._demands:
+            steps, _ = count_steps(spec, len(self.datasets[spec.dataset].y_train))
+            self._demands[key] = Demand(self.structure(spec).sizes, steps, spec.batch_size)
+        return self._demands[key]
+
+    def _work(self, spec: TrialSpec) -> float:
+        """Microseconds of a trial, without its share of a program."""
+        return Load(self.economy).with_one(self._demand(spec)).own
 
     def afresh(self) -> "Planner":
         """A planner in which nothing waits, that knows what this one knows of structures."""
         other = Planner(self.datasets, self.device, self.n_workers)
-        other._structures, other._explained = self._structures, self._explained
+        other._structures, other._demands = self._structures, self._demands
+        other._explained = self._explained
         return other
 
     def n_full_steps(self, batch: Sequence[TrialSpec]) -> float:

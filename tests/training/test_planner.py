@@ -253,6 +253,18 @@ def test_like_goes_to_like(few: Data, resident_few: Resident) -> None:
     assert all(load.growth() < 3 for load in loads)
 
 
+def test_the_last_work_is_shared_not_the_last_trials(few: Data, resident_few: Resident) -> None:
+    """Of a few long trials and many short ones, the long ones' worker gets no more than it must."""
+    planner = Planner({few.fingerprint: few}, CPU, n_workers=2)
+    most = planner.most_at_once(trial(resident_few, model={"units": 8}))
+    for number in range(most + most // 4):
+        epochs = 20 if number < most // 4 else 10
+        planner.add(trial(resident_few, number, model={"units": 8}, epochs=epochs))
+    first = planner.take()
+    assert most // 2 <= len(first) < (most + most // 4) // 2
+    assert {spec.epochs for spec in first} == {20, 10}
+
+
 def test_what_is_much_wider_stays_apart(planner: Planner, resident_few: Resident) -> None:
     planner.n_workers = 1
     for number, units in enumerate((16, 1024, 16, 1024, 20)):
