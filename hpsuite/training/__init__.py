@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from hpsuite.training.fused import build_all, train_fused
-from hpsuite.training.fusing import pays
 from hpsuite.training.layers import NotFusable
 from hpsuite.training.memory import train_in_memory
 from hpsuite.training.plain import train_plain
@@ -26,9 +25,8 @@ def train(specs: Sequence[TrialSpec], resident: Resident) -> list[TrialResult]:
     """
     if specs[0].numerics.trainer == "auto":
         try:
-            readings = build_all(specs, resident)
-            if all(pays(reading, resident.device) for reading in readings):
-                return train_in_memory(specs, resident, readings)
+            readings = build_all(specs, resident, where_it_pays=True)
+            return train_in_memory(specs, resident, readings)
         except NotFusable:
             pass
     return [train_plain(spec, resident) for spec in specs]

@@ -17,7 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hpsuite.training.augmentation import training_inputs
-from hpsuite.training.fusing import FusedModels, Reading, read
+from hpsuite.training.fused_models import FusedModels
+from hpsuite.training.fusing import pays, read
+from hpsuite.training.layers import NotFusable
 from hpsuite.training.loop import (
     DTYPES,
     EVALUATION_ROWS,
@@ -28,8 +30,10 @@ from hpsuite.training.loop import (
     nonfinite_result,
     set_numerics,
 )
+from hpsuite.training.losses import cross_entropy, smoothing_parts
 from hpsuite.training.optimizers import fused_optimizer, update_rule
 from hpsuite.training.padding import exact
+from hpsuite.training.reading import Reading
 from hpsuite.training.resident import Resident
 from hpsuite.training.schedules import learning_rates
 from hpsuite.training.streams import augmentation_key, dropout_key, order_generator
@@ -52,8 +56,15 @@ def train_fused(specs: Sequence[TrialSpec], resident: Resident) -> list[TrialRes
     return train_built(build_all(specs, resident), specs, resident)
 
 
-def build_all(specs: Sequence[TrialSpec], resident: Resident) -> list[Reading]:
+def build_all(
+    specs: Sequence[TrialSpec], resident: Resident, *, where_it_pays: bool = False
+) -> list[Reading]:
     """The models of trials with their initial weights, taken apart by layer.
+
+    Args:
+        specs: the trials.
+        resident: their data.
+        where_it_pays: whether to refuse models that are faster one by one.
 
     Raises:
         NotFusable: naming the layer that only the plain trainer knows.
@@ -61,6 +72,8 @@ def build_all(specs: Sequence[TrialSpec], resident: Resident) -> list[Reading]:
     readings = []
     for spec in specs:
         model = build_model(spec.model, resident.data, seed=spec.seed, number=spec.number)
+        if where_it_pays and not pays(model, resident.device):
+            raise NotFusable(f"{type(model).__name__} that pays")
         readings.append(read(model, resident.data.input_shape))
         model.to(resident.device, DTYPES[spec.numerics.dtype])
     return readings
@@ -367,42 +380,3 @@ class FusedBatch:
                     steps=self.step,
                     seconds=self._seconds[i],
                 )
-
-
-Places = Tensor | slice
-
-
-def smoothing_parts(smoothing: Tensor) -> list[tuple[Places, Tensor | None]]:
-    """Trials whose labels are not smoothed, and those whose are: places and shares of each part.
-
-    Args:
-        smoothing: shares in [0, 1), float64 [K].
-    """
-    is_smoothed = smoothing > 0
-    if bool(is_smoothed.all()):
-        return [(slice(None), smoothing)]
-    if not bool(is_smoothed.any()):
-        return [(slice(None), None)]
-    without, those = (~is_smoothed).nonzero().flatten(), is_smoothed.nonzero().flatten()
-    return [(without, None), (those, smoothing[those])]
-
-
-def cross_entropy(outputs: Tensor, y: Tensor, smoothing: Tensor | None) -> Tensor:
-    """Each trial's mean loss [K], in nats, as torch's cross_entropy with its `label_smoothing`.
-
-    With a share e of label smoothing, the loss of a row is (1 - e) times that of its own class
-    plus e times the mean of those of all C classes (Szegedy et al. 2016, section 7).
-
-    Args:
-        outputs: [K, C, B].
-        y: classes [K, B].
-        smoothing: shares e in (0, 1), float64 [K]; None for no smoothing.
-    """
-    if smoothing is None:
-        return F.cross_entropy(outputs, y, reduction="none").mean(1)
-    n_classes, dtype = outputs.shape[1], outputs.dtype
-    logs_KCB = F.log_softmax(outputs, 1)
-    own_KB = F.nll_loss(logs_KCB, y, reduction="none")
-    kept = (1 - smoothing).to(dtype)[:, None]
-    spread = (smoothing / n_classes).to(dtype)[:, None]
-    return (kept * own_KB - spread * logs_KCB.sum(1)).mean(1)

@@ -32,8 +32,10 @@ def results_version(
     """
     if all(type(layer) in _FUSED_BY_VERSION_1 for layer in model.modules()):
         return before
+    if not pays(model, device):
+        return before
     try:
-        reading = read(model, input_shape)
+        read(model, input_shape)
     except NotFusable:
         return before
-    return max(before, FUSED_SINCE) if pays(reading, device) else before
+    return max(before, FUSED_SINCE)

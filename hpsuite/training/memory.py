@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 
 from hpsuite.training.fused import build_all, train_built
-from hpsuite.training.fusing import Reading
+from hpsuite.training.reading import Reading
 from hpsuite.training.resident import Resident
 from hpsuite.trials import TrialResult, TrialSpec
 

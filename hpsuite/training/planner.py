@@ -19,10 +19,11 @@ from torch.nn.modules.conv import _ConvNd
 
 from hpsuite.datasets import Data
 from hpsuite.training.economy import Demand, Economy, Load, economy_of
-from hpsuite.training.fusing import Reading, pays, read
+from hpsuite.training.fusing import pays, read
 from hpsuite.training.layers import NotFusable
 from hpsuite.training.loop import build_model, count_steps
 from hpsuite.training.optimizers import update_rule
+from hpsuite.training.reading import Reading
 from hpsuite.trials import ModelSpec, TrialSpec
 
 # On a CPU core the fastest number of trials keeps their parameters, gradients, optimizer state
@@ -118,18 +119,25 @@ class Planner:
             or max(queue.signatures.values()) >= most
         )
 
-    def take(self) -> list[TrialSpec]:
-        """The next batch; empty where no trial waits."""
+    def take(self, n_idle: int | None = None) -> list[TrialSpec]:
+        """The next batch; empty where no trial waits.
+
+        Args:
+            n_idle: where nothing more will come before some batch is done, the number of workers
+                that wait for one: the trials are shared among these.
+        """
         if not self._waiting:
             return []
         # The bucket that has waited longest for its lowest number; full batches first.
         key = min(self._waiting, key=lambda key: self._urgency(self._waiting[key]))
         queue = self._waiting[key]
         most = self.most_at_once(queue.first())
-        # Towards the end, share the work that is left among the workers, in batches of half size or
-        # more.
+        # Towards the end, share the work that is left among the workers; where more may come, in
+        # batches of half size or more.
         work = sum(self._work(spec) for q in self._waiting.values() for _, _, spec in q.entries)
-        batch = self._choose(queue, most, most_work=work / self.n_workers)
+        least = most // 2 if n_idle is None else 1
+        workers = self.n_workers if n_idle is None else max(n_idle, 1)
+        batch = self._choose(queue, most, least=least, most_work=work / workers)
         for spec in batch:
             queue.signatures[self.structure(spec).signature] -= 1
         queue.signatures += Counter()  # without those that are 0
@@ -139,13 +147,14 @@ class Planner:
             _log.debug("next batch: %s", self.explain(batch))
         return batch
 
-    def _choose(self, queue: Queue, most: int, *, most_work: float) -> list[TrialSpec]:
+    def _choose(self, queue: Queue, most: int, *, least: int, most_work: float) -> list[TrialSpec]:
         """Take the first trial of a queue, and mates that cost least beside it.
 
         Args:
             queue: of one bucket.
-            most: trials; half of them are taken whatever their work.
-            most_work: of all of them.
+            most: trials.
+            least: trials that are taken whatever their work.
+            most_work: of all of them, in microseconds.
         """
         first = heapq.heappop(queue.entries)
         chosen, load = [first], Load(self.economy).with_one(self._demand(first[2]))
@@ -158,7 +167,7 @@ class Planner:
                 break
             demand = self._demand(entry[2])
             more = load.with_one(demand)
-            is_due = len(chosen) < most // 2 or more.own <= most_work * (1 + 1e-9)
+            is_due = len(chosen) < least or more.own <= most_work * (1 + 1e-9)
             if is_due and self._fits(more, entry[2]) and load.accepts(demand):
                 chosen.append(entry)
                 load = more
@@ -260,9 +269,8 @@ class Planner:
         if spec.numerics.trainer == "plain":
             return None
         try:
-            reading = read(model, self.datasets[spec.dataset].input_shape)
-            if pays(reading, self.device):
-                return reading
+            if pays(model, self.device):
+                return read(model, self.datasets[spec.dataset].input_shape)
             reason = "convolutions are faster so on a CPU"
         except NotFusable as error:
             reason = f"no fused form of {error}"

@@ -125,7 +125,10 @@ class Traced:
         self._places = dropout_places(self.model)
         self._index: dict[torch.fx.Node, int] = {}
         self._steps: list[Step] = []
+        needed = self._needed()
         for node in self.graph.nodes:
+            if node not in needed:
+                continue
             if node.op == "placeholder":
                 if self._index or node.args:
                     raise NotFusable(f"{type(self.model).__name__} of several inputs")
@@ -141,15 +144,20 @@ class Traced:
                 raise NotFusable(f"{_function_name(node)}()")
         return self._steps
 
+    def _needed(self) -> set[torch.fx.Node]:
+        """The inputs, and all that the output comes from: the rest is computed in vain."""
+        needed = {node for node in self.graph.nodes if node.op in ("placeholder", "output")}
+        for node in reversed(self.graph.nodes):
+            if node in needed:
+                needed.update(node.all_input_nodes)
+        return needed
+
     def _output(self, node: torch.fx.Node) -> None:
         (value,) = node.args
         if not isinstance(value, torch.fx.Node) or value not in self._index:
             raise NotFusable(f"{type(self.model).__name__}, whose output is no tensor")
-        if self._index[value] != len(self._steps):
-            # The last value is what a model gives out: anything after it was computed in vain.
-            del self._steps[self._index[value] :]
-        if not self._steps:
-            raise NotFusable(f"{type(self.model).__name__}, which does nothing")
+        if self._index[value] != len(self._steps) or not self._steps:
+            raise NotFusable(f"{type(self.model).__name__}, whose output is not its last value")
 
     def _add(self, node: torch.fx.Node, step: Step) -> None:
         self._steps.append(step)

@@ -13,8 +13,8 @@ import torch
 
 from hpsuite.training import Resident, train, train_fused
 from hpsuite.training.fused import train_built
-from hpsuite.training.fusing import Reading
 from hpsuite.training.memory import out_of_memory
+from hpsuite.training.reading import Reading
 from hpsuite.trials import TrialResult, TrialSpec
 from tests.training.cases import trial
 

@@ -157,6 +157,28 @@ class Own(ByMode):
         return self.last(x) * self.gain  # type: ignore[no-any-return]
 
 
+class Stopped(ByMode):
+    """What tracing does not show: a part that is not trained."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            y: Tensor = self.last(x)
+        return y + self.last2(x) if hasattr(self, "last2") else y * 1.0
+
+
+class HalfStopped(Stopped):
+    def __init__(self, input_shape: tuple[int, ...], n_classes: int) -> None:
+        super().__init__(input_shape, n_classes)
+        self.last2 = nn.Linear(input_shape[0], n_classes)
+
+
+class InPlaceUnseen(ByMode):
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.last(x)
+        y.relu_()
+        return y + 0
+
+
 class AcrossRows(ByMode):
     def forward(self, x: Tensor) -> Tensor:
         return self.last(x - x.mean(0, keepdim=True))  # type: ignore[no-any-return]
@@ -191,6 +213,8 @@ class Normal(nn.Linear):
         (Own((4,), 3), "gain, a tensor used outside"),
         (AcrossRows((4,), 3), "mean"),
         (InPlaceTwice((4,), 3), "in place"),
+        (InPlaceUnseen((4,), 3), "do not tell"),
+        (HalfStopped((4,), 3), "do not tell"),
         (Noise((4,), 3), "Noise, which does other things in training"),
         (nn.Sequential(Normal(4, 3)), "a tensor used outside"),
         (nn.Sequential(nn.Linear(4, 4), nn.Dropout1d()), "Dropout1d"),
@@ -239,3 +263,25 @@ def test_reading_a_model_leaves_it_as_it_was(resident_images: Resident) -> None:
         assert all(torch.equal(before[name], t) for name, t in built.state_dict().items())
         assert all(m.training for m in built.modules())
         assert all(p.grad is None for p in built.parameters())
+
+
+class InVain(ByMode):
+    """A head that is computed and not used, as one for another loss."""
+
+    def __init__(self, input_shape: tuple[int, ...], n_classes: int) -> None:
+        super().__init__(input_shape, n_classes)
+        self.other = nn.Linear(input_shape[0], 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        torch.relu(self.other(x))
+        return self.last(x)  # type: ignore[no-any-return]
+
+
+def test_what_is_computed_in_vain_is_left_out(resident_few: Resident) -> None:
+    target = "tests.training.test_modules.InVain"
+    specs = several(resident_few, target, {}, 3, "float64", steps=20)
+    batch = FusedBatch(specs, resident_few)
+    results = batch.train()
+    for found, spec in zip(results, specs, strict=True):
+        expected = PlainTrial(spec, resident_few).train()
+        assert found.loss_curve == pytest.approx(expected.loss_curve, rel=0, abs=1e-10)
