@@ -50,7 +50,7 @@ def run_studies(
                 ):
                     break
                 # Where none fills, nothing more comes until some batch is told.
-                idle = executor.n_workers - len(running)
+                idle = planner.n_workers - len(running)
                 batch = planner.take(None if planner.has_full_batch() else idle)
                 running.add(executor.submit(batch))
             if not running:
