@@ -30,17 +30,20 @@ class Economy:
         layer: of each of its layers with weights.
         products: of a million multiply-adds.
         parameter: of a thousand parameters, their gradients and the optimizer's state.
+        longest: the number of terms up to which a sum may be filled up with zeros: longer ones are
+            mostly cut elsewhere then (see padding.py, which tries them); None for no such limit.
     """
 
     program: float
     layer: float
     products: float
     parameter: float
+    longest: int | None = None
 
 
 # One core of an Intel Xeon at 2.x GHz (model 167), torch 2.15, one thread, beside other work: 18
 # perceptrons of digits, SGD and Adam, 1 to 16 at once; `benchmarks/mixed_study.py` measures anew.
-CPU = Economy(program=250, layer=210, products=60, parameter=3)
+CPU = Economy(program=250, layer=210, products=60, parameter=3, longest=300)
 # An estimate, not measured: launches cost about what operations do on a CPU, and products little.
 GPU = Economy(program=250, layer=210, products=0.1, parameter=0.01)
 
@@ -105,7 +108,20 @@ class Load:
 
     def accepts(self, demand: Demand) -> bool:
         """Whether another trial is better off here."""
-        return self.waste(demand) < WORTH
+        return not self._lengthens(demand) and self.waste(demand) < WORTH
+
+    def _lengthens(self, demand: Demand) -> bool:
+        """Whether sums would be filled up that are too long for it."""
+        longest = self.economy.longest
+        if longest is None or demand.sizes == self.sizes:
+            return False
+        widest = _widest(demand.sizes, self.sizes)
+        sides = [
+            (of_one[side], of_all[side], most[side])
+            for of_one, of_all, most in zip(demand.sizes, self.sizes, widest, strict=True)
+            for side in (0, 1)
+        ]
+        return any(m > longest and not own == theirs == m for own, theirs, m in sides)
 
     def growth(self) -> float:
         """Work of the trials as they are filled up, over their own."""

@@ -267,9 +267,16 @@ def test_the_last_work_is_shared_not_the_last_trials(few: Data, resident_few: Re
 
 def test_what_is_much_wider_stays_apart(planner: Planner, resident_few: Resident) -> None:
     planner.n_workers = 1
-    for number, units in enumerate((16, 1024, 16, 1024, 20)):
-        planner.add(trial(resident_few, number, model={"units": units}))
+    for number, units in enumerate((16, 256, 16, 256, 20)):
+        planner.add(trial(resident_few, number, model={"units": units}, batch_size=128))
     assert [[spec.number for spec in planner.take()] for _ in range(2)] == [[0, 2, 4], [1, 3]]
+
+
+def test_long_sums_are_not_filled_up(planner: Planner, resident_few: Resident) -> None:
+    planner.n_workers = 1
+    for number, units in enumerate((300, 310, 300, 290)):
+        planner.add(trial(resident_few, number, model={"units": units}))
+    assert [[spec.number for spec in planner.take()] for _ in range(2)] == [[0, 2, 3], [1]]
 
 
 def test_a_batch_is_explained(
