@@ -23,7 +23,7 @@ from hpsuite.arms import plan_arms
 from hpsuite.compose import compose_experiment
 from hpsuite.config import Arm
 from hpsuite.overrides import config_dir
-from hpsuite.parsing import build_sampler
+from hpsuite.samplers import build_sampler
 from hpsuite.training.reproducible import reproducible
 
 # Trials before a mark that are measured.

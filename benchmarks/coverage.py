@@ -20,6 +20,7 @@ from hpsuite.analysis import best_level, good_fractions, paired_difference, rank
 from hpsuite.analysis.best import POINT, n_best
 from hpsuite.analysis.checks import Floats
 from hpsuite.analysis.good_fraction import POINTS
+from hpsuite.analysis.unpaired import unpaired_difference
 
 N_VAL = 359
 CHANCE = 37 / N_VAL
@@ -227,9 +228,10 @@ def print_candidates(sizes: list[int], simulations: int, seed: int) -> None:
                 print(f"sd {100 * sd:.1f}  n {n:3}  {name:16}{figures}", flush=True)
 
 
-def print_differences(sizes: list[int], simulations: int, seed: int) -> None:
-    print("\nG_e(A) - G_e(B), in points; coverage (mean width) of paired_difference, against each")
-    print("setup's own best and against the common best. A/A: fresh seeds in the second arm")
+def print_differences(sizes: list[int], simulations: int, seed: int, *, paired: bool) -> None:
+    difference = paired_difference if paired else unpaired_difference
+    print(f"\nG_e(A) - G_e(B), in points; coverage (mean width) of {difference.__name__},")
+    print("against own bests and the common best. A/A: fresh seeds in the second arm")
     head = " ".join(f"{f'{kind} {e:g}':>9} {'coverage':>11}" for kind in KINDS for e in POINTS)
     print(f"{'A':9}{'B':9}{'sd':>4}{'n':>5}{head}")
     generator = np.random.default_rng(seed)
@@ -245,10 +247,11 @@ def print_differences(sizes: list[int], simulations: int, seed: int) -> None:
         }
         for sd in NOISE_SDS:
             for n in sizes:
-                x = configurations((simulations, n), generator)
-                arms = (LANDSCAPES[arm].scores(x, sd, generator) for arm in (a, b))
+                one = configurations((simulations, n), generator)
+                two = one if paired else configurations((simulations, n), generator)
+                arms = [LANDSCAPES[arm].scores(x, sd, generator) for arm, x in ((a, one), (b, two))]
                 found = [
-                    paired_difference(*pair, generator=generator, resamples=RESAMPLES)
+                    difference(*pair, generator=generator, resamples=RESAMPLES)
                     for pair in zip(*arms, strict=True)
                 ]
                 cells = []
@@ -292,7 +295,7 @@ def main() -> None:
     parser.add_argument(
         "--table",
         nargs="+",
-        choices=["good", "candidates", "difference", "ranking"],
+        choices=["good", "candidates", "difference", "apart", "ranking"],
         default=["good", "difference", "ranking"],
     )
     arguments = parser.parse_args()
@@ -302,7 +305,9 @@ def main() -> None:
     if "candidates" in arguments.table:
         print_candidates(sizes, simulations, seed)
     if "difference" in arguments.table:
-        print_differences(sizes, simulations, seed)
+        print_differences(sizes, simulations, seed, paired=True)
+    if "apart" in arguments.table:
+        print_differences(sizes, simulations, seed, paired=False)
     if "ranking" in arguments.table:
         print_rankings(5 * simulations, seed)
 

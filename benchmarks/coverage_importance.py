@@ -127,7 +127,7 @@ LANDSCAPES = {
 }
 
 
-def explained(x: Floats, y: Floats, levels: Sequence[int | None], bins: int = 100) -> Floats:
+def explained(x: Floats, y: Floats, levels: Sequence[int | None], bins: int = 400) -> Floats:
     """Share of the variance of y that each column explains, by counting in cells."""
     found = []
     for column, m in zip(x.T, levels, strict=True):

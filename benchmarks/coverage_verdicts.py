@@ -6,6 +6,7 @@ docs/statistics-verdicts.md quotes the tables printed.
 """
 
 import argparse
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -263,6 +264,33 @@ def print_interquartile_means(simulations: int, seed: int) -> None:
                 print(f"{draw.__name__[1:]:11} M {m} R {r:2} {line}", flush=True)
 
 
+def print_shared(simulations: int, seed: int) -> None:
+    print("\nM setups whose repeats share their seeds; coverage by share of the variance that is")
+    print("shared: of the interquartile mean resampled by setup and together, of a difference of 0")
+    print("together, and of the mean P(A better) combined as if independent and by mean ends")
+    generator = np.random.default_rng(seed)
+    for share in (0.0, 0.5, 0.9):
+        for m in (2, 4):
+            for r in (5, 10, 30):
+                found: list[list[Interval]] = [[] for _ in range(5)]
+                for _ in range(simulations):
+                    luck, own = generator.normal(size=(2, 1, r)), generator.normal(size=(2, m, r))
+                    tables = math.sqrt(share) * luck + math.sqrt(1 - share) * own
+                    a, b = ({str(k): row for k, row in enumerate(table)} for table in tables)
+                    g = np.random.default_rng(0)
+                    found[0].append(interquartile_mean(a, generator=g, resamples=400))
+                    found[1].append(interquartile_mean(a, generator=g, shared=True, resamples=400))
+                    found[2].append(
+                        interquartile_mean_difference(a, b, generator=g, shared=True, resamples=400)
+                    )
+                    found[3].append(mean_probability_better(a, b))
+                    found[4].append(mean_probability_better(a, b, shared=True))
+                truths = (0.0, 0.0, 0.0, 0.5, 0.5)
+                cells = [covered(x, truth) for x, truth in zip(found, truths, strict=True)]
+                line = " ".join(f"{cell:>16}" for cell in cells)
+                print(f"share {share:.1f} M {m} R {r:2} {line}", flush=True)
+
+
 def print_contrasts(simulations: int, seed: int) -> None:
     print("\ndifference of differences; coverage of t (paired none, within, all) for bests of 16")
     print("trials, and of combined Wilson intervals for (p1 - p2) - (p3 - p4)")
@@ -296,6 +324,7 @@ def main() -> None:
         "better": print_better,
         "paired": lambda simulations, seed: print_better_paired(),
         "interquartile": print_interquartile_means,
+        "shared": print_shared,
         "contrasts": print_contrasts,
     }
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])

@@ -32,7 +32,7 @@ def main() -> None:
         statuses.append(1)
         asked = HydraConfig.get()
         overrides = [str(text) for text in OmegaConf.to_container(asked.overrides.task) or ()]
-        statuses[-1] = run(overrides, str(asked.job.config_name))
+        statuses[-1] = run(overrides, str(asked.job.config_name), _flags())
 
     sys.argv[1:] = into_matrix([*sys.argv[1:], *_folder_to_complete(sys.argv[1:])])
     try:
@@ -50,16 +50,22 @@ def main() -> None:
     sys.exit(max(statuses, default=0))
 
 
-def run(overrides: Sequence[str], config_name: str = "config") -> int:
-    """Run one experiment; returns the exit status."""
+def run(overrides: Sequence[str], config_name: str = "config", flags: Sequence[str] = ()) -> int:
+    """Run one experiment, asked for with these flags before all else; returns the exit status."""
+    from hpsuite.analyze import asks_for_analysis, parse_analysis, run_analysis
     from hpsuite.checks import UserError
-    from hpsuite.compose import compose_experiment
+    from hpsuite.compose import compose_experiment, composed, overridden
     from hpsuite.executors import WorkerLost
     from hpsuite.experiment import run_experiment
 
     try:
+        config = composed(overrides, config_name)
+        if asks_for_analysis(config):
+            command = _command(flags, overrides)
+            run_analysis(*parse_analysis(config, overridden(overrides)), command)
+            return 0
         settings, arms = compose_experiment(overrides, config_name)
-        run_experiment(settings, arms, _command(overrides))
+        run_experiment(settings, arms, _command(flags, overrides))
     except UserError as error:
         return _complain(error)
     except WorkerLost as error:
@@ -67,10 +73,20 @@ def run(overrides: Sequence[str], config_name: str = "config") -> int:
     return 0
 
 
-def _command(overrides: Sequence[str]) -> str:
+def _command(flags: Sequence[str], overrides: Sequence[str]) -> str:
     """What was typed, as it can be typed again."""
-    typed = [text.removeprefix("++") if "matrix." in text else text for text in overrides]
-    return shlex.join(["python", "-m", "hpsuite", *typed])
+    from hpsuite.overrides import as_typed
+
+    return shlex.join(["python", "-m", "hpsuite", *flags, *map(as_typed, overrides)])
+
+
+def _flags() -> list[str]:
+    """Of Hydra's flags those that say where options and experiments are."""
+    from hydra._internal.utils import get_args_parser
+
+    asked = get_args_parser().parse_args(sys.argv[1:])
+    given = (("--config-dir", asked.config_dir), ("--config-name", asked.config_name))
+    return [part for flag, value in given if value for part in (flag, value)]
 
 
 def _folder_to_complete(arguments: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from hpsuite.config import Arm, own_code
 from hpsuite.datasets import Data
 from hpsuite.findings import ArmTable, StudyTable
 from hpsuite.model_checks import examples
-from hpsuite.parsing import build_sampler, check_against_data
+from hpsuite.parsing import check_against_data
 from hpsuite.provenance import commit, processor
 from hpsuite.record import (
     Provenance,
@@ -26,6 +26,7 @@ from hpsuite.record import (
     read_study,
     study_name,
 )
+from hpsuite.samplers import build_sampler
 from hpsuite.study import StudyRun
 from hpsuite.training.history import results_version
 from hpsuite.training.loop import build_model

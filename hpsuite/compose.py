@@ -4,6 +4,7 @@ DictConfig stops here: what goes on is plain dictionaries, to config.py.
 """
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from hydra import compose
@@ -15,8 +16,10 @@ from hpsuite.config import Arm, Settings
 from hpsuite.explain import check_choices, explain
 from hpsuite.judging import check_claims
 from hpsuite.overrides import as_override, into_matrix
-from hpsuite.parsing import ARM_GROUPS, check_sampler, parse_arm, parse_settings
+from hpsuite.parsing import ARM_GROUPS, parse_arm, parse_settings
 from hpsuite.places import check_places
+from hpsuite.samplers import check_sampler
+from hpsuite.tiers import chosen_tier
 
 # Axes that choose an option of a group have a place of their own in tables.
 _NAMED = ("dataset", "model", "strategy")
@@ -25,6 +28,19 @@ _LENGTHS = {"budget.epochs", "budget.steps"}
 
 Variant = tuple[tuple[str, str], ...]
 Cell = tuple[Mapping[str, object], Mapping[str, str], Variant]
+
+
+def composed(overrides: Sequence[str], config_name: str = "config") -> Mapping[str, object]:
+    """The configuration that a command line asks for, as plain values, its matrix not crossed yet.
+
+    Args:
+        overrides: the command line's.
+        config_name: of the file that holds the defaults.
+
+    Raises:
+        UserError: what cannot be composed.
+    """
+    return _compose(config_name, into_matrix(overrides))[0]
 
 
 def compose_experiment(
@@ -41,7 +57,12 @@ def compose_experiment(
     """
     overrides = into_matrix(overrides)
     config, choices = _compose(config_name, overrides)
-    settings = parse_settings(config)
+    tier = chosen_tier(config, overridden(overrides))
+    if tier.overrides:
+        overrides = [*tier.overrides, *overrides]
+        config, choices = _compose(config_name, overrides)
+    config |= tier.whole
+    settings = parse_settings(config | {"tier": tier.name})
     arms = [
         parse_arm(cell, choices=cell_choices, variant=variant)
         for cell, cell_choices, variant in _cells(config_name, config, choices, overrides)
@@ -63,17 +84,25 @@ def _cells(
     overrides: Sequence[str],
 ) -> Iterator[Cell]:
     """Each cell of the matrix: its configuration, its choices, and what else tells it apart."""
-    taken = set(_keys(overrides))
+    taken = set(overridden(overrides))
     if taken & _LENGTHS:
         taken |= _LENGTHS
-    axes = [
-        [(key, value) for value in values]
-        for key, values in _axes("matrix", config.get("matrix", {}))
-        if key not in taken
-    ]
-    if not axes:
-        yield config, choices, ()
-        return
+    done: list[Mapping[str, object]] = []
+    for block in _blocks(config, overrides):
+        axes = [[(key, value) for value in values] for key, values in block if key not in taken]
+        if not axes:
+            cells: Iterator[Cell] = iter([(config, choices, ())])
+        else:
+            cells = _crossed(config_name, axes, overrides)
+        # What the command line took out of two blocks may have been all that told them apart.
+        new = [cell for cell in cells if cell[0] not in done]
+        done += [cell[0] for cell in new]
+        yield from new
+
+
+def _crossed(
+    config_name: str, axes: Sequence[Sequence[tuple[str, object]]], overrides: Sequence[str]
+) -> Iterator[Cell]:
     for cell in itertools.product(*axes):
         own = [f"{key}={as_override(value)}" for key, value in cell]
         cell_config, cell_choices = _compose(config_name, [*overrides, *own])
@@ -85,6 +114,24 @@ def _cells(
         yield cell_config, cell_choices, variant
 
 
+def _blocks(
+    config: Mapping[str, object], overrides: Sequence[str]
+) -> list[list[tuple[str, list[object]]]]:
+    """The matrix and further blocks, each as (key, values) to cross by itself.
+
+    An axis of the matrix that the command line gives replaces that of every block that has it.
+    """
+    matrix = list(_axes("matrix", config.get("matrix", {})))
+    blocks = config.get("blocks", [])
+    if not isinstance(blocks, list):
+        raise refuse("blocks", blocks, "a list of matrices")
+    further = [list(_axes(f"blocks[{i}]", block)) for i, block in enumerate(blocks)]
+    given = {key.removeprefix("matrix.") for key in overridden(overrides) if "matrix." in key}
+    replaced = {key: values for key, values in matrix if key in given}
+    further = [[(key, replaced.get(key, values)) for key, values in block] for block in further]
+    return [*([matrix] if matrix or not further else []), *further]
+
+
 def _axes(path: str, matrix: object) -> Iterator[tuple[str, list[object]]]:
     """The axes of a matrix, as (key, values); `{optimizer: {momentum: [...]}}` has one too."""
     if not isinstance(matrix, Mapping):
@@ -94,7 +141,7 @@ def _axes(path: str, matrix: object) -> Iterator[tuple[str, list[object]]]:
         if isinstance(values, Mapping):
             yield from _axes(key, values)
             continue
-        axis = key.removeprefix("matrix.")
+        axis = re.sub(r"^(matrix|blocks\[\d+\])\.", "", key)
         if axis.lstrip("+").partition(".")[0] not in _AXES:
             raise UserError(
                 f"{key}: found no such axis; accepted: {', '.join(_AXES)}, or their keys"
@@ -125,12 +172,12 @@ def _compose(
     return {str(key): value for key, value in plain.items()}, choices
 
 
-def _keys(overrides: Sequence[str]) -> list[str]:
+def overridden(overrides: Sequence[str]) -> list[str]:
     """The keys that a command line sets."""
     return [o.key_or_group for o in OverridesParser.create().parse_overrides(list(overrides))]
 
 
 def _replaced_length(overrides: Sequence[str]) -> list[str]:
     """Epochs and steps replace each other: the one that is set alone takes the other's place."""
-    given = _LENGTHS.intersection(_keys(overrides))
+    given = _LENGTHS.intersection(overridden(overrides))
     return [f"{key}=null" for key in _LENGTHS - given] if len(given) == 1 else []

@@ -150,6 +150,7 @@ class Settings:
         log_level: of messages.
         executor, tracking, analysis: see the classes.
         claims: what is claimed of the matrix, declared before the run.
+        tier: which size of the experiment this is; None where it has one.
     """
 
     name: Name
@@ -166,6 +167,7 @@ class Settings:
     tracking: TrackingConfig
     analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
     claims: tuple[Declared, ...] = ()
+    tier: str | None = None
 
 
 @dataclass(frozen=True)

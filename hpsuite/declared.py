@@ -30,6 +30,15 @@ SETUP_STATISTICS = {
     **{f"good_fraction_{e}pt_common": "share of the space" for e in (1, 2, 5)},
     **{f"rate_width_{e}pt": "decades" for e in (1, 2, 5)},
     "nonfinite_fraction": "share of the space",
+    "chance_fraction": "share of the space",
+    "mean_val_accuracy": "accuracy",
+    "largest_stable_rate": "decades",
+    "rate_sensitivity": "accuracy",
+}
+# Statistics of two hyperparameters of one setup, by evaluator.
+HYPERPARAMETER_STATISTICS = {
+    f"importance_{evaluator}": "share of the variance"
+    for evaluator in ("fanova", "ped_anova_top10", "ped_anova_top10_of_top50")
 }
 # Statistics of a pair of arms.
 ARM_STATISTICS = {
@@ -39,8 +48,14 @@ ARM_STATISTICS = {
     "true_accuracy": "accuracy",
     "miss_probability": "share of the repeats",
     "probability_better": "share of the repeats",
+    "trials_to_good": "trials",
+    "never_good": "share of the repeats",
 }
-STATISTICS = {**SETUP_STATISTICS, **ARM_STATISTICS}
+STATISTICS = {**SETUP_STATISTICS, **HYPERPARAMETER_STATISTICS, **ARM_STATISTICS}
+# Those that may be of unequal numbers of trials.
+OF_SO_MANY = ("best_val_accuracy", "test_accuracy", "probability_better")
+# By which the sides of a claim on hyperparameters choose them.
+HYPERPARAMETER = "hyperparameter"
 
 
 @dataclass(frozen=True)
@@ -51,11 +66,13 @@ class Declared:
         claim: in words.
         statistic: one of STATISTICS; `a` minus `b`, or P(a better than b).
         a, b: what is compared, by axis of the matrix.
-        direction: greater, less or equivalent.
+        direction: greater, less, equivalent or not_less.
         smallest_effect: the smallest that would matter, in the statistic's unit, > 0.
         n: planned sample size: configurations for setups, repeats for arms.
         primary: the cell whose verdict is the claim's, by the other axes; empty where there is one.
         alpha: 1 - the confidence level.
+        trials_a, trials_b: for arms, of how many first trials of each repeat, >= 1; None takes all,
+            and as many of the longer search as the shorter one has where both are None.
         a_other, b_other: for a claim that an effect is smaller under other conditions, those; then
             the statistic is (a - b) - (a_other - b_other).
     """
@@ -71,11 +88,18 @@ class Declared:
     alpha: Annotated[float, Gt(0), Lt(1)] = 0.05
     a_other: Mapping[str, object] | None = None
     b_other: Mapping[str, object] | None = None
+    trials_a: Annotated[int, Ge(1)] | None = None
+    trials_b: Annotated[int, Ge(1)] | None = None
 
     @property
     def of_setups(self) -> bool:
-        """Whether setups are compared, not arms."""
+        """Whether setups are compared, not arms or hyperparameters."""
         return self.statistic in SETUP_STATISTICS
+
+    @property
+    def of_hyperparameters(self) -> bool:
+        """Whether two hyperparameters of one setup are compared."""
+        return self.statistic in HYPERPARAMETER_STATISTICS
 
 
 def parse_claims(given: object) -> tuple[Declared, ...]:
@@ -98,6 +122,10 @@ def parse_claims(given: object) -> tuple[Declared, ...]:
             raise refuse(f"{key}.b", dict(declared.b), "another choice than a's")
         if (declared.a_other is None) != (declared.b_other is None):
             raise UserError(f"{key}: found one of a_other and b_other; accepted: both or neither")
+        limited = declared.trials_a is not None or declared.trials_b is not None
+        if limited and declared.statistic not in OF_SO_MANY:
+            accepted = f"{', '.join(OF_SO_MANY)} with trials_a or trials_b"
+            raise refuse(f"{key}.statistic", declared.statistic, accepted)
         found.append(declared)
     return tuple(found)
 

@@ -5,7 +5,7 @@ The figures themselves are computed in analysis/; here a sample becomes its arra
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +76,8 @@ def setup_evidence(
     chance_limit: float | None = None,
     retrained: npt.ArrayLike | None = None,
     default: npt.ArrayLike | None = None,
+    default_reason: str = "",
+    defaults: Mapping[str, float] | None = None,
     bands: Bands = "ks",
 ) -> SetupEvidence:
     """All figures of a sample.
@@ -85,6 +87,9 @@ def setup_evidence(
         chance_limit: the largest score that counts as chance; None where there is none.
         retrained: scores [m, s] of the best 4% with fresh seeds; None where nothing was retrained.
         default: the score, or scores by seed, of the default configuration; None for none.
+        default_reason: why there is no `default`, in words.
+        defaults: of hyperparameters that have one, in [0, 1] on the scale of the sample's units:
+            for the tuning risk, which is not asked for where this is None.
         bands: of the tuning curve: `ks` takes milliseconds, `tight` minutes.
     """
     unit = sample.unit
@@ -103,15 +108,21 @@ def setup_evidence(
     units = sample.units()
     ks = range(1, min(MOST_TRIALS, len(sample)) + 1)
     bounds = (0.0, 1.0) if unit is None else (-math.inf, math.inf)
+    lost = regret(sample.scores, default, generator=generator(), best=best, unit=unit)
+    if default is None and default_reason:
+        nothing = replace(lost.default, method=f"not computable: {default_reason}")
+        lost = replace(lost, default=nothing)
     return SetupEvidence(
         sample=sample,
         best=best,
         sensitivity=figures,
-        regret=regret(sample.scores, default, generator=generator(), best=best, unit=unit),
+        regret=lost,
         curve=tuning_curve(sample.scores, ks=ks, bands=bands, bounds=bounds),
         selected=None
         if sample.tests is None
-        else selected_curve(sample.scores, sample.tests, generator=generator(), ks=ks),
+        else selected_curve(
+            sample.scores, sample.tests, generator=generator(), ks=ks, bounds=bounds
+        ),
         trials_needed={e: trials_needed(g) for e, g in figures.good_fractions.items()},
         edges=edges(units, sample.scores, sample.names, sample.levels, ordered=sample.ordered)
         if sample.hyperparameters
@@ -126,7 +137,8 @@ def setup_evidence(
             names=sample.names,
             generator=generator(),
             levels=sample.levels,
-            evaluators=EVALUATORS,
+            defaults=defaults,
+            evaluators=EVALUATORS if defaults is None else (*EVALUATORS, "tuning_risk"),
         )
         if len(sample.names) > 1
         else {},

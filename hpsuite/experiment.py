@@ -26,12 +26,14 @@ from hpsuite.forecast import print_plan
 from hpsuite.judging import conditions, judge
 from hpsuite.provenance import commit, device_name, versions
 from hpsuite.record import open_storage
-from hpsuite.replays import BEST, CHOICES, plan_replays, replayed
+from hpsuite.replays import BEST, CHOICES, DEFAULT, plan_replays, replayed
 from hpsuite.report.console import make_console
 from hpsuite.report.files import write_files
 from hpsuite.report.progress import TrialProgress
-from hpsuite.report.runs import experiment_note, run_views
+from hpsuite.report.runs import PAGES, experiment_note, run_views
 from hpsuite.report.tables import print_tables
+from hpsuite.report.telling import tell
+from hpsuite.report.view import Report
 from hpsuite.scheduler import run_studies
 from hpsuite.tracking import TrackingError, how_to_open, resolve_uri, sync
 from hpsuite.training import Planner
@@ -96,7 +98,7 @@ def train_again(
     console: Console,
 ) -> Mapping[str, Mapping[str, Replayed]]:
     """Train with fresh seeds what was selected; by purpose, and the arm that selected it."""
-    found: dict[str, dict[str, Replayed]] = {BEST: {}, CHOICES: {}}
+    found: dict[str, dict[str, Replayed]] = {BEST: {}, DEFAULT: {}, CHOICES: {}}
     replays = plan_replays(runs, settings.analysis.fresh_seeds)
     if not replays:
         return found
@@ -105,7 +107,9 @@ def train_again(
         storage, list(planned.values()), fresh=settings.fresh, device=planner.device
     )
     seeds = settings.analysis.fresh_seeds
-    console.print(f"again with {seeds} fresh seeds: the best of each setup, each search's choices")
+    console.print(
+        f"with {seeds} fresh seeds: each setup's best and default, and each search's choices"
+    )
     train_missing(settings.executor, opened, planner, console)
     by_identity = {run.planned.identity: run for run in opened}
     for replay in replays:
@@ -122,6 +126,7 @@ def analysed(
         [run.table() for run in runs],
         best_again=again[BEST],
         choices_again=again[CHOICES],
+        defaults=again[DEFAULT],
         bands=settings.analysis.bands,
     )
     verdicts = judge(settings.claims, found.setups, found.arms, conditions(found))
@@ -143,6 +148,7 @@ def conclude(
     about = {
         "experiment": settings.name,
         "title": settings.title,
+        "tier": settings.tier,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.monotonic() - started, 3),
         "versions": versions(),
@@ -151,7 +157,7 @@ def conclude(
         "command": command,
         "storage": settings.storage,
     }
-    report = settings.analysis.report
+    report = tell(findings, about) if settings.analysis.report else None
     folder = write_files(
         Path(settings.output_dir) / settings.name,
         findings,
@@ -160,26 +166,41 @@ def conclude(
         report=report,
     )
     console.print()
-    if report:
+    if report is not None:
         console.print(f"report   {folder / 'report.html'}", highlight=False)
     console.print(f"written  {folder / 'summary.json'} and trials.csv", highlight=False)
     console.print(f"record   {settings.storage}", highlight=False)
     if settings.tracking.enabled:
-        show_in_mlflow(settings, findings, console)
+        show_in_mlflow(settings, findings, console, report, folder)
 
 
-def show_in_mlflow(settings: Settings, findings: Findings, console: Console) -> None:
-    """Bring MLflow up to date, and say how to open it. Its failure loses nothing."""
+def show_in_mlflow(
+    settings: Settings, findings: Findings, console: Console, report: Report | None, folder: Path
+) -> None:
+    """Bring MLflow up to date, and say how to open it. Its failure loses nothing.
+
+    Args:
+        settings: where MLflow is, and what to call the experiment.
+        findings: what was found.
+        console: to print to.
+        report: the report that was written; None for none.
+        folder: that of the files that were written.
+    """
     uri = resolve_uri(settings.tracking.uri, Path.cwd())
-    views = run_views(findings, best_trials=settings.tracking.best_trials)
+    best = settings.tracking.best_trials
+    views = run_views(findings, best_trials=best, report=report, folder=folder)
     artifacts = Path(settings.output_dir) / "mlflow"
-    note = experiment_note(settings.title, findings)
+    note = experiment_note(settings.title, findings, report)
     try:
-        synced = sync(settings.name, views, uri=uri, artifacts=artifacts, note=note)
+        synced = sync(settings.name, views, uri=uri, artifacts=artifacts, note=note, pages=PAGES)
     except TrackingError as error:
         console.print(f"MLflow was not updated: {error}", highlight=False, soft_wrap=True)
         console.print("The record is complete; the same command writes it to MLflow again.")
         return
+    for line in synced.files_failed:
+        console.print(f"MLflow lacks a file: {line}", highlight=False, markup=False, soft_wrap=True)
+    if synced.files_failed:
+        console.print("Its figures are complete; the same command tries the files again.")
     console.print("\ncompare searches (first address) and setups (second) in MLflow:")
     searches = how_to_open(uri, synced.experiment_id, "arm")
     setups = how_to_open(uri, synced.experiment_id, "setup")

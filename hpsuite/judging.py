@@ -1,21 +1,26 @@
 """Declared claims, judged: which setups or arms a claim compares, cell by cell, and its verdict."""
 
-from collections.abc import Callable, Mapping, Sequence
-
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from hpsuite.analysis.claims import Cell, Claim, Verdict
-from hpsuite.analysis.comparisons import Comparison, compare_strategies
 from hpsuite.analysis.contrasts import combined
-from hpsuite.analysis.intervals import Interval, welch
-from hpsuite.analysis.verdicts import verdict, whole_space
+from hpsuite.analysis.intervals import Interval
+from hpsuite.analysis.verdicts import verdict
 from hpsuite.checks import UserError, show
 from hpsuite.config import Arm
-from hpsuite.declared import ARM_STATISTICS, Declared, matches, rest
-from hpsuite.findings import ArmFinding, Findings, SetupFinding, difference, paired, setup_axes
+from hpsuite.declared import ARM_STATISTICS, HYPERPARAMETER, Declared, matches, rest
+from hpsuite.findings import ArmFinding, Findings, SetupFinding, setup_axes
+from hpsuite.measuring import (
+    NotMeasured,
+    nothing,
+    of_arms,
+    of_hyperparameters,
+    of_setups,
+)
 from hpsuite.space import Hyperparameter
 
 Names = Mapping[str, str]
+CellAxes = tuple[tuple[str, str], ...]
 # The name of a cell that nothing tells from others.
 ALL = "all"
 
@@ -35,6 +40,20 @@ WORDS: Mapping[str, tuple[str, tuple[str, float]]] = {
         for e in (1, 2, 5)
     },
     "nonfinite_fraction": ("share of diverged trials", _SHARE),
+    "chance_fraction": ("share of trials that stay at chance", _SHARE),
+    "mean_val_accuracy": ("mean validation accuracy over the space", _SHARE),
+    "largest_stable_rate": ("largest stable learning rate", ("decades", 1.0)),
+    "rate_sensitivity": ("mean loss of accuracy over the swept rates", _SHARE),
+    **{
+        f"importance_{evaluator}": (f"share of the variance by {words}", _SHARE)
+        for evaluator, words in (
+            ("fanova", "fANOVA"),
+            ("ped_anova_top10", "PED-ANOVA, best 10%"),
+            ("ped_anova_top10_of_top50", "PED-ANOVA, best 10% of the best half"),
+        )
+    },
+    "never_good": ("chance to try no good one", _SHARE),
+    "trials_to_good": ("trials to a good one", ("trials", 1.0)),
     "best_val_accuracy": ("best validation accuracy", _SHARE),
     "test_accuracy": ("test accuracy of what validation selected", _SHARE),
     "area": ("area under the best-so-far curve", _SHARE),
@@ -66,28 +85,44 @@ def _judge(
     arms: Sequence[ArmFinding],
     conditions: Mapping[str, str],
 ) -> Verdict:
-    named: list[tuple[Names, object]] = (
-        [(setup_axes(s.arms[0].arm), s) for s in setups]
-        if declared.of_setups
-        else [(arm_axes(arm.table.arm), arm) for arm in arms]
-    )
+    named: list[tuple[Names, object]]
+    if declared.of_hyperparameters:
+        named = [
+            ({**setup_axes(s.arms[0].arm), HYPERPARAMETER: name}, (s, name))
+            for s in setups
+            for name in s.setup.space.names
+        ]
+    elif declared.of_setups:
+        named = [(setup_axes(s.arms[0].arm), s) for s in setups]
+    else:
+        named = [(arm_axes(arm.table.arm), arm) for arm in arms]
     sides = _sides(f"claims[{place}]", declared, named)
     primary = _primary(f"claims[{place}]", declared, sides)
+    cells = {}
+    for cell, found in sides.items():
+        try:
+            cells[cell_name(cell)] = _cell(declared, found)
+        except NotMeasured as error:
+            # Where another block of the matrix asks another question, this one has no answer.
+            if cell == primary:
+                cells[cell_name(cell)] = nothing(str(error))
     words, (unit, factor) = WORDS[declared.statistic]
-    versus = f"{_chosen(declared.a)} against {_chosen(declared.b)}"
+    versus = " against ".join(
+        f"{_chosen(chosen)}{'' if k is None else f' after {k} trials'}"
+        for chosen, k in ((declared.a, declared.trials_a), (declared.b, declared.trials_b))
+    )
     claim = Claim(
         text=declared.claim,
         statistic=f"{words}, {versus}",
         direction=declared.direction,
         smallest_effect=declared.smallest_effect,
-        primary=primary,
+        primary=cell_name(primary),
         n=declared.n,
         alpha=declared.alpha,
         null=0.5 if declared.statistic == "probability_better" else 0.0,
         unit=unit,
         factor=factor,
     )
-    cells = {name: _cell(declared, found) for name, found in sides.items()}
     return verdict(claim, cells, conditions)
 
 
@@ -99,10 +134,16 @@ def check_claims(declared: Sequence[Declared], arms: Sequence[Arm]) -> None:
             primary one.
     """
     for place, claim in enumerate(declared):
-        axes = setup_axes if claim.of_setups else arm_axes
+        axes = arm_axes if claim.statistic in ARM_STATISTICS else setup_axes
         # Setups once each, whatever the number of their arms.
         by_name = {tuple(axes(arm).items()): arm for arm in arms}
         named: list[tuple[Names, object]] = [(dict(names), arm) for names, arm in by_name.items()]
+        if claim.of_hyperparameters:
+            named = [
+                ({**dict(names), HYPERPARAMETER: name}, arm)
+                for names, arm in by_name.items()
+                for name in arm.setup.space.names
+            ]
         _primary(f"claims[{place}]", claim, _sides(f"claims[{place}]", claim, named))
 
 
@@ -153,16 +194,16 @@ def _chosen(axes: Mapping[str, object]) -> str:
     )
 
 
-def cell_name(cell: tuple[tuple[str, str], ...]) -> str:
+def cell_name(cell: CellAxes) -> str:
     """A cell in words: `dataset digits, optimizer.momentum 0.9`."""
     return ", ".join(f"{axis} {value}" for axis, value in cell) or ALL
 
 
 def _sides(
     key: str, declared: Declared, named: Sequence[tuple[Names, object]]
-) -> dict[str, list[object]]:
+) -> dict[CellAxes, list[object]]:
     """What is compared in each cell: one for each combination of the axes that nobody chose."""
-    sides: dict[str, dict[str, object]] = {}
+    sides: dict[str, dict[CellAxes, object]] = {}
     for side in ("a", "b", "a_other", "b_other"):
         chosen: Mapping[str, object] | None = getattr(declared, side)
         if chosen is None:
@@ -171,7 +212,7 @@ def _sides(
         for names, it in named:
             if not matches(names, chosen):
                 continue
-            cell = cell_name(rest(names, *_chosen_axes(declared)))
+            cell = rest(names, *_chosen_axes(declared))
             if cell in sides[side]:
                 raise UserError(
                     f"{key}.{side}: found several for {show(dict(chosen))}; accepted: what chooses "
@@ -179,34 +220,38 @@ def _sides(
                 )
             sides[side][cell] = it
         if not sides[side]:
-            there = "; ".join(dict.fromkeys(_chosen(names) for names, _ in named))
+            there = _some([_chosen(names) for names, _ in named])
             raise UserError(f"{key}.{side}: found none of {show(dict(chosen))}; accepted: {there}")
     first, *others = sides.values()
     cells = {
-        name: [it, *(other[name] for other in others)]
-        for name, it in first.items()
-        if all(name in other for other in others)
+        cell: [it, *(other[cell] for other in others)]
+        for cell, it in first.items()
+        if all(cell in other for other in others)
     }
     if not cells:
         raise UserError(f"{key}.b: found no cell that has both; accepted: a and b of one cell")
     return cells
 
 
-def _primary(key: str, declared: Declared, cells: Mapping[str, object]) -> str:
-    """The name of the cell whose verdict is the claim's."""
-    asked = cell_name(rest({k: _text(v) for k, v in declared.primary.items()}))
-    found = [name for name in cells if set(_parts(asked)) <= set(_parts(name))]
-    if len(found) != 1:
-        there = "; ".join(cells)
+def _primary(key: str, declared: Declared, cells: Mapping[CellAxes, object]) -> CellAxes:
+    """The cell whose verdict is the claim's: the one of just these axes, or with fewest more."""
+    asked = {(axis, _text(value)) for axis, value in declared.primary.items()}
+    found = [cell for cell in cells if asked <= set(cell)]
+    fewest = [cell for cell in found if len(cell) == min(map(len, found))]
+    if len(fewest) != 1:
+        there = _some([cell_name(cell) for cell in cells])
         raise UserError(
             f"{key}.primary: found {show(dict(declared.primary))}, {len(found)} cells; "
             f"accepted: what names one of {there}"
         )
-    return found[0]
+    return fewest[0]
 
 
-def _parts(cell: str) -> list[str]:
-    return [part for part in cell.split(", ") if part != ALL]
+def _some(names: Sequence[str], most: int = 6) -> str:
+    """The first names of several, each once."""
+    different = list(dict.fromkeys(names))
+    left = len(different) - most
+    return "; ".join(different[:most]) + (f"; and {left} more" if left > 0 else "")
 
 
 def _text(value: object) -> str:
@@ -219,9 +264,8 @@ def _chosen_axes(declared: Declared) -> list[Mapping[str, object]]:
 
 def _cell(declared: Declared, found: Sequence[object]) -> Cell:
     """One comparison: its sample size, and its interval at any level."""
-    measure = _of_setups if declared.of_setups else _of_arms
     pairs = [found[:2], found[2:]] if len(found) == 4 else [found]
-    parts = [measure(declared.statistic, *pair) for pair in pairs]
+    parts = [_measured(declared, *pair) for pair in pairs]
     first = parts[0]
 
     def interval_at(level: float) -> Interval:
@@ -238,77 +282,12 @@ def _cell(declared: Declared, found: Sequence[object]) -> Cell:
     )
 
 
-def _of_setups(statistic: str, a: object, b: object) -> Cell:
-    """Two setups compared."""
-    assert isinstance(a, SetupFinding)
-    assert isinstance(b, SetupFinding)
-    trained = a.trained and b.trained
-    if statistic.startswith("rate_width"):
-        return _of_sweeps(statistic, a, b, trained=trained)
-    if a.evidence is None or b.evidence is None:
-        return _nothing("no reference sample")
-    one, two = a.evidence, b.evidence
-    n = min(len(one.sample), len(two.sample))
-    good = [e.sensitivity.good_fractions[2.0] for e in (one, two)]
-    if statistic.startswith("good_fraction"):
-        e = float(statistic.split("_")[2].removesuffix("pt"))
-        common = statistic.endswith("_common")
-
-        def interval_at(level: float) -> Interval:
-            if not paired(a, b):
-                if common:
-                    return Interval(np.nan, np.nan, np.nan, level, "not paired")
-                pair = [x.sensitivity.good_fractions[e] for x in (one, two)]
-                return combined(pair, [1.0, -1.0])
-            found = difference(a, b, level)
-            return (found.common if common else found.own)[e]
-
-        return Cell(n, interval_at, trained or common, whole_space(good), (-1.0, 1.0))
-    if statistic == "nonfinite_fraction":
-        pair = [x.sensitivity.nonfinite_fraction for x in (one, two)]
-        return Cell(n, lambda level: combined(pair, [1.0, -1.0]), bounds=(-1.0, 1.0))
-    raise AssertionError(statistic)
-
-
-def _of_sweeps(statistic: str, a: SetupFinding, b: SetupFinding, *, trained: bool) -> Cell:
-    if a.sweep is None or b.sweep is None:
-        return _nothing("no sweep of the learning rate")
-    e = float(statistic.split("_")[2].removesuffix("pt")) / 100
-    pair = [a.sweep.widths[e].width, b.sweep.widths[e].width]
-    n = min(a.sweep.seeds, b.sweep.seeds)
-    return Cell(n, lambda level: combined(pair, [1.0, -1.0]), trained, bounds=(-20.0, 20.0))
-
-
-def _of_arms(statistic: str, a: object, b: object) -> Cell:
-    """Two arms compared, over their repeats."""
-    assert isinstance(a, ArmFinding)
-    assert isinstance(b, ArmFinding)
-    assert statistic in ARM_STATISTICS, statistic
-    n = min(a.figures.repeats, b.figures.repeats)
-    if statistic == "miss_probability":
-        if a.misses is None or b.misses is None:
-            return _nothing("nothing was trained again")
-        pair = [a.misses.probability, b.misses.probability]
-        return Cell(n, lambda level: combined(pair, [1.0, -1.0]), bounds=(-1.0, 1.0))
-    if statistic == "true_accuracy":
-        if a.again is None or b.again is None:
-            return _nothing("nothing was trained again")
-        means = [x.again.test.mean(axis=1) for x in (a, b) if x.again is not None]
-        return Cell(n, lambda level: welch(means[0], means[1], level), bounds=(-1.0, 1.0))
-    if statistic == "test_accuracy":
-        tests = [np.array(x.figures.test_by_repeat) for x in (a, b)]
-        return Cell(n, lambda level: welch(tests[0], tests[1], level), bounds=(-1.0, 1.0))
-    scores = [x.table.scores() for x in (a, b)]
-    field: Callable[[Comparison], Interval] = {
-        "best_val_accuracy": lambda found: found.best,
-        "area": lambda found: found.area,
-        "probability_better": lambda found: found.better,
-    }[statistic]
-    bounds = (0.0, 1.0) if statistic == "probability_better" else (-1.0, 1.0)
-    return Cell(n, lambda level: field(compare_strategies(*scores, level=level)), bounds=bounds)
-
-
-def _nothing(reason: str) -> Cell:
-    """A cell that says nothing: its interval is all that the statistic can be."""
-    nan = float("nan")
-    return Cell(1, lambda level: Interval(0.0, nan, nan, level, reason), bounds=(-1.0, 1.0))
+def _measured(declared: Declared, a: object, b: object) -> Cell:
+    """One pair compared."""
+    if declared.of_hyperparameters:
+        assert isinstance(a, tuple)
+        assert isinstance(b, tuple)
+        return of_hyperparameters(declared.statistic, a[0], a[1], b[1])
+    if declared.of_setups:
+        return of_setups(declared.statistic, a, b)
+    return of_arms(declared.statistic, a, b, (declared.trials_a, declared.trials_b))

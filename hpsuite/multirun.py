@@ -9,9 +9,10 @@ from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from hpsuite.analyze import asks_for_analysis, parse_analysis
 from hpsuite.arms import plan_arms
 from hpsuite.checks import UserError
-from hpsuite.compose import compose_experiment
+from hpsuite.compose import compose_experiment, composed, overridden
 from hpsuite.experiment import find_device
 from hpsuite.explain import explain
 
@@ -26,6 +27,10 @@ class CheckFirst(Callback):
         name = str(config.hydra.job.config_name)
         try:
             for job in _jobs([str(text) for text in overrides]):
+                asked = composed(job, name)
+                if asks_for_analysis(asked):
+                    parse_analysis(asked, overridden(job))
+                    continue
                 settings, arms = compose_experiment(job, name)
                 find_device(settings.device)
                 plan_arms(arms)

@@ -16,12 +16,23 @@ def config_dir() -> Path:
     return packaged if packaged.is_dir() else here.parent / "conf"
 
 
+# Keys of the configuration whose own keys are the user's: axes, and columns of a table.
+OPEN = ("matrix.", "matrix=", "params.", "params=")
+
+
 def into_matrix(overrides: Sequence[str]) -> list[str]:
     """Overrides that may add an axis to the matrix: `matrix.model=[...]` as `++matrix.model=[...]`.
 
-    Hydra by itself would only let those be changed that are there.
+    Or a column to those of an analysis. Hydra by itself would only let those be changed that are
+    there.
     """
-    return [f"++{text}" if text.startswith(("matrix.", "matrix=")) else text for text in overrides]
+    return [f"++{text}" if text.startswith(OPEN) else text for text in overrides]
+
+
+def as_typed(override: str) -> str:
+    """An override as its user typed it (see `into_matrix`)."""
+    bare = override.removeprefix("++")
+    return bare if bare.startswith(OPEN) else override
 
 
 def as_override(value: object) -> str:

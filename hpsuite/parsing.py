@@ -6,14 +6,11 @@ checks.py). Nothing past this file knows of Hydra or OmegaConf.
 
 import inspect
 import sys
-import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import optuna
 from optuna.samplers import BaseSampler
 
 from hpsuite.checks import (
@@ -23,10 +20,8 @@ from hpsuite.checks import (
     checked,
     checked_arguments,
     defaults,
-    one_line,
     refuse,
     resolve,
-    show,
     under,
 )
 from hpsuite.config import (
@@ -47,7 +42,12 @@ from hpsuite.config import (
 from hpsuite.datasets import Data, prepare
 from hpsuite.declared import parse_claims
 from hpsuite.model_checks import check_single_rows, checked_model, examples
-from hpsuite.parsing_space import TO_MODEL, check_space, parse_optimizer, parse_space
+from hpsuite.parsing_space import (
+    TO_MODEL,
+    check_space,
+    parse_optimizer,
+    parse_space,
+)
 from hpsuite.strategies import PerTrialSeeded, PlannedSampler
 from hpsuite.strategies.hub import HubSampler, given_to
 from hpsuite.trials import ModelSpec, Numerics, frozen_arguments
@@ -75,8 +75,8 @@ _HOMES = {
     "model": ("hpsuite.models",),
     "strategy": ("hpsuite.strategies", "optuna.samplers"),
 }
-# What hpsuite itself passes to samplers.
-_TO_STRATEGY = ("search_space", "n_trials", "seed")
+# What hpsuite itself passes to samplers; `defaults` to those that have such an argument.
+_TO_STRATEGY = ("search_space", "n_trials", "seed", "defaults")
 
 
 def parse_settings(config: Group) -> Settings:
@@ -92,7 +92,8 @@ def parse_settings(config: Group) -> Settings:
     tracking = _build(TrackingConfig, config, "tracking")
     analysis = _build(AnalysisConfig, config, "analysis") if "analysis" in config else None
     claims = parse_claims(config.get("claims", []))
-    elsewhere = {*ARM_GROUPS, *_COUNTS, "executor", "tracking", "analysis", "claims", "matrix"}
+    elsewhere = {*ARM_GROUPS, *_COUNTS, "executor", "tracking", "analysis", "claims"}
+    elsewhere |= {"matrix", "blocks", "tiers"}
     plain = {key: value for key, value in config.items() if key not in elsewhere}
     unknown = set(plain).difference(f.name for f in fields(Settings))
     if unknown:
@@ -284,107 +285,6 @@ def _without_defaults(
         for name, value in given.items()
         if type(default.get(name, missing)) is not type(value) or default[name] != value
     }
-
-
-def _by_stored_name(arm: Arm) -> dict[str, object]:
-    """A strategy's arguments; in mappings by hyperparameter, the record's names for the user's."""
-    stored_names = {h.name: h.stored_name for h in arm.setup.space.hyperparameters}
-    arguments: dict[str, object] = {}
-    for key, value in arm.strategy.arguments:
-        if isinstance(value, Mapping):
-            for name in value:
-                if name not in stored_names:
-                    raise refuse(f"strategy.{key}", name, f"names of {', '.join(stored_names)}")
-            arguments[key] = {stored_names[name]: entry for name, entry in value.items()}
-        else:
-            arguments[key] = value
-    return arguments
-
-
-def build_sampler(arm: Arm, seed: int) -> PlannedSampler:
-    """The sampler of one of an arm's studies.
-
-    Args:
-        arm: what to search, how, and in how many trials.
-        seed: the study's seed.
-
-    Raises:
-        UserError: a plan that does not fit the budget or the space.
-    """
-    space = arm.setup.space
-    distributions = space.distributions()
-    sampler = arm.strategy.sampler
-    assert isinstance(sampler, type), sampler
-    is_planned = issubclass(sampler, PlannedSampler)
-    arguments = _by_stored_name(arm) if is_planned else dict(arm.strategy.arguments)
-    if not is_planned and "search_space" in given_to(sampler):
-        arguments["search_space"] = {n: d for n, d in distributions.items() if not d.single()}
-    factory = partial(sampler, **arguments)
-    try:
-        if is_planned:
-            planned = sampler(distributions, n_trials=arm.trials, seed=seed, **arguments)
-            assert isinstance(planned, PlannedSampler)
-            return planned
-        factory(seed=0)
-        asking = dict(arm.strategy.asking)
-        return build(
-            "strategy",
-            PerTrialSeeded,
-            asking,
-            search_space=distributions,
-            n_trials=arm.trials,
-            factory=factory,
-            seed=seed,
-        )
-    except UserError:
-        raise
-    except _failures(arm) as error:
-        text = one_line(error)
-        for hyperparameter in space.hyperparameters:
-            text = text.replace(hyperparameter.stored_name, hyperparameter.name)
-        if not is_planned:
-            text = f"{arm.strategy.name} cannot be built ({text}); accepted: what it takes"
-        raise UserError(f"strategy: {text}") from error
-
-
-def _failures(arm: Arm) -> tuple[type[Exception], ...]:
-    """What a sampler may raise where it does not fit; what others wrote may raise anything."""
-    known = (ValueError, TypeError, ImportError, RuntimeError)
-    return known if arm.strategy.loaded is None else (Exception,)
-
-
-def check_sampler(arm: Arm) -> None:
-    """Build the sampler of an arm, and ask it twice for the first trial of a study in memory.
-
-    Raises:
-        UserError: a sampler that does not fit the budget or the space, or whose answers do not
-            follow from its seed.
-    """
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            first, again = (
-                optuna.create_study(sampler=build_sampler(arm, 0), direction="maximize")
-                .ask(arm.setup.space.distributions())
-                .params
-                for _ in range(2)
-            )
-    except UserError:
-        raise
-    except _failures(arm) as error:
-        raise UserError(
-            f"strategy: {arm.strategy.name} cannot search this space ({one_line(error)}); "
-            "accepted: another strategy or space"
-        ) from error
-    finally:
-        optuna.logging.set_verbosity(verbosity)
-    if first != again:
-        raise UserError(
-            f"strategy: {arm.strategy.name} drew {show(first)} and then {show(again)} under the "
-            "same seed; accepted: a sampler that draws everything from its seed"
-        )
 
 
 def check_against_data(setup: Setup, data: Data) -> None:

@@ -4,11 +4,11 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 
-from hpsuite.checks import UserError, build, checked, checked_arguments, refuse, resolve
+from hpsuite.checks import UserError, build, checked, checked_arguments, refuse, resolve, show
 from hpsuite.config import Budget, Group, MiniBatch, Setup
 from hpsuite.space import Hyperparameter, Space
 from hpsuite.trials import OptimizerSpec, Scalar
-from hpsuite.values import Place, layer_of, most_layers, per_layer
+from hpsuite.values import Place, layer_of, most_layers, per_layer, value_of
 
 # What hpsuite itself passes to a model.
 TO_MODEL = ("input_shape", "n_classes", "generator")
@@ -80,6 +80,44 @@ def _check_used(
             f"{path}.{name}: found it for {' and '.join(map(str, found))}, which does not use it; "
             f"accepted: {what} that does ({', '.join(used_by)}), or {path} without it"
         )
+
+
+def space_defaults(setup: Setup) -> tuple[dict[str, Scalar], dict[str, UserError]]:
+    """What each searched hyperparameter is in a trial that does not search it.
+
+    Returns:
+        By name in the record, the values there of those that lie in the space; and the errors for
+        those that do not. What the setup's optimizer or schedule does not use is in neither.
+    """
+    spec = setup.spec({}, study="", number=0, seed=0, dataset="")
+    values: dict[str, Scalar] = {}
+    errors = {}
+    for hyperparameter in setup.space.hyperparameters:
+        name = hyperparameter.name
+        value = value_of(spec, name)
+        unused = spec.optimizer.kind not in _USED_BY.get(name, (spec.optimizer.kind,)) or (
+            spec.optimizer.schedule not in _USED_BY_SCHEDULE.get(name, (spec.optimizer.schedule,))
+        )
+        if hyperparameter.holds(value):
+            assert not isinstance(value, tuple), value
+            values[hyperparameter.stored_name] = hyperparameter.stored(value)
+        elif not unused:
+            errors[hyperparameter.stored_name] = UserError(
+                f"space.{name}: found the default {show(value)} outside of "
+                f"{hyperparameter.described()}; accepted: {_key_of(setup, name)} within, as this "
+                "strategy sets out from it"
+            )
+    return values, errors
+
+
+def _key_of(setup: Setup, name: str) -> str:
+    """The configuration's key for what a hyperparameter is where it is not searched."""
+    if name in ("epochs", "steps"):
+        return f"budget.{name}"
+    if name == "batch_size" or name in {f.name for f in fields(OptimizerSpec)}:
+        return f"optimizer.{name}"
+    place = layer_of(setup.model.target, name)
+    return f"model.{place.argument if place else name}"
 
 
 def check_space(setup: Setup) -> None:

@@ -92,6 +92,15 @@ def open_storage(address: str, *, writing: bool = True) -> BaseStorage:
         ) from error
 
 
+def is_journal(path: Path) -> bool:
+    """Whether a file begins as a journal of Optuna's does."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_BEGIN)) == _BEGIN
+    except (OSError, ValueError):  # no file, a folder, or no path at all
+        return False
+
+
 def storage_exists(address: str) -> bool:
     """Whether a record is there: opening one that is not would make it."""
     if "://" not in address:

@@ -1,7 +1,8 @@
-"""What an experiment trains again with fresh seeds: each setup's best, and each search's choices.
+"""What an experiment trains with fresh seeds: setups' best and defaults, and searches' choices.
 
 The best of many noisy scores is lucky, and so is what a search selected: what they are worth shows
-in trials that did not select them (docs/statistics.md).
+in trials that did not select them (docs/statistics.md). A setup's default configuration, with the
+same seeds, shows what tuning gains at all.
 """
 
 from collections.abc import Sequence
@@ -17,10 +18,11 @@ from hpsuite.strategies import ReplaySampler
 from hpsuite.study import StudyRun
 from hpsuite.training.streams import fresh_seed
 from hpsuite.trials import Scalar
+from hpsuite.untuned import untuned
 
 Point = tuple[Scalar, ...]
 
-BEST, CHOICES = "best again", "choices again"
+BEST, DEFAULT, CHOICES = "best again", "default", "choices again"
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Replay:
 
     Attributes:
         source: identity of the arm that found them.
-        purpose: BEST for the best 4% of a reference sample, CHOICES for what each repeat selected.
+        purpose: BEST for the best 4% of a reference sample, DEFAULT for its setup's default
+            configuration, CHOICES for what each repeat selected.
         planned: the arm that trains them.
         n_points: how many configurations.
     """
@@ -53,6 +56,9 @@ def plan_replays(runs: Sequence[ArmRun], n_seeds: int) -> list[Replay]:
     for run in runs:
         if run.planned.arm.strategy.is_reference:
             replays.append(_replay(run, BEST, _best_points(run.studies), n_seeds))
+            default = untuned(run.planned.arm.setup).point
+            if default is not None:
+                replays.append(_replay(run, DEFAULT, [default], n_seeds))
         replays.append(_replay(run, CHOICES, _choices(run.studies), n_seeds))
     return replays
 

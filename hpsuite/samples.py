@@ -63,14 +63,19 @@ class Sample:
         """The configurations in the unit cube, [n, d], each hyperparameter on its own scale."""
         columns = []
         for h in self.hyperparameters:
-            distribution = h.distribution()
             cells: dict[Scalar, float] = {}
             column = np.empty(len(self))
             for i, values in enumerate(self.values):
                 value = values[h.name]
                 if value not in cells:
-                    cells[value] = to_unit(distribution, h.stored(value), "own")
-                # `one_minus_log` is stored as 1 - x: there large values lie at the low end.
-                column[i] = 1 - cells[value] if h.scale == "one_minus_log" else cells[value]
+                    cells[value] = unit_of(h, value)
+                column[i] = cells[value]
             columns.append(column)
         return np.stack(columns, axis=1) if columns else np.empty((len(self), 0))
+
+
+def unit_of(h: Hyperparameter, value: Scalar) -> float:
+    """A hyperparameter's value in [0, 1], on its own scale."""
+    unit = to_unit(h.distribution(), h.stored(value), "own")
+    # `one_minus_log` is stored as 1 - x: there large values lie at the low end.
+    return 1 - unit if h.scale == "one_minus_log" else unit

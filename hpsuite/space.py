@@ -128,11 +128,36 @@ class Hyperparameter:
         """The value in Optuna's record, from the hyperparameter's own."""
         if self.scale == "one_minus_log":
             assert isinstance(value, int | float)
-            return 1 - value
+            assert self.low is not None
+            assert self.high is not None
+            # 1 - .9999 is less than .0001 by rounding.
+            return min(max(1 - value, _one_minus(self.high)), _one_minus(self.low))
         if self.scale == "power_of_two":
             assert isinstance(value, int)
             return _log2(value)
         return value
+
+    def holds(self, value: object) -> bool:
+        """Whether a trial of this space can have a value, of the hyperparameter's own."""
+        if self.choices is not None:
+            is_bool = isinstance(value, bool)  # which equals 0 or 1
+            return any(isinstance(c, bool) == is_bool and c == value for c in self.choices)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return False
+        assert self.low is not None
+        assert self.high is not None
+        if not self.low <= value <= self.high:
+            return False
+        is_whole = self.scale not in _WHOLE or value == int(value)
+        return is_whole and (self.scale != "power_of_two" or int(value).bit_count() == 1)
+
+    def described(self) -> str:
+        """Its range in words."""
+        if self.choices is not None:
+            return f"its choices, {', '.join(map(str, self.choices))}"
+        kinds = {"power_of_two": "the powers of two from ", "integer": "the integers from "}
+        kinds["log_integer"] = kinds["integer"]
+        return f"{kinds.get(self.scale, '')}{self.low:g} to {self.high:g}"
 
     def ends(self) -> tuple[Scalar, ...]:
         """Values that stand for the whole range when a setting is checked."""

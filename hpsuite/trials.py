@@ -5,7 +5,7 @@ equal results wherever, beside whomever and whenever they are trained (docs/arch
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Lt
@@ -155,6 +155,10 @@ class TrialResult:
             smoothing, without the penalty of weight decay; a non-finite trial's is cut off.
         steps: gradient steps taken.
         seconds: its share of the wall time of the batch it was trained in.
+        initial_loss: mean validation loss before the first step, in nats, without label smoothing;
+            in evaluation, so that batch norm has the running statistics that it begins with, mean
+            0 and variance 1. None where it is not finite, or was recorded before this was.
+        val_loss: the same after the last step; None for a non-finite trial, too.
     """
 
     study: str
@@ -166,11 +170,11 @@ class TrialResult:
     loss_curve: tuple[float, ...]
     steps: int
     seconds: float
+    initial_loss: float | None = None
+    val_loss: float | None = None
 
     def same_outcome(self, other: "TrialResult") -> bool:
         """Whether two results agree to the bit in all but the time they took."""
-        mine, theirs = (
-            (r.outcome, r.val_accuracy, r.test_accuracy, r.val_curve, r.loss_curve, r.steps)
-            for r in (self, other)
+        return replace(self, study="", number=0, seconds=0.0) == replace(
+            other, study="", number=0, seconds=0.0
         )
-        return mine == theirs

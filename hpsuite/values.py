@@ -47,6 +47,21 @@ def with_values(spec: TrialSpec, values: Mapping[str, Scalar]) -> TrialSpec:
     )
 
 
+def value_of(spec: TrialSpec, name: str) -> Value:
+    """What a trial has of a hyperparameter; None where nothing says it."""
+    if name in {f.name for f in fields(OptimizerSpec)}:
+        value: Value = getattr(spec.optimizer, name)
+        return value
+    if name in ("batch_size", "epochs", "steps"):
+        return spec.batch_size if name == "batch_size" else getattr(spec, name)
+    arguments = dict(spec.model.arguments)
+    if (place := layer_of(spec.model.target, name)) is None:
+        return arguments.get(name)
+    entries = arguments.get(place.argument)
+    is_short = isinstance(entries, tuple) and len(entries) < place.layer
+    return None if is_short else entry(entries, place.layer)
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a layer's own hyperparameter goes: the entry for a layer, from 1, of an argument."""

@@ -1,10 +1,14 @@
 """Settings for all tests: one thread, no network, nobody's MLflow server, and where data lies."""
 
+import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.commands import Command, Ended, names
 
 # Read when numpy and torch are first imported, so set before any test module is. One thread is
 # what the worker processes use, keeps results bitwise repeatable, and is fastest on small nets.
@@ -37,6 +41,31 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HPSUITE_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Command:
+    """`python -m hpsuite` in an empty folder, within this process."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("HPSUITE_DATA", raising=False)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # main sets it, and the test puts it back
+
+    def command(*arguments: str) -> Ended:
+        from hpsuite.__main__ import main
+
+        monkeypatch.setattr(sys, "argv", ["hpsuite", *arguments])
+        handlers = list(logging.root.handlers)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        logging.root.handlers = handlers  # those of a run write to what the test captured
+        out, err = capfd.readouterr()
+        return Ended(int(ended.value.code or 0), out, err, names(folder))
+
+    return command
 
 
 @pytest.fixture(scope="session")

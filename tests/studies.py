@@ -23,7 +23,7 @@ from hpsuite.training import Planner
 from hpsuite.trials import Scalar, TrialResult, TrialSpec
 
 CPU = torch.device("cpu")
-STRATEGIES = ("grid", "random", "log_random", "coarse_to_fine", "tpe", "qmc", "cmaes")
+STRATEGIES = ("grid", "random", "log_random", "coarse_to_fine", "staged", "tpe", "qmc", "cmaes")
 # These think for a tenth of a second a trial.
 SLOW_STRATEGIES = ("gp",)
 TINY = (

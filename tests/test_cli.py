@@ -1,10 +1,10 @@
 """The command line: what it prints, how it ends, and what it leaves behind."""
 
-import logging
+import json
+import shlex
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import yaml
 
 from hpsuite.__main__ import main
 from hpsuite.overrides import config_dir
+from tests.commands import Command, Ended, check_refused, names
 
 # A whole experiment in a second: two arms of two trials.
 SMALL = (
@@ -27,64 +28,23 @@ SMALL = (
 )
 
 
-@dataclass
-class Ended:
-    status: int
-    out: str
-    err: str
-    left: list[str]
-
-
-Command = Callable[..., Ended]
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-@pytest.fixture
-def command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Command:
-    """`python -m hpsuite` in an empty folder, within this process."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.delenv("HPSUITE_DATA", raising=False)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # main sets it, and the test puts it back
-
-    def command(*arguments: str) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["hpsuite", *arguments])
-        handlers = list(logging.root.handlers)
-        with pytest.raises(SystemExit) as ended:
-            main()
-        logging.root.handlers = handlers  # those of a run write to what the test captured
-        out, err = capfd.readouterr()
-        return Ended(int(ended.value.code or 0), out, err, names(folder))
-
-    return command
-
-
-def check_refused(ended: Ended, line: str) -> None:
-    assert ended.status == 2
-    assert ended.err.startswith(f"hpsuite: {line}"), ended.err
-    assert ended.err.count("\n") == 1
-    assert ended.err.endswith("\n")
-    assert ended.out == ""
-    assert ended.left == []
-
-
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ("", "name: found nothing; accepted: +experiment=NAME for an experiment (quickstart"),
+        (
+            "",
+            "name: found nothing; accepted: +experiment=NAME for an experiment (analyze, batchno",
+        ),
         (
             "+experiment=quickstart budget.trails=3",
             "budget.trails: found no such key; accepted in ",
         ),
         ("+experiment=quickstart +foo=1", "foo: found no such key; accepted: one of "),
-        ("+experiment=nowhere", "experiment: found 'nowhere'; accepted: quickstart"),
-        ("experiment=quickstart", "experiment: found no +; accepted: +experiment=NAME (quickstart"),
+        ("+experiment=nowhere", "experiment: found 'nowhere'; accepted: analyze, batchn"),
+        (
+            "experiment=quickstart",
+            "experiment: found no +; accepted: +experiment=NAME (analyze, batchn",
+        ),
         ("+experiment=quickstart model=nowhere", "model: found 'nowhere'; accepted: convnet"),
         ("+experiment=quickstart model=null", "model: found null; accepted: convnet, con"),
         ("+experiment=quickstart a=[1,", "a=[1,: cannot be read ("),
@@ -102,7 +62,10 @@ def check_refused(ended: Ended, line: str) -> None:
         # With -m, all experiments are checked before the first is run.
         ("-m name=one seed=0,-1", "seed: found -1; accepted: greater than or equal"),
         ("-m name=one strategy=tpe,nowhere", "strategy: found 'nowhere'; accepted: "),
-        ("-m +experiment=quickstart,nowhere", "experiment: found 'nowhere'; accepted: quickstart"),
+        (
+            "-m +experiment=quickstart,nowhere",
+            "experiment: found 'nowhere'; accepted: analyze, batchn",
+        ),
         ("-m +experiment=quickstart model.units=interval(1,2)", "BasicSweeper does not support sw"),
         (
             "-m name=one optimizer.batch_size=32,2000",
@@ -188,6 +151,16 @@ def test_options_of_a_folder_of_ones_own(command: Command, tmp_path: Path) -> No
     assert "digits mlp eager: 1 x 16 = 16 trials" in ended.out
     line = "strategy: found 'nowhere'; accepted: cmaes, coarse_to_fine, eager, gp, "
     check_refused(command(*own, "+experiment=quickstart", "strategy=nowhere"), line)
+
+
+def test_the_report_repeats_where_the_options_are(command: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "my own" / "experiment"
+    folder.mkdir(parents=True)
+    shutil.copy(config_dir() / "experiment" / "quickstart.yaml", folder / "mine.yaml")
+    given = ("--config-dir", str(tmp_path / "my own"), "+experiment=mine", *SMALL[1:])
+    assert command(*given).status == 0
+    (summary,) = (tmp_path / "here" / "outputs").glob("*/*/summary.json")
+    assert shlex.split(json.loads(summary.read_text())["command"])[3:] == list(given)
 
 
 def test_our_own_errors_keep_their_traceback(

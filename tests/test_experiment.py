@@ -198,6 +198,48 @@ def test_mlflow_down_loses_nothing(run: Run, capsys: pytest.CaptureFixture[str])
     assert "compareRunsMode=CHART" in capsys.readouterr().out
 
 
+def test_the_report_lies_in_mlflow_and_setups_have_their_own_pictures(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("matrix.strategy=[log_random]")
+    assert "MLflow lacks" not in capsys.readouterr().out
+    (folder,) = (path.parent for path in (tmp_path / "outputs").glob("*/*/report.md"))
+    written = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "trials.csv"
+    }
+    attached: dict[str, list[str]] = {}
+    store = tmp_path / "outputs" / "mlflow"
+    for path in store.glob("*/artifacts/**/*"):
+        if path.is_file() and path.name != "trials.json":
+            run_id, _, name = path.relative_to(store).as_posix().split("/", 2)
+            assert path.read_bytes() == written[name]
+            attached.setdefault(run_id, []).append(name)
+    all_of_it, *setups = sorted(attached.values(), key=len, reverse=True)
+    assert sorted(all_of_it) == sorted(written)
+    assert {"report.html", "report.md", "summary.json"} <= set(all_of_it)
+    kinds = ("parallel-coordinates", "sampled-points")
+    own = [sorted(f"figures/{kind}-{number}.png" for kind in kinds) for number in (1, 2)]
+    assert sorted(sorted(names) for names in setups) == own
+
+
+def test_a_store_that_takes_no_files_costs_a_line(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = ("matrix.strategy=[log_random]", "model=mlp")
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs" / "mlflow").write_text("in the way")
+    run(*one)
+    printed = capsys.readouterr().out
+    assert "MLflow lacks a file: " in printed
+    assert "compareRunsMode=CHART" in printed
+    (tmp_path / "outputs" / "mlflow").unlink()
+    run(*one)
+    assert "MLflow lacks" not in capsys.readouterr().out
+    assert len(list((tmp_path / "outputs" / "mlflow").rglob("report.html"))) == 1
+
+
 def test_plan_writes_nothing(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(FileNotFoundError):
         run("plan=true")

@@ -8,7 +8,9 @@ import pytest
 
 from hpsuite.analysis import ranking
 from hpsuite.evidence import setup_evidence
-from hpsuite.findings import UNKNOWN, ArmTable, SetupFinding, _arms, _gated
+from hpsuite.findings import UNKNOWN, ArmTable, SetupFinding
+from hpsuite.findings.searches import find_arms
+from hpsuite.findings.setups import gated_setups
 from hpsuite.samples import Sample
 from hpsuite.space import Hyperparameter
 from hpsuite.trials import TrialResult
@@ -30,7 +32,7 @@ def finding(best: float, fingerprint: str = "a") -> SetupFinding:
 
 def test_gate_is_ten_points_under_the_common_best_on_the_same_data() -> None:
     setups = [finding(0.95), finding(0.86), finding(0.84), finding(0.1), finding(0.3, "b")]
-    assert [setup.trained for setup in _gated(setups)] == [True, True, False, False, True]
+    assert [setup.trained for setup in gated_setups(setups)] == [True, True, False, False, True]
 
 
 def study(scores: np.ndarray[Any, Any]) -> Any:
@@ -50,7 +52,7 @@ def test_ranks_compare_as_many_trials_as_the_shortest_arm_has() -> None:
         ArmTable(nothing, nothing, name, "setup", 1, {}, [study(row) for row in scores])
         for name, scores in (("long", long), ("short", short))
     ]
-    found = _arms(tables, None, {})
+    found = find_arms(tables, None, {})
     expected = ranking({"long": long[:, :16].max(axis=1), "short": short.max(axis=1)})
     assert [f.rank for f in found] == list(expected.values())
     assert [f.rank.text for f in found] == ["too few to rank"] * 2

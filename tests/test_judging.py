@@ -152,7 +152,7 @@ def test_what_was_not_measured_is_no_verdict(composed: Compose, findings: Findin
         ({"statistic": "fun"}, "claims[0].statistic: found 'fun'; accepted: good_fraction_1pt, "),
         (
             {"direction": "more"},
-            "claims[0].direction: found 'more'; accepted: 'greater', 'less' or",
+            "claims[0].direction: found 'more'; accepted: 'greater', 'less', 'eq",
         ),
         ({"smallest_effect": "0"}, "claims[0].smallest_effect: found 0; accepted: greater than 0"),
         ({"n": "0"}, "claims[0].n: found 0; accepted: greater than or equal to 1"),
@@ -199,3 +199,140 @@ def test_mistakes_show_before_anything_is_trained(
 def test_claims_are_a_list(composed: Compose, override: str) -> None:
     with pytest.raises(UserError, match=r"^claims(\[0\])?: found .*; accepted: "):
         composed(override)
+
+
+@pytest.mark.parametrize("statistic", ["mean_val_accuracy", "chance_fraction"])
+def test_more_claims_of_setups(composed: Compose, findings: Findings, statistic: str) -> None:
+    settings, _ = composed(claims(statistic=statistic))  # type: ignore[misc]
+    (verdict,) = judge(settings.claims, findings.setups, findings.arms, {})
+    found = {setup.setup.label: setup.evidence for setup in findings.setups}
+    values = []
+    for model in ("mlp_bn", "mlp"):
+        evidence = found[f"{model} optimizer.batch_size=64"]
+        assert evidence is not None
+        shares = evidence.sensitivity.chance_fraction.estimate
+        values.append(shares if "chance" in statistic else evidence.sample.scores.mean())
+    assert verdict.estimate == pytest.approx(values[0] - values[1])
+    assert verdict.low <= verdict.estimate <= verdict.high
+
+
+def test_a_claim_of_hyperparameters(composed: Compose, findings: Findings) -> None:
+    override = claims(
+        statistic="importance_fanova",
+        a="{hyperparameter: learning_rate}",
+        b="{hyperparameter: momentum}",
+        primary="{model: mlp, optimizer.batch_size: 32}",
+    )
+    settings, _ = composed(override)  # type: ignore[misc]
+    (verdict,) = judge(settings.claims, findings.setups, findings.arms, {})
+    assert len(verdict.cells) == 4
+    setups = {setup.setup.label: setup for setup in findings.setups}
+    evidence = setups["mlp optimizer.batch_size=32"].evidence
+    assert evidence is not None
+    by_name = evidence.importance["fanova"].by_name
+    expected = by_name["learning_rate"].value.estimate - by_name["momentum"].value.estimate
+    assert verdict.estimate == pytest.approx(expected)
+    assert verdict.low <= verdict.estimate <= verdict.high
+    assert verdict.n == 72
+
+
+def test_trials_to_a_good_one(composed: Compose, findings: Findings) -> None:
+    override = claims(
+        statistic="trials_to_good",
+        a="{strategy: log_random}",
+        b="{strategy: random}",
+        primary="{model: mlp, optimizer.batch_size: 32}",
+        direction="less",
+        smallest_effect="1",
+        n="6",
+    )
+    settings, _ = composed(override)  # type: ignore[misc]
+    (verdict,) = judge(settings.claims, findings.setups, findings.arms, {})
+    arms = {arm.table.arm.label: arm for arm in findings.arms}
+    means = []
+    for strategy in ("log_random", "random"):
+        arm = arms[f"digits mlp optimizer.batch_size=32 {strategy}"]
+        assert arm.strategy.b is not None
+        good = arm.table.scores() >= arm.strategy.b - 0.02 - 1e-9
+        first = np.where(good.any(axis=1), good.argmax(axis=1) + 1, 12)
+        means.append(first.mean())
+    assert verdict.estimate == pytest.approx(means[0] - means[1])
+
+
+def test_claims_of_sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = (
+        *("matrix.model=[mlp,mlp_bn]", "space=rate_only", "strategy=grid", "budget.trials=31"),
+        *("repeats=5", "matrix.optimizer.batch_size=[32]"),
+    )
+    storage = optuna.storages.InMemoryStorage()
+    run(storage, *asked, executor=MadeUp())
+    found = find([arm.table() for arm in open_runs(storage, *asked)[0]])
+    sweeps = [setup.sweep for setup in reversed(found.setups)]
+    assert all(sweep is not None for sweep in sweeps)
+    for statistic in ("rate_sensitivity", "largest_stable_rate"):
+        override = claims(statistic=statistic, primary=None, n="5")
+        monkeypatch.chdir(tmp_path)
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            settings, _ = compose_experiment([*TINY, *asked, override])
+        (verdict,) = judge(settings.claims, found.setups, found.arms, {})
+        one, two = (
+            sweep.sensitivity.estimate
+            if statistic == "rate_sensitivity"
+            else np.log10(np.clip(sweep.largest_stable_rate.estimate, 1e-4, 10))
+            for sweep in sweeps
+            if sweep is not None
+        )
+        assert verdict.estimate == pytest.approx(one - two), statistic
+        assert verdict.low <= verdict.estimate <= verdict.high
+
+
+def test_a_hyperparameter_that_is_not_searched(composed: Compose) -> None:
+    override = claims(
+        statistic="importance_fanova",
+        a="{hyperparameter: learning_rate}",
+        b="{hyperparameter: beta1}",
+    )
+    with pytest.raises(UserError, match=r"^claims\[0\].b: found none of {hyperparameter: 'beta1'}"):
+        composed(override)  # type: ignore[misc]
+
+
+def test_arms_after_numbers_of_trials_of_their_own(composed: Compose, findings: Findings) -> None:
+    asked = {
+        "a": "{strategy: log_random}",
+        "b": "{strategy: random}",
+        "primary": "{model: mlp, optimizer.batch_size: 32}",
+        "n": "6",
+        "trials_a": "4",
+    }
+    arms = {arm.table.arm.label: arm for arm in findings.arms}
+    a, b = (
+        arms[f"digits mlp optimizer.batch_size=32 {strategy}"].table
+        for strategy in ("log_random", "random")
+    )
+    best = [a.scores(4).max(axis=1), b.scores().max(axis=1)]
+    tests = [
+        np.array([[r.test_accuracy for r in study.results] for study in table.studies])
+        for table in (a, b)
+    ]
+    rows = np.arange(6)
+    chosen = [
+        tests[0][rows, a.scores(4).argmax(axis=1)],
+        tests[1][rows, b.scores().argmax(axis=1)],
+    ]
+    expected = {
+        "best_val_accuracy": best[0].mean() - best[1].mean(),
+        "test_accuracy": chosen[0].mean() - chosen[1].mean(),
+        "probability_better": (
+            np.mean(best[0][:, None] > best[1]) + np.mean(best[0][:, None] == best[1]) / 2
+        ),
+    }
+    for statistic, value in expected.items():
+        override = claims(statistic=statistic, **asked)  # type: ignore[arg-type]
+        settings, _ = composed(override)  # type: ignore[misc]
+        (verdict,) = judge(settings.claims, findings.setups, findings.arms, {})
+        assert verdict.estimate == pytest.approx(value), statistic
+        assert "after 4 trials" in verdict.statistic
+    with pytest.raises(
+        UserError, match=r"^claims\[0\].statistic: found 'area'; accepted: best_val"
+    ):
+        composed(claims(statistic="area", **asked))  # type: ignore[arg-type]

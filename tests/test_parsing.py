@@ -18,9 +18,10 @@ from hpsuite.checks import UserError, show
 from hpsuite.compose import compose_experiment
 from hpsuite.experiment import find_device
 from hpsuite.overrides import config_dir
-from hpsuite.parsing import check_sampler, parse_arm, parse_settings
+from hpsuite.parsing import parse_arm, parse_settings
 from hpsuite.places import check_places
 from hpsuite.record import open_storage
+from hpsuite.samplers import check_sampler
 
 ONE = ("name=one", "model.units=8", "tracking=none")
 
@@ -471,6 +472,58 @@ def test_unknown_keys_elsewhere(plan: Plan, key: str) -> None:
             ["strategy=coarse_to_fine", "strategy.rounds=a"],
             "strategy.rounds: found 'a'; accepted: ",
         ),
+        (
+            ["strategy=staged", "strategy.groups=[learning_rate]"],
+            "strategy.groups: found ['learning_rate']; accepted: lists of names, each name once, ",
+        ),
+        (
+            ["strategy=staged", "strategy.groups=[[momentum],[learning_rate,momentum]]"],
+            "strategy.groups: found [['momentum'], ['learning_rate', 'momentum']]; accepted: lists",
+        ),
+        (
+            ["strategy=staged", "strategy.groups=[[beta1],[units]]"],
+            "strategy.groups: found [['beta1'], ['units']]; accepted: at least one of learning_rat",
+        ),
+        (
+            ["strategy=staged", "budget.trials=1"],
+            "strategy.groups: found 2 stages for 1 trial; accepted: at least one trial for each",
+        ),
+        (
+            ["strategy=staged", "strategy.shares=[1,2]"],
+            "strategy.shares: found [1.0, 2.0]; accepted: equal, dimensions, or 4 numbers above 0,",
+        ),
+        (
+            ["strategy=staged", "strategy.shares=[1,0,1,1]"],
+            "strategy.shares: found [1, 0, 1, 1]; accepted: 'equal' or 'dimensions' or greater ",
+        ),
+        (
+            ["strategy=staged", "+strategy.defaults={momentum:0.5}"],
+            "strategy.defaults: found no such key; accepted: one of groups, rest, shares",
+        ),
+        (
+            ["strategy=staged", "space.momentum.high=0.5"],
+            "space.momentum: found the default 0.9 outside of 0 to 0.5; accepted: optimizer.moment",
+        ),
+        (
+            ["strategy=staged", "space=sgd"],
+            "space.weight_decay: found the default 0.0 outside of 1e-06 to 0.01; accepted: optimiz",
+        ),
+        (
+            ["strategy=staged", "+space.epochs={scale:power_of_two,low:4,high:32}"],
+            "space.epochs: found the default 20 outside of the powers of two from 4 to 32; accepte",
+        ),
+        (
+            ["strategy=staged", "+space.steps={scale:integer,low:4,high:32}"],
+            "space.steps: found the default null outside of the integers from 4 to 32; accepted: b",
+        ),
+        (
+            ["strategy=staged", "+space.units_2={scale:integer,low:16,high:32}"],
+            "space.units_2: found the default 8 outside of the integers from 16 to 32; accepted: m",
+        ),
+        (
+            ["strategy=staged", "+space.activation={scale:choice,choices:[tanh,elu]}"],
+            "space.activation: found the default 'relu' outside of its choices, tanh, elu; accept",
+        ),
         (["strategy=tpe", "strategy.asks_at_once=0"], "strategy"),
         (["strategy=tpe", "strategy.seeding=foo"], "strategy.seeding: found 'foo'; accepted: 'tri"),
         (
@@ -840,6 +893,7 @@ def test_identity_does_not_depend_on(
         "strategy=random",
         "strategy=grid",
         "strategy=coarse_to_fine",
+        "strategy=staged",
         "strategy=tpe",
         "numerics.dtype=float64",
         "numerics.tf32=true",

@@ -5,7 +5,7 @@ import optuna
 import pytest
 
 from hpsuite.arms import ArmRun, open_studies
-from hpsuite.replays import BEST, CHOICES, plan_replays, replayed
+from hpsuite.replays import BEST, CHOICES, DEFAULT, plan_replays, replayed
 from hpsuite.scheduler import run_studies
 from hpsuite.training import Planner
 from hpsuite.training.streams import fresh_seed, study_seed
@@ -23,9 +23,10 @@ def runs() -> list[ArmRun]:
 
 def test_which_configurations(runs: list[ArmRun]) -> None:
     reference, grid = runs
-    best, choices, grids = plan_replays(runs, 4)
-    assert [(r.source, r.purpose) for r in (best, choices, grids)] == [
+    best, default, choices, grids = plan_replays(runs, 4)
+    assert [(r.source, r.purpose) for r in (best, default, choices, grids)] == [
         (reference.planned.identity, BEST),
+        (reference.planned.identity, DEFAULT),
         (reference.planned.identity, CHOICES),
         (grid.planned.identity, CHOICES),
     ]

@@ -10,6 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from hpsuite.space import SCALES, Hyperparameter, Scale, Space
 from hpsuite.strategies import GridSampler
 from hpsuite.strategies.unit_cube import to_value
+from hpsuite.trials import Scalar
 
 MOMENTUM = Hyperparameter("momentum", "one_minus_log", 0, 0.999)
 
@@ -169,3 +170,28 @@ def test_every_scale_keeps_its_ends() -> None:
         stored = Hyperparameter("x", scale, low, high).distribution()  # type: ignore[arg-type]
         assert isinstance(stored, FloatDistribution)
         assert (stored.low, stored.high) == (low, high)
+
+
+@pytest.mark.parametrize(
+    ("hyperparameter", "held", "others"),
+    [
+        (Hyperparameter("x", "linear", 0, 1), [0, 0.5, 1.0], [-0.1, 1.1, True, "0.5", None, (0,)]),
+        (Hyperparameter("x", "one_minus_log", 0, 0.9999), [0, 0.9, 0.9999], [0.99999, -0.1]),
+        (Hyperparameter("x", "integer", 1, 9), [1, 9], [1.5, 0, 10, True, math.inf, math.nan]),
+        (Hyperparameter("x", "log_integer", 1, 9), [1, 9], [1.5, 0, 10]),
+        (Hyperparameter("x", "power_of_two", 4, 64), [4, 32, 64], [2, 20, 128, 8.5]),
+        (Hyperparameter("x", "choice", choices=(False, True)), [False, True], [0, 1, None, "a"]),
+        (Hyperparameter("x", "choice", choices=(0, "a", None)), [0, 0.0, "a", None], [False, "b"]),
+    ],
+)
+def test_what_a_range_holds_comes_back_from_the_record(
+    hyperparameter: Hyperparameter, held: list[Scalar], others: list[object]
+) -> None:
+    distribution = hyperparameter.distribution()
+    for value in held:
+        assert hyperparameter.holds(value)
+        stored = hyperparameter.stored(value)
+        assert distribution._contains(distribution.to_internal_repr(stored))
+        expected = pytest.approx(value, rel=1e-12) if type(value) is float else value
+        assert hyperparameter.value(stored) == expected
+    assert not any(hyperparameter.holds(value) for value in others)

@@ -1,5 +1,6 @@
 """The MLflow view, against real SQLite files and one real server."""
 
+import base64
 import inspect
 import json
 import logging
@@ -14,6 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -25,7 +27,10 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
+from hpsuite.report.runs import PAGES
 from hpsuite.tracking import (
+    Attached,
+    Page,
     RunView,
     Synced,
     TrackingError,
@@ -34,6 +39,7 @@ from hpsuite.tracking import (
     resolve_uri,
     sync,
 )
+from hpsuite.tracking.pages import tag_of
 from hpsuite.tracking.views import _digest
 
 if TYPE_CHECKING:
@@ -454,15 +460,151 @@ def test_how_to_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert command == "run   mlflow ui --backend-store-uri sqlite:///mlflow.db"
     assert page.startswith("open  http://127.0.0.1:5000/#/experiments/7/runs?")
     assert "compareRunsMode=CHART" in page
-    assert unquote(page).endswith('searchFilter=tags."hpsuite.kind" = "arm"')
+    assert 'searchFilter=tags."hpsuite.kind" = "arm"' in unquote(page)
+    assert page.endswith("&viewStateShareKey=hpsuite-arm")
     # Where another environment's mlflow, or none, comes first: this interpreter's.
     monkeypatch.setenv("PATH", str(tmp_path))
     command, page = how_to_open(f"sqlite:///{tmp_path}/a b/mlflow.db", "7", "setup")
     database = f"'sqlite:///{tmp_path}/a b/mlflow.db'"
     assert command == f"run   {sys.executable} -m mlflow ui --backend-store-uri {database}"
-    assert unquote(page).endswith('searchFilter=tags."hpsuite.kind" = "setup"')
+    assert 'searchFilter=tags."hpsuite.kind" = "setup"' in unquote(page)
     (page,) = how_to_open("https://user:secret@server/mlflow/", "7")
     assert page.startswith("open  https://user:***@server/mlflow/#/experiments/7/runs?")
+    assert "viewStateShareKey" not in page
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Attached]:
+    """A small report, a picture and a summary, as files on the disk and as text."""
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "report.html").write_bytes(b"<p>found</p>" * 100_000)
+    (tmp_path / "made" / "a picture.png").write_bytes(bytes(range(256)))
+    return {
+        "figures/importance.png": Attached.of(tmp_path / "made" / "a picture.png"),
+        "summary.json": Attached.of('{"schema": 2}'),
+        "report.html": Attached(tmp_path / "made" / "report.html", "found"),
+    }
+
+
+def artifacts_of(uri: str, run: "Run", folder: Path) -> dict[str, bytes]:
+    """All files of a run, fetched anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    with address.quiet():
+        there = Path(client(uri).download_artifacts(run.info.run_id, "", str(folder)))
+    found = sorted(path for path in there.rglob("*") if path.is_file())
+    return {path.relative_to(there).as_posix(): path.read_bytes() for path in found}
+
+
+def test_files_are_attached_once_and_replaced_where_they_say_something_else(
+    database: Path, tmp_path: Path, files: dict[str, Attached]
+) -> None:
+    uri, view = f"sqlite:///{database}", arm("arm:a", files=files)
+    first = write(database, arm("arm:a"))  # as an older version left it: a table, no files
+    assert write(database, view) == Synced(first.experiment_id, 0, unchanged=1, superseded=0)
+    (run,) = current(uri)
+    there = artifacts_of(uri, run, tmp_path / "fetched")
+    assert list(there) == ["figures/importance.png", "report.html", "summary.json", "trials.json"]
+    assert there["figures/importance.png"] == bytes(range(256))
+    assert there["report.html"] == b"<p>found</p>" * 100_000
+
+    # The same, written at another time: nothing happens.
+    later = tmp_path / "made" / "later.html"
+    later.write_bytes(b"<p>found, later</p>")
+    before = dump(database)
+    again = files | {"report.html": replace(files["report.html"], source=later)}
+    assert write(database, replace(view, files=again)).unchanged == 1
+    assert dump(database) == before
+    assert artifacts_of(uri, run, tmp_path / "fetched") == there
+
+    # Another finding: the files change, and the run stays.
+    other = files | {"report.html": Attached(later, "something else")}
+    synced = write(database, replace(view, files=other))
+    assert (synced.created, synced.unchanged, synced.superseded) == (0, 1, 0)
+    changed = artifacts_of(uri, run, tmp_path / "fetched")
+    assert changed == there | {"report.html": b"<p>found, later</p>"}
+    assert len(runs_of(uri)) == 2  # with its child
+
+
+def test_files_that_cannot_be_written_cost_a_line_and_come_later(
+    database: Path, tmp_path: Path, files: dict[str, Attached]
+) -> None:
+    uri = f"sqlite:///{database}"
+    (tmp_path / "artifacts").write_text("a file where the folder should be")
+    views = [arm(f"arm:{i}", files=files) for i in range(3)]
+    synced = write(database, *views, note="note")
+    assert (synced.created, synced.superseded) == (3, 0)
+    assert 1 <= len(synced.files_failed) <= 3
+    for line in synced.files_failed:
+        assert "\n" not in line
+        assert "Error" in line
+    assert {run.info.status for run in current(uri)} == {"FINISHED"}
+    assert all(run.data.metrics["n_trials"] == 3 for run in current(uri))
+
+    (tmp_path / "artifacts").unlink()
+    synced = write(database, *views, note="note")
+    assert synced == Synced(synced.experiment_id, 0, unchanged=3, superseded=0)
+    for run in current(uri):
+        assert len(artifacts_of(uri, run, tmp_path / "fetched")) == 4
+    before = dump(database)
+    assert write(database, *views, note="note").files_failed == ()
+    assert dump(database) == before
+
+
+def test_one_file_that_is_refused_does_not_keep_the_others_away(
+    database: Path, tmp_path: Path, files: dict[str, Attached]
+) -> None:
+    files = {"gone.png": Attached(tmp_path / "gone.png", "nothing")} | files
+    synced = write(database, arm("arm:a", files=files), arm("arm:b"))
+    (line,) = synced.files_failed
+    assert line.startswith("gone.png: FileNotFoundError")
+    runs = {run.data.tags["hpsuite.key"]: run for run in current(f"sqlite:///{database}")}
+    uri = f"sqlite:///{database}"
+    assert len(artifacts_of(uri, runs["arm:a"], tmp_path / "fetched")) == 4
+    assert len(artifacts_of(uri, runs["arm:b"], tmp_path / "fetched")) == 1
+
+
+PAGE = Page("arm", "Searches", ("best_val_accuracy", "regret"), {"best_so_far": True, "b": False})
+
+
+def saved_views(uri: str) -> dict[str, Any]:
+    experiment = client(uri).get_experiment_by_name("quickstart")
+    assert experiment is not None
+    tags = {k: v for k, v in experiment.tags.items() if k.startswith("mlflow.sharedViewState.")}
+    return {key: json.loads(value) for key, value in tags.items()}
+
+
+def test_pages_are_saved_as_the_ui_saves_them(database: Path) -> None:
+    uri, key = f"sqlite:///{database}", "mlflow.sharedViewState.hpsuite-arm"
+
+    def up_to_date(page: Page) -> dict[str, Any]:
+        sync("quickstart", [arm()], uri=uri, artifacts=database.parent / "artifacts", pages=[page])
+        return dict(saved_views(uri)[key])
+
+    made = up_to_date(PAGE)
+    assert made["name"] == "Searches"
+    packed = made["state"].removeprefix("deflate;")
+    state = json.loads(zlib.decompress(base64.b64decode(packed)))
+    assert state["searchFilter"] == 'tags."hpsuite.kind" = "arm"'
+    assert state["selectedColumns"] == ["metrics.`best_val_accuracy`", "metrics.`regret`"]
+    charts = [(chart["type"], chart["metricKey"]) for chart in state["compareRunCharts"]]
+    assert charts == [("LINE", "best_so_far"), ("BAR", "b")]
+    experiment = client(uri).get_experiment_by_name("quickstart")
+    assert experiment is not None
+
+    before = dump(database)
+    assert up_to_date(PAGE) == made
+    assert dump(database) == before
+    assert up_to_date(replace(PAGE, columns=("regret",)))["state"] != made["state"]
+    # One that was changed in the UI is its reader's.
+    mine = made | {"updatedAt": made["createdAt"] + 1, "name": "mine"}
+    client(uri).set_experiment_tag(experiment.experiment_id, key, json.dumps(mine))
+    assert up_to_date(PAGE) == mine
+
+
+def test_the_pages_of_a_run_fit_into_their_tags() -> None:
+    for page in PAGES:
+        assert len(tag_of(page, 1_800_000_000_000)) < 5000  # MLflow's limit
 
 
 @pytest.fixture
@@ -493,7 +635,9 @@ def server(tmp_path: Path, database: Path) -> Iterator[str]:
         process.wait()
 
 
-def test_a_real_server(server: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_real_server(
+    server: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], files: dict[str, Attached]
+) -> None:
     def up_to_date(*views: RunView) -> tuple[int, int, int]:
         synced = sync("quickstart", views, uri=server, artifacts=tmp_path / "unused", note="note")
         return synced.created, synced.unchanged, synced.superseded
@@ -513,5 +657,9 @@ def test_a_real_server(server: str, tmp_path: Path, capfd: pytest.CaptureFixture
     assert shown["arm:a"].data.metrics["best_val_accuracy"] == 0.9
     assert len(shown["arm:b"].data.params) == 250
     assert not (tmp_path / "unused").exists()
+    assert up_to_date(arm("arm:a", 0.9, files=files), many) == (0, 2, 0)
+    there = artifacts_of(server, shown["arm:a"], tmp_path / "fetched")
+    assert list(there) == ["figures/importance.png", "report.html", "summary.json", "trials.json"]
+    assert there["report.html"] == b"<p>found</p>" * 100_000
     table = client(server).download_artifacts(shown["arm:a"].info.run_id, "trials.json")
     assert json.loads(Path(table).read_text())["data"][0] == [0, 1e-12]

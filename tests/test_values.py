@@ -8,7 +8,15 @@ from torch import nn
 
 from hpsuite.space import Hyperparameter, Space
 from hpsuite.trials import ModelSpec, OptimizerSpec, Scalar, TrialSpec, frozen_arguments
-from hpsuite.values import Place, layer_of, most_layers, per_layer, unsearched, with_values
+from hpsuite.values import (
+    Place,
+    layer_of,
+    most_layers,
+    per_layer,
+    unsearched,
+    value_of,
+    with_values,
+)
 
 HERE = "tests.test_values"
 MLP = "hpsuite.models.mlp.mlp"
@@ -120,6 +128,24 @@ def test_each_value_goes_where_its_name_belongs() -> None:
     assert (found.batch_size, found.epochs, found.steps) == (16, None, 7)
     # A model that takes anything is given all else as it is.
     assert dict(found.model.arguments) == {"units": (1, 4), "channels_1": 3, "dropout": 0.1}
+
+
+def test_what_a_trial_has_is_what_was_set() -> None:
+    values: dict[str, Scalar] = {
+        "kind": "adam",
+        "learning_rate": 0.5,
+        "batch_size": 16,
+        "epochs": 7,
+        "layers": 3,
+        "units_2": 4,
+        "dropout": 0.1,
+    }
+    found = with_values(spec(MLP, layers=2, units=(5, 6, 7), dropout=0.3), values)
+    assert {name: value_of(found, name) for name in values} == values
+    assert [value_of(found, f"units_{i}") for i in (1, 2, 3, 4)] == [5, 4, 7, None]
+    assert value_of(spec(MLP, layers=2, units=9), "units_2") == 9
+    assert value_of(found, "units") == (5, 4, 7)
+    assert value_of(found, "steps") is value_of(found, "nowhere") is None
 
 
 def test_most_layers() -> None:

@@ -45,6 +45,7 @@ def interquartile_mean(
     scores: Mapping[str, npt.ArrayLike],
     *,
     generator: np.random.Generator,
+    shared: bool = False,
     level: float = 0.95,
     resamples: int = RESAMPLES,
 ) -> Interval:
@@ -59,6 +60,8 @@ def interquartile_mean(
     Args:
         scores: for each setup shape [R], one normalised figure a repeat; one R for all.
         generator: draws the resamples.
+        shared: whether repeat i of all setups shares its seed, and so perhaps its luck; then
+            repeats are resampled together in all of them, and the order of repeats matters.
         level: confidence level, in (0, 1).
         resamples: bootstrap resamples, >= 2.
 
@@ -69,13 +72,13 @@ def interquartile_mean(
         ValueError: for no setups, scores that are not finite, unequal numbers of repeats, or
             arguments out of range.
     """
-    table = _stacked("scores", scores)
+    table = _stacked("scores", scores, keep=shared)
     _check(level, resamples)
     estimate = float(trimmed(table[None])[0])
     repeats = table.shape[1]
     if repeats == 1:
         return Interval(estimate, math.nan, math.nan, level, METHOD)
-    drawn = trimmed(_resampled(table, _indices(table.shape, resamples, generator)))
+    drawn = trimmed(_resampled(table, _indices(table.shape, resamples, generator, shared)))
     return _around(estimate, drawn, repeats, level)
 
 
@@ -85,6 +88,7 @@ def interquartile_mean_difference(
     *,
     generator: np.random.Generator,
     paired: bool = False,
+    shared: bool = False,
     level: float = 0.95,
     resamples: int = RESAMPLES,
 ) -> Interval:
@@ -96,6 +100,7 @@ def interquartile_mean_difference(
         generator: draws the resamples.
         paired: whether repeat i of A and of B share their seed; then they are resampled together,
             and the order of repeats matters.
+        shared: see `interquartile_mean`.
         level: confidence level, in (0, 1).
         resamples: bootstrap resamples, >= 2.
 
@@ -105,7 +110,8 @@ def interquartile_mean_difference(
     """
     if set(a) != set(b):
         raise ValueError(f"b must have the setups of a, {sorted(a)}; found {sorted(b)}")
-    first, second = _stacked("a", a, keep=paired), _stacked("b", b, keep=paired)
+    keep = paired or shared
+    first, second = _stacked("a", a, keep=keep), _stacked("b", b, keep=keep)
     _check(level, resamples)
     estimate = float(trimmed(first[None])[0] - trimmed(second[None])[0])
     repeats = min(first.shape[1], second.shape[1])
@@ -114,8 +120,8 @@ def interquartile_mean_difference(
         raise ValueError(f"a and b must have as many repeats where paired; found {found}")
     if repeats == 1:
         return Interval(estimate, math.nan, math.nan, level, METHOD)
-    indices = _indices(first.shape, resamples, generator)
-    others = indices if paired else _indices(second.shape, resamples, generator)
+    indices = _indices(first.shape, resamples, generator, shared)
+    others = indices if paired else _indices(second.shape, resamples, generator, shared)
     drawn = trimmed(_resampled(first, indices)) - trimmed(_resampled(second, others))
     return _around(estimate, drawn, repeats, level)
 
@@ -125,6 +131,7 @@ def mean_probability_better(
     b: Mapping[str, npt.ArrayLike],
     *,
     paired: bool = False,
+    shared: bool = False,
     level: float = 0.95,
 ) -> Interval:
     """P(A better than B), averaged over setups (Agarwal et al. 2021, probability of improvement).
@@ -133,6 +140,8 @@ def mean_probability_better(
         a: for each setup shape [R], one figure a repeat in any unit.
         b: the same setups under B.
         paired: see `probability_better`.
+        shared: whether repeat i of all setups shares its seed; then the ends are the means of
+            those of the setups, as if all had the same luck.
         level: confidence level, in (0, 1).
 
     Raises:
@@ -144,6 +153,10 @@ def mean_probability_better(
         )
     found = [probability_better(a[s], b[s], paired=paired, level=level) for s in sorted(a)]
     mean = combined(found, [1 / len(found)] * len(found))
+    if shared:
+        low, high = (float(np.mean([getattr(f, end) for f in found])) for end in ("low", "high"))
+        method = f"mean of the ends of setups, whose repeats share their seeds: {found[0].method}"
+        return Interval(mean.estimate, low, high, level, method)
     return Interval(mean.estimate, max(0.0, mean.low), min(1.0, mean.high), level, mean.method)
 
 
@@ -177,10 +190,12 @@ def _check(level: float, resamples: int) -> None:
 
 
 def _indices(
-    shape: tuple[int, ...], resamples: int, generator: np.random.Generator
+    shape: tuple[int, ...], resamples: int, generator: np.random.Generator, shared: bool
 ) -> npt.NDArray[np.int64]:
+    """Repeats to draw, [T, M, R]: in each setup by themselves, or where shared in all alike."""
     setups, repeats = shape
-    return generator.integers(repeats, size=(resamples, setups, repeats))
+    drawn = generator.integers(repeats, size=(resamples, 1 if shared else setups, repeats))
+    return np.broadcast_to(drawn, (resamples, setups, repeats))
 
 
 def _resampled(table: Floats, indices: npt.NDArray[np.int64]) -> Floats:

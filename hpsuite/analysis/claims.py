@@ -4,12 +4,12 @@ import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from hpsuite.analysis.checks import checked_number
 from hpsuite.analysis.intervals import Interval
 
-Direction = Literal["greater", "less", "equivalent"]
+Direction = Literal["greater", "less", "equivalent", "not_less"]
 Finding = Literal[
     "supported",
     "contradicted",
@@ -43,7 +43,8 @@ class Claim:
         text: the claim in words.
         statistic: what is measured, as a noun phrase ("good fraction within 2 points, batch norm
             minus none").
-        direction: `greater` and `less` than `null`, or `equivalent` to it.
+        direction: `greater` and `less` than `null`, `equivalent` to it, or `not_less`: greater, or
+            less by no more than the smallest effect (non-inferiority).
         smallest_effect: the smallest distance from `null` that would matter, > 0, in the
             statistic's unit.
         primary: the cell whose verdict is the claim's.
@@ -70,9 +71,10 @@ class Claim:
     factor: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.direction not in ("greater", "less", "equivalent"):
+        if self.direction not in get_args(Direction):
             found = repr(self.direction)
-            raise ValueError(f"direction must be 'greater', 'less' or 'equivalent'; found {found}")
+            accepted = ", ".join(get_args(Direction))
+            raise ValueError(f"direction must be one of {accepted}; found {found}")
         for name in ("smallest_effect", "factor"):
             value = getattr(self, name)
             if not 0 < value < math.inf:

@@ -195,13 +195,14 @@ def _variance(sample: Sample, counts: Counts, y: Floats, chance: Floats) -> Floa
 
 def _effect(sample: Sample, counts: Counts, column: int, response: Floats) -> Floats:
     """Variance of the mean response along one hyperparameter, [B, n_groups] to [B]."""
-    smoother, found = None, []
+    smoother, cells = None, []
     for weights, sums in _weighted(sample, counts, response):
         if smoother is None:
             values = sample.group_units[:, column]
             smoother = fitted_smoother(values, sample.levels[column], weights[0], sums[0])
-        found.append(smoother.explained(weights, sums))
-    return np.concatenate(found)
+        cells.append(smoother.cell_sums(weights, sums))
+    assert smoother is not None  # there is a first block
+    return smoother.explained_in_cells(np.concatenate(cells, axis=1))
 
 
 def _interaction(sample: Sample, counts: Counts, i: int, j: int, response: Floats) -> Floats:

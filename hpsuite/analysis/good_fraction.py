@@ -11,7 +11,7 @@ measured bias and coverage, and the methods that were tried and fell short.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -141,6 +141,8 @@ class PairedDifference:
         b_a, b_b: each setup's best level, in the score's unit.
         own: for each e in points, the difference with each against its own best, in [-1, 1].
         common: the same with both against the higher of the two bests.
+        only: for each e, the shares of configurations that are good in A alone and in B alone, each
+            against its own best; their difference is `own`.
     """
 
     n: int
@@ -148,6 +150,7 @@ class PairedDifference:
     b_b: float
     own: Mapping[float, Interval]
     common: Mapping[float, Interval]
+    only: Mapping[float, tuple[float, float]] = field(default_factory=dict)
 
 
 def paired_difference(
@@ -234,12 +237,17 @@ def paired_difference(
             ends += [float(centre) - half, float(centre) + half]
         return Interval(float(estimate), max(-1, min(ends)), min(1, max(ends)), level, method)
 
+    def alone(e: float) -> tuple[float, float]:
+        good = both >= (own_b - e * point - tie)[:, None]
+        return float((good[0] & ~good[1]).mean()), float((good[1] & ~good[0]).mean())
+
     return PairedDifference(
         n,
         float(own_b[0]),
         float(own_b[1]),
         {e: interval(e, own_b, own_resampled_b, allowances) for e in points},
         {e: interval(e, common_b, common_resampled_b, common_allowance, *upwards) for e in points},
+        {e: alone(e) for e in points},
     )
 
 

@@ -147,8 +147,10 @@ def _from_fanova(sample: Sample, found: Fanova) -> Found:
             f"{failed:.0%} of the trials have the lowest score: much of the variance is whether "
             "a trial fails"
         )
+    # The coverage of 95% intervals, in simulation (docs/statistics-importance.md).
     method = (
-        "percentile bootstrap of forest-corrected scores, self-pairs left out, widened by a fifth"
+        "percentile bootstrap of forest-corrected scores, self-pairs left out, widened by a fifth; "
+        "approximate, covers 90% or more, 97% on average"
     )
     pairs = {pair: (value, found.pair_draws[pair]) for pair, value in found.pairs.items()}
     columns = tuple(range(sample.d))
@@ -160,7 +162,11 @@ def _from_risk(found: TuningRisk) -> Found:
         f"surrogate: {found.surrogate}, R squared on trials not seen {found.r_squared:.2f}; "
         f"best level {found.best:.6g}"
     )
-    method = "half samples, allowing for a bias like that from whole to half; approximate"
+    # The coverage of 95% intervals, in simulation (docs/statistics-importance.md).
+    method = (
+        "half samples, allowing for a bias like that from whole to half; approximate, covers 92% "
+        "or more, but 70% where the default is at a kink, and 87% at 128 trials with a cliff"
+    )
     return Found(found.columns, found.values, found.draws, method, note)
 
 

@@ -69,6 +69,8 @@ class Importance:
         order: `settled` where each has a rank of its own, `not settled`, `could not rank` where
             no two can be told apart, `only one`, or `not computable`.
         note: what a reader should know of this figure; why it could not be computed.
+        draws: shape [B, k], what the values may be, in the order of `by_name`; empty where it could
+            not be computed.
     """
 
     evaluator: str
@@ -80,6 +82,28 @@ class Importance:
     total_with_pairs: Interval | None
     order: str
     note: str
+    draws: Floats = field(default_factory=lambda: np.empty((0, 0)), compare=False, repr=False)
+
+    def difference(self, a: str, b: str, level: float = 0.95) -> Interval:
+        """The value of one hyperparameter minus that of another, by the draws of both.
+
+        Args:
+            a, b: names.
+            level: confidence level, in (0, 1).
+
+        Returns:
+            The interval; nan where it cannot be computed.
+
+        Raises:
+            KeyError: a name that is none of the hyperparameters'.
+        """
+        estimate = self.by_name[a].value.estimate - self.by_name[b].value.estimate
+        if not len(self.draws):
+            return Interval(math.nan, math.nan, math.nan, level, self.by_name[a].value.method)
+        names = list(self.by_name)
+        apart = self.draws[:, names.index(a)] - self.draws[:, names.index(b)]
+        bounds = (-math.inf, math.inf) if self.evaluator == "tuning_risk" else (-1.0, 1.0)
+        return _interval(estimate, apart, level, bounds, self.by_name[a].value.method)
 
     @property
     def first(self) -> str | None:
@@ -156,6 +180,7 @@ def summarized(
         total_with_pairs=with_pairs,
         order=_order(ranks) if len(ranks) > 1 else "only one",
         note=found.note,
+        draws=draws,
     )
 
 

@@ -87,7 +87,7 @@ def mean_t(
     mean, n = float(array.mean()), len(array)
     method = "Student t over repeats"
     if n == 1:
-        return Interval(mean, math.nan, math.nan, level, method)
+        return Interval(mean, math.nan, math.nan, level, "one repeat: no interval")
     half = float(stats.t.isf((1 - level) / 2, n - 1)) * math.sqrt(variance(array) / n)
     return Interval(
         mean,

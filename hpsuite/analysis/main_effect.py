@@ -26,12 +26,20 @@ from hpsuite.analysis.sample import Ints
 # How often each configuration is drawn in each resample, shape [1 + B, n_groups].
 Counts = npt.NDArray[np.int16]
 
-# Cells of equal numbers of trials that a continuous hyperparameter is cut into.
-CELLS = 50
+# Cells of equal numbers of trials that a continuous hyperparameter is cut into: the fewest with
+# which the kernel is no narrower than half a cell.
+CELLS = (50, 100, 200)
 # Standard deviation of the smoothing kernel, in shares of the trials: .05 at 128 trials, falling
-# with the cube root, and never under half a cell. In simulation its bias stays well under the
-# sampling error at every n (docs/statistics-importance.md).
-WIDTH, WIDTH_N, LEAST_WIDTH = 0.05, 128, 0.01
+# with the cube root. In simulation its bias stays well under the sampling error at every n
+# (docs/statistics-importance.md).
+WIDTH, WIDTH_N = 0.05, 128
+# Where there is little noise it is narrower, but never under .01 up to 128 trials, falling with
+# the square root from there, or half of the narrowest cell. With .01 at every n, the edges of a
+# narrow peak cost more than the sampling error; with a trial's width, resamples leave gaps, and
+# say too little.
+LEAST_WIDTH, NARROWEST = 0.01, 0.5 / CELLS[-1]
+# What two cells have in common of a kernel's mass that is taken for nothing.
+NEGLIGIBLE = 1e-12
 # Numbers held at once, resamples times trials.
 BLOCK = 200_000
 
@@ -63,10 +71,21 @@ class Smoother:
             Shape [B], an almost unbiased estimate of Var r(z): below 0 by chance where there is
             no effect.
         """
+        return self.explained_in_cells(self.cell_sums(weights, sums))
+
+    def cell_sums(self, weights: Floats, sums: Floats) -> Floats:
+        """What `explained` needs of its arguments [B, m]: sums over cells, shape [4, B, C].
+
+        So that many samples can be summed a few at a time, and then explained at once.
+        """
         m = len(self.cell)
         place = sparse.csr_matrix((np.ones(m), (np.arange(m), self.cell)), shape=(m, self.cells))
-        counts, totals = weights @ place, sums @ place
-        own_counts, own_totals = (weights * weights) @ place, (sums * sums) @ place
+        added = (weights, sums, weights * weights, sums * sums)
+        return np.stack([values @ place for values in added])
+
+    def explained_in_cells(self, cell_sums: Floats) -> Floats:
+        """`explained`, shape [B], from `cell_sums` [4, B, C]."""
+        counts, totals, own_counts, own_totals = cell_sums
         squares, own = self._quadratic(counts, totals)
         n = counts.sum(axis=1)
         # Pairs of different configurations alone: the numerator and its weights lose the rest.
@@ -83,13 +102,19 @@ class Smoother:
             return (totals * totals * inverse).sum(axis=1), inverse
         # S between cells: spread, divide by what arrives, gather.
         received = _inverse(counts @ self.kernel.T)
-        smooth = np.matmul(self.kernel.T * received[:, None, :], self.kernel)
-        smoothed = np.matmul(smooth, totals[:, :, None])[:, :, 0]
+        smoothed = (totals @ self.kernel.T * received) @ self.kernel
         squares = 2 * (totals * smoothed).sum(axis=1) - (smoothed * smoothed * counts).sum(axis=1)
-        own = (
-            2 * np.diagonal(smooth, axis1=1, axis2=2)
-            - np.matmul(smooth * smooth, counts[:, :, None])[:, :, 0]
-        )
+        # Diagonal by diagonal of S, which is symmetric, as far as the kernel reaches.
+        own = 2 * (received @ (self.kernel * self.kernel))
+        for apart in range(self.cells):
+            low, high = slice(0, self.cells - apart), slice(apart, None)
+            both = self.kernel[:, low] * self.kernel[:, high]
+            if both.max() < NEGLIGIBLE:
+                break
+            squared = (received @ both) ** 2
+            own[:, low] -= squared * counts[:, high]
+            if apart:
+                own[:, high] -= squared * counts[:, low]
         return squares, own
 
 
@@ -110,12 +135,12 @@ def fitted_smoother(column: Floats, levels: int | None, weights: Floats, sums: F
     """
     if levels is not None:
         return Smoother(level_cells(column, levels), None, levels)
-    cell = rank_cells(column, weights, CELLS)
     n = float(weights.sum())
     # Trials of one configuration count as one.
     configurations = n * n / float(weights @ weights)
-    widest = max(LEAST_WIDTH, WIDTH * math.cbrt(WIDTH_N / configurations))
-    smoother = Smoother(cell, _kernel(widest), CELLS)
+    least = max(NARROWEST, LEAST_WIDTH * min(1, math.sqrt(WIDTH_N / configurations)))
+    widest = max(least, WIDTH * math.cbrt(WIDTH_N / configurations))
+    smoother = _smoother(column, weights, widest)
     responses = np.divide(sums, weights, out=np.zeros_like(sums), where=weights > 0)
     variance = float(sums @ responses) / n
     if variance <= 0:
@@ -123,8 +148,14 @@ def fitted_smoother(column: Floats, levels: int | None, weights: Floats, sums: F
     for _ in range(2):
         found = float(smoother.explained(weights[None], sums[None])[0])
         left = 1 - min(1.0, max(0.0, found / variance))
-        smoother = Smoother(cell, _kernel(max(LEAST_WIDTH, widest * left * left)), CELLS)
+        smoother = _smoother(column, weights, max(least, widest * left * left))
     return smoother
+
+
+def _smoother(column: Floats, weights: Floats, width: float) -> Smoother:
+    """With a kernel of that width, and the fewest cells that it allows."""
+    cells = next((cells for cells in CELLS if width >= 0.5 / cells), CELLS[-1])
+    return Smoother(rank_cells(column, weights, cells), _kernel(width, cells), cells)
 
 
 def rank_cells(column: Floats, weights: Floats, cells: int) -> Ints:
@@ -183,9 +214,9 @@ def group_sums(values: Floats, groups: Ints, n_groups: int) -> Floats:
     return np.asarray(values @ member)
 
 
-def _kernel(width: float) -> Floats:
-    """Column a: the mass of a normal around the middle of cell a in each cell of [0, 1]."""
-    edges = np.linspace(0, 1, CELLS + 1)
+def _kernel(width: float, cells: int) -> Floats:
+    """Column a: the mass of a normal around the middle of cell a in each of the cells of [0, 1]."""
+    edges = np.linspace(0, 1, cells + 1)
     middles = (edges[1:] + edges[:-1]) / 2
     mass = np.diff(ndtr((edges[:, None] - middles) / width), axis=0)
     return np.asarray(mass / mass.sum(axis=0))

@@ -102,8 +102,9 @@ def ped_anova_draws(sample: Sample, counts: Counts, top: float, region: float) -
 
     nan where all of the region ties, so that nothing tells the best from the rest.
     """
-    smoothers: list[Smoother] | None = None
-    found = []
+    smoothers: list[Smoother] = []
+    cells: list[list[Floats]] = [[] for _ in range(sample.d)]
+    scales = []
     for block in blocks(counts, sample.n):
         weights = block[:, sample.groups]
         best = _best(sample.scores, weights, top)
@@ -111,18 +112,25 @@ def ped_anova_draws(sample: Sample, counts: Counts, top: float, region: float) -
         share = best.sum(axis=1, keepdims=True) / inside.sum(axis=1, keepdims=True)
         weighted = group_sums(inside, sample.groups, sample.n_groups)
         sums = group_sums(best - inside * share, sample.groups, sample.n_groups)
-        if smoothers is None:
+        if not smoothers:
             # Of the sample itself; the scale of ranks is that within its region.
             smoothers = [
                 fitted_smoother(column, m, weighted[0], sums[0])
                 for column, m in zip(sample.group_units.T, sample.levels, strict=True)
             ]
         scale = (share * (1 - share))[:, 0]
-        scale = np.where(_ties_at_the_top(best, inside), np.nan, scale)
-        effects = np.stack([s.explained(weighted, sums) for s in smoothers], axis=1)
-        effects[:, ~sample.varying()] = 0
-        found.append(effects / scale[:, None])
-    return np.concatenate(found)
+        scales.append(np.where(_ties_at_the_top(best, inside), np.nan, scale))
+        for smoother, own in zip(smoothers, cells, strict=True):
+            own.append(smoother.cell_sums(weighted, sums))
+    effects = np.stack(
+        [
+            smoother.explained_in_cells(np.concatenate(own, axis=1))
+            for smoother, own in zip(smoothers, cells, strict=True)
+        ],
+        axis=1,
+    )
+    effects[:, ~sample.varying()] = 0
+    return np.asarray(effects / np.concatenate(scales)[:, None])
 
 
 def _best(scores: Floats, weights: Floats, share: float) -> Floats:

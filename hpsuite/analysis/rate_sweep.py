@@ -100,8 +100,8 @@ def rate_sweep(
         failed: shape [m, s], whether a trial failed.
         losses: shape [m, s], final losses in nats; one that is not finite counts as the loss at
             initialisation.
-        initial_loss: the loss at initialisation, a number or one for each seed [s]; given where
-            `losses` are.
+        initial_loss: the loss at initialisation: a number, one for each seed [s], or one for each
+            trial [m, s]; given where `losses` are.
         level: nominal confidence level, in (0, 1).
 
     Raises:
@@ -246,8 +246,10 @@ def _in_nats(
     if table.shape != shape:
         raise ValueError(f"losses must have the shape of scores, {shape}; found {table.shape}")
     first = np.asarray(initial_loss, dtype=np.float64)
-    if first.shape not in ((), (shape[1],)) or not np.isfinite(first).all():
-        raise ValueError(f"initial_loss must be a finite number, or one a seed; found {first}")
+    if first.shape not in ((), (shape[1],), shape) or not np.isfinite(first).all():
+        raise ValueError(
+            f"initial_loss must be a finite number, or one a seed or a trial; found {first}"
+        )
     capped = np.where(np.isfinite(table), np.minimum(table, first), first)
     capped = capped[:, np.lexsort(capped[::-1])]
     return _sensitivity(x, -capped, level)

@@ -24,7 +24,7 @@ from hpsuite.analysis.checks import Floats, checked_length, checked_level, check
 from hpsuite.analysis.good_fraction import RESAMPLES
 from hpsuite.analysis.intervals import Interval, variance, wilson_ends
 
-_EMPTY = "no default was given"
+NO_DEFAULT = "no default was given"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def _default(
 ) -> Interval:
     n, nan = best.n, math.nan
     if defaults is None:
-        return Interval(nan, nan, nan, level, _EMPTY)
+        return Interval(nan, nan, nan, level, NO_DEFAULT)
     seeds, estimate = len(defaults), best.value - float(defaults.mean())
     if n == 1:
         return Interval(estimate, nan, nan, level, "one trial: no interval")

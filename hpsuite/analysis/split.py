@@ -20,7 +20,8 @@ class SplitSpread:
         mean: mean over splits, with an interval for the mean over all splits that might have been
             drawn; it holds what varies between splits and within them.
         spread: standard deviation of the figure over splits, with a chi-squared interval; it
-            holds what the trials of each split vary by themselves.
+            holds what the trials of each split vary by themselves. Its ends are nan where all
+            figures are equal.
         within_sd: root mean square standard error within a split, from the figures' own
             intervals; nan where one of them has no ends.
         between_sd: standard deviation that is the split's own: what of `spread` the error within
@@ -105,7 +106,10 @@ def split_spread(
             spread * math.sqrt((count - 1) / chi[1]),
             level,
             "chi-squared over splits, for figures that vary normally",
-        ),
+        )
+        if spread > 0
+        # Figures on a lattice that agree by chance.
+        else Interval(0.0, math.nan, math.nan, level, "no interval: the figures are all equal"),
         within_sd=within,
         between_sd=own,
         ratio=own / within if within > 0 else math.nan,

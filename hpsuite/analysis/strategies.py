@@ -74,6 +74,7 @@ class StrategyFigures:
         tenth_percentile: of the best over repeats; nan, with the reason in its method, for fewer
             than 100 repeats.
         to_good: trials until b - margin is reached; None where no b is given.
+        b: the best that the setup can do; None where it is not given.
     """
 
     repeats: int
@@ -85,6 +86,7 @@ class StrategyFigures:
     regret: Interval | None
     tenth_percentile: Interval
     to_good: TrialsToGood | None
+    b: float | None = None
 
 
 def strategy_figures(
@@ -123,6 +125,7 @@ def strategy_figures(
         regret=None if b is None else mean_regret(best, b, b_error=b_error, level=level),
         tenth_percentile=percentile_of_repeats(best, 0.1, PERCENTILE_REPEATS, level),
         to_good=None if b is None else trials_to_good(table, b, margin=margin, level=level),
+        b=b,
     )
 
 

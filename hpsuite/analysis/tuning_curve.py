@@ -151,6 +151,7 @@ def selected_curve(
     *,
     generator: np.random.Generator,
     ks: Iterable[int] = KS,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
     level: float = 0.95,
     resamples: int = RESAMPLES,
 ) -> SelectedCurve:
@@ -173,6 +174,7 @@ def selected_curve(
         tests: shape [n], their test scores, in the same order.
         generator: draws the resamples.
         ks: numbers of trials, >= 1.
+        bounds: what a test score can be at all, (0, 1) for accuracies; the ends are clipped to it.
         level: nominal confidence level, in (0, 1).
         resamples: bootstrap resamples, >= 2.
 
@@ -213,6 +215,7 @@ def selected_curve(
     centre = np.array(expected)
     low = np.minimum(np.minimum(centre - half, centre), quantiles[0] + 0 * centre)
     high = np.maximum(np.maximum(centre + half, centre), quantiles[1] + 0 * centre)
+    low, high = np.maximum(low, bounds[0]), np.minimum(high, bounds[1])
     return SelectedCurve(
         tuple(numbers),
         n,

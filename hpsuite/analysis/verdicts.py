@@ -9,7 +9,9 @@ and its n, before the run. Then the verdict follows from the primary cell's inte
     inconclusive    anything else, with the sample size that would settle it
 
 A claim of equivalence is supported where the interval lies inside, contradicted where it lies
-beyond on either side. An end exactly on the smallest effect is neither beyond nor inside.
+beyond on either side. A claim that something is not less (non-inferiority) is supported where the
+interval lies above the mirror image of the smallest effect. An end exactly on the smallest effect
+is neither beyond nor inside.
 
 Two findings go before all of these: where a setup did not train, its figures say nothing; and
 where the whole space is good, tuning did not matter, and no difference in it can be of use.
@@ -140,6 +142,7 @@ def settling_size(
     n: int,
     smallest_effect: float,
     level: float = 0.95,
+    not_less: bool = False,
 ) -> int | None:
     """The sample size that would settle an inconclusive verdict.
 
@@ -155,6 +158,7 @@ def settling_size(
         n: today's sample size, >= 1.
         smallest_effect: that matters, > 0.
         level: of the interval, in (0, 1).
+        not_less: whether it is enough to lie above minus the smallest effect.
 
     Returns:
         At least n; None where 100,000 would not settle it, as where the estimate is as large as
@@ -173,6 +177,8 @@ def settling_size(
         centre = estimate * scale
         supported = _below(centre - beyond - down)
         contradicted = _below(mirrored - up - centre)
+        if not_less:
+            return _below(centre - mirrored - down) + contradicted >= SETTLING_POWER
         inside = _below(beyond - up - centre) - _below(mirrored + down - centre)
         return supported + contradicted + max(0.0, inside) >= SETTLING_POWER
 
@@ -236,6 +242,7 @@ def _judged(claim: Claim, name: str, cell: Cell, tests: int) -> CellVerdict:
                 n=cell.n,
                 smallest_effect=claim.smallest_effect,
                 level=level,
+                not_less=claim.direction == "not_less",
             )
     return CellVerdict(finding, interval.estimate, low, high, level, cell.n, settles_at, note)
 
@@ -248,6 +255,10 @@ def _finding(claim: Claim, low: float, high: float) -> Finding:
         if inside:
             return "supported"
         return "contradicted" if above or below else "inconclusive"
+    if claim.direction == "not_less":
+        if low > -d:
+            return "supported"
+        return "contradicted" if below else "inconclusive"
     if inside:
         return "no difference"
     if above or below:

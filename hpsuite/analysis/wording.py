@@ -66,6 +66,9 @@ def _reason(claim: Claim, found: CellVerdict) -> str:
     if claim.direction == "equivalent":
         where = "within" if found.verdict == "supported" else "beyond"
         return f"{measured}; all of it {where} {effect}, the least that matters"
+    if claim.direction == "not_less":
+        side = "above" if found.verdict == "supported" else "below"
+        return f"{measured}; all of it {side} -{effect}, the least that matters"
     side = SIDES[claim.direction][found.verdict == "contradicted"]
     sign = "+" if side == "above" else "-"
     return f"{measured}; all of it {side} {sign}{effect}, the least that matters"

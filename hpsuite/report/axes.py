@@ -16,6 +16,8 @@ Floats = npt.NDArray[np.float64]
 Scale = Literal["linear", "log", "one_minus_log", "integer", "log_integer", "choice"]
 
 _PAD = 0.03  # of an axis, beyond the outermost value
+# So much of the range is shown beyond what values can be, so that a line along the end is seen.
+_EDGE = 0.01
 
 
 class Tick(NamedTuple):
@@ -52,6 +54,11 @@ class Axis:
 
     def __post_init__(self) -> None:
         assert self.scale == "linear" or not self.negated, self.label
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Values that can be: a percentage lies between 0 and 100."""
+        return (0.0, 100.0) if self.unit == "%" and not self.negated else (-math.inf, math.inf)
 
     @property
     def title(self) -> str:
@@ -100,9 +107,10 @@ class Axis:
         if last <= first:
             first, last = first - 0.5 * abs(first or 1), first + 0.5 * abs(first or 1)
         span = last - first
+        least, most = (float(end) for end in self.place(self.bounds))
         return (
-            first if math.isfinite(low) else first - pad * span,
-            last if math.isfinite(high) else last + pad * span,
+            first if math.isfinite(low) else max(first - pad * span, least - _EDGE * span),
+            last if math.isfinite(high) else min(last + pad * span, most + _EDGE * span),
         )
 
     @property

@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -19,7 +19,13 @@ from hpsuite.report.flat import (
     transfer_figures,
     verdict_figures,
 )
-from hpsuite.report.telling import tell
+from hpsuite.report.flat_strategies import (
+    across_figures,
+    environment_figures,
+    pair_figures,
+    split_figures,
+)
+from hpsuite.report.view import Report
 from hpsuite.report.writing import write_report
 
 # 2: `comparisons` was `differences`; verdicts, transfers and more figures.
@@ -32,7 +38,7 @@ def write_files(
     about: Mapping[str, object],
     *,
     now: datetime,
-    report: bool = True,
+    report: Report | None,
 ) -> Path:
     """Write summary.json, trials.csv and the report into a new folder named by the time.
 
@@ -41,22 +47,37 @@ def write_files(
         findings: what was found.
         about: what the summary says besides: experiment, versions, device, commit.
         now: the local time.
-        report: whether to write report.html, report.md and their pictures too.
+        report: what report.html, report.md and their pictures say; None writes none.
 
     Returns:
         The new folder; it appears when all files are whole.
+    """
+
+    def write(scratch: Path) -> None:
+        write_json(scratch / "summary.json", {**about, **summary(findings)})
+        write_rows(scratch / "trials.csv", trial_rows([arm.table for arm in findings.arms]))
+        if report is not None:
+            write_report(scratch, report)
+
+    return write_whole(folder, write, now=now)
+
+
+def write_whole(folder: Path, write: Callable[[Path], None], *, now: datetime) -> Path:
+    """Make a new folder named by the time, whose files are all there or none.
+
+    Args:
+        folder: the experiment's own, made where it is missing.
+        write: writes the files into the scratch folder that it is given.
+        now: the local time.
+
+    Returns:
+        The new folder; it appears when `write` has returned.
     """
     folder.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
     try:
         scratch.chmod(0o777 & ~_umask())
-        text = json.dumps(_plain({**about, **summary(findings)}), indent=2, allow_nan=False)
-        (scratch / "summary.json").write_text(text + "\n", encoding="utf-8")
-        with (scratch / "trials.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerows(trial_rows([arm.table for arm in findings.arms]))
-        if report:
-            write_report(scratch, tell(findings, about))
+        write(scratch)
         name = now.strftime("%Y-%m-%dT%H-%M-%S")
         target, n = folder / name, 1
         while target.exists():
@@ -68,6 +89,18 @@ def write_files(
         raise
 
 
+def write_json(path: Path, value: Mapping[str, object]) -> None:
+    """Write plain values as JSON; nan and infinities become null."""
+    text = json.dumps(_plain(value), indent=2, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def write_rows(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    """Write rows as CSV."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+
+
 def summary(findings: Findings) -> dict[str, object]:
     """The figures of setups, arms and studies; accuracies and fractions in [0, 1]."""
     return {
@@ -75,7 +108,13 @@ def summary(findings: Findings) -> dict[str, object]:
         "verdicts": [verdict_figures(verdict) for verdict in findings.verdicts],
         "setups": [setup_figures(setup) for setup in findings.setups],
         "comparisons": [comparison_figures(pair) for pair in findings.differences],
-        "transfers": [transfer_figures(found) for found in findings.transfers],
+        "splits": [split_figures(found) for found in findings.splits],
+        "transfers": [
+            {**transfer_figures(found), "adkins": environment_figures(found.environments)}
+            for found in findings.transfers
+        ],
+        "searches": [pair_figures(pair) for pair in findings.pairs],
+        "across_setups": [across_figures(found) for found in findings.across],
         "arms": [
             {**arm_names(arm.table), **arm_figures(arm), **_origin(arm.table)}
             for arm in findings.arms

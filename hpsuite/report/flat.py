@@ -80,6 +80,7 @@ def sample_figures(evidence: SetupEvidence) -> dict[str, object]:
         **ends("regret_mean", evidence.regret.mean),
         **ends("regret_default", evidence.regret.default),
         "tuning_did_not_matter": evidence.did_not_matter,
+        "not_computable": _unknown_of(evidence),
     }
     curve = evidence.curve
     for i, k in enumerate(curve.ks):
@@ -107,6 +108,24 @@ def sample_figures(evidence: SetupEvidence) -> dict[str, object]:
     return figures
 
 
+def _unknown_of(evidence: SetupEvidence) -> dict[str, str]:
+    """Why figures of a sample have no number, or no interval."""
+    lost = evidence.regret
+    reasons = not_computable(
+        {
+            **{f"good_fraction_{e:g}pt": g for e, g in evidence.sensitivity.good_fractions.items()},
+            "chance_fraction": evidence.sensitivity.chance_fraction,
+            "regret_median": lost.median,
+            "regret_mean": lost.mean,
+            "regret_default": lost.default,
+        }
+    )
+    for evaluator, importance in evidence.importance.items():
+        if importance.order == "not computable":
+            reasons[f"importance_{evaluator}"] = importance.note
+    return reasons
+
+
 def _sweep(sweep: RateSweep) -> dict[str, object]:
     """The figures of a sweep of the learning rate."""
     figures: dict[str, object] = {"sweep_seeds": sweep.seeds, "sweep_rates": sweep.rates}
@@ -124,6 +143,13 @@ def _sweep(sweep: RateSweep) -> dict[str, object]:
         **ends("largest_stable_rate", sweep.largest_stable_rate),
         **ends("rate_sensitivity", sweep.sensitivity),
         **ends("rate_sensitivity_nats", sweep.sensitivity_nats),
+        "sweep_not_computable": not_computable(
+            {
+                "largest_stable_rate": sweep.largest_stable_rate,
+                "rate_sensitivity": sweep.sensitivity,
+                "rate_sensitivity_nats": sweep.sensitivity_nats,
+            }
+        ),
     }
 
 
@@ -152,14 +178,20 @@ def arm_figures(arm: ArmFinding) -> dict[str, object]:
     if strategy.to_good is not None:
         figures |= ends("trials_to_good", strategy.to_good.restricted_mean)
         figures |= ends("reached_good", strategy.to_good.reached)
-    if arm.again is not None:
-        figures |= {
-            "fresh_val_accuracy": float(arm.again.val.mean()),
-            "fresh_test_accuracy": float(arm.again.test.mean()),
-        }
+    intervals = {
+        "best_val_accuracy": found.best_val_accuracy,
+        "test_accuracy": found.test_accuracy,
+        "area": strategy.area,
+        "median_best": strategy.median_best,
+        "tenth_percentile": strategy.tenth_percentile,
+    }
+    if arm.fresh is not None:
+        intervals |= {"fresh_val_accuracy": arm.fresh.val, "fresh_test_accuracy": arm.fresh.test}
+        figures |= ends("fresh_val_accuracy", arm.fresh.val)
+        figures |= ends("fresh_test_accuracy", arm.fresh.test)
     if arm.misses is not None:
         figures |= ends("miss_probability", arm.misses.probability)
-    return figures
+    return figures | {"not_computable": {**not_computable(intervals), **arm.reasons}}
 
 
 def comparison_figures(pair: Difference) -> dict[str, object]:
@@ -227,6 +259,15 @@ def verdict_figures(verdict: Verdict) -> dict[str, object]:
 def ends(name: str, interval: Interval) -> dict[str, object]:
     """A figure with its interval as three numbers."""
     return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def not_computable(figures: Mapping[str, Interval]) -> dict[str, str]:
+    """Why figures have no number, or no interval, by name."""
+    return {
+        name: interval.method.removeprefix("not computable: ")
+        for name, interval in figures.items()
+        if any(math.isnan(v) for v in (interval.estimate, interval.low, interval.high))
+    }
 
 
 def metrics(figures: Mapping[str, object]) -> dict[str, float]:

@@ -12,6 +12,15 @@
     displayModeBar: touch ? false : "hover",
   };
 
+  // What is wider than the page says so.
+  const boxes = [...document.querySelectorAll(".plot, .scroll")];
+  const measure = () =>
+    boxes.forEach((box) => {
+      box.parentElement.classList.toggle("overflows", box.scrollWidth > box.clientWidth + 1);
+    });
+  addEventListener("resize", measure);
+  measure();
+
   const isFlat = (spec) => spec.data.every((trace) => trace.type !== "parcoords");
   const hasWebGL = () => Boolean(document.createElement("canvas").getContext("webgl"));
 
@@ -35,6 +44,7 @@
       box.dataset.state = "live";
       box.closest("figure").classList.add("live-figure");
       Plotly.Plots.resize(live);
+      measure();
     } catch (error) {
       live.remove();
       box.dataset.state = "still";

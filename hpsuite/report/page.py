@@ -4,6 +4,7 @@ It fetches nothing; its own policy forbids it. Without JavaScript it shows still
 """
 
 import math
+import re
 from collections.abc import Mapping
 from importlib import resources
 
@@ -23,6 +24,8 @@ from hpsuite.report.view import (
     Verdict,
 )
 
+# Shown under what is wider than the page.
+MORE = element("p", "Scroll sideways for the rest \u2192", class_="more", aria_hidden="true")
 VERDICTS, CONDITIONS, REPEAT = "Verdicts", "Conditions", "Repeat it"
 
 
@@ -114,13 +117,20 @@ def _verdicts(report: Report) -> str:
 def _card(verdict: Verdict) -> str:
     sign = element("span", SIGNS[verdict.word], aria_hidden="true")
     declared = "declared before the run" if verdict.declared else "not declared before the run"
+    facts = verdict.found
+    # The first thing on a card after its claim is the figure that decides it.
+    measured = text(f": {facts.pop('measured')}")
+    del facts["found"]
+    if verdict.estimate.has_interval:
+        measured += text(f" ({100 * verdict.level:g}% interval)")
     parts = [
         element("p", sign + text(verdict.word), class_="word"),
         element("span", declared, class_="declared"),
         element("h3", text(verdict.claim)),
-        element("p", prose(verdict.sentence)),
+        element("p", [element("strong", text(verdict.interval)), measured], class_="found"),
         markup.interval_picture(verdict),
-        markup.facts(verdict.found, kind=None),
+        element("p", prose(verdict.sentence)),
+        markup.facts(facts, kind=None),
     ]
     if verdict.exceptions:
         items = (element("li", prose(exception)) for exception in verdict.exceptions)
@@ -171,7 +181,7 @@ def _figure(picture: Picture, png: bytes, least_width: int) -> str:
     note = note_of(picture.data)
     below = element("p", text(note), class_="note said-in-still") if note else ""
     return element(
-        "figure", [element("figcaption", caption), plot, below], id=f"figure-{picture.name}"
+        "figure", [element("figcaption", caption), plot, MORE, below], id=f"figure-{picture.name}"
     )
 
 
@@ -199,7 +209,7 @@ def _table(table: Table) -> str:
         aria_label=table.title,
         tabindex="0",
     )
-    parts = [element("h3", text(table.title)), scroll]
+    parts = [element("h3", text(table.title)), scroll, MORE]
     if table.note:
         parts.append(element("p", prose(table.note), class_="note"))
     return element("div", parts, class_="table")
@@ -209,10 +219,15 @@ def _cell(cell: Cell, column: Column) -> str:
     value = cell.value
     return element(
         "td",
-        text(cell.text),
+        text(_tied(cell.text) if column.numeric else cell.text),
         class_="number" if column.numeric else None,
         data_value=None if value is None else "NaN" if math.isnan(value) else repr(float(value)),
     )
+
+
+def _tied(words: str) -> str:
+    """Figures that break between an estimate and its interval, and nowhere else."""
+    return re.sub(r"\[[^\]]*\]|\d x \d", lambda found: found[0].replace(" ", "\u00a0"), words)
 
 
 def _conditions(report: Report) -> str:

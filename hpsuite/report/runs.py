@@ -1,7 +1,14 @@
-"""The views for MLflow: a top-level run per setup and per arm, child runs for the best trials."""
+"""The views for MLflow: a top-level run per setup and per arm, and one that compares them.
 
+Child runs hold the best trials. The comparison's run bears the report, a setup's its own pictures.
+"""
+
+import hashlib
+import json
 import re
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
 
 from hpsuite.findings import ArmFinding, ArmTable, Findings, SetupFinding, StudyTable
 from hpsuite.report.files import trial_rows
@@ -13,54 +20,167 @@ from hpsuite.report.flat import (
     setup_figures,
     verdict_figures,
 )
+from hpsuite.report.flat_strategies import strategy_sections
+from hpsuite.report.markdown import FIGURES, escape, prose, render_markdown
 from hpsuite.report.tables import difference_lines, percent, with_ends
-from hpsuite.tracking import RunView
+from hpsuite.report.view import SIGNS, Report
+from hpsuite.tracking import Attached, Page, RunView
 from hpsuite.trials import TrialResult
 
+# The run with the report; charts and tables show the beginnings of names.
+COMPARISON = "report and comparisons"
+# What MLflow's UI shows first; the figures' names are those of `flat.py`.
+PAGES = (
+    Page(
+        "setup",
+        "Setups: how much of the space is good",
+        (
+            *("good_fraction_2pt", "good_fraction_2pt_low", "good_fraction_2pt_high"),
+            *("n_trials", "b", "regret_median", "nonfinite_fraction", "chance_fraction"),
+        ),
+        dict.fromkeys(
+            (
+                *("good_fraction_2pt", "good_fraction_2pt_low", "good_fraction_2pt_high"),
+                *("b", "regret_median", "trials_needed_2pt"),
+                *("nonfinite_fraction", "chance_fraction", "rate_width_2pt"),
+            ),
+            False,
+        ),
+    ),
+    Page(
+        "arm",
+        "Searches: which found a good one",
+        (
+            *("best_val_accuracy", "best_val_accuracy_low", "best_val_accuracy_high"),
+            *("test_accuracy", "rank_low", "rank_high", "regret", "repeats", "seconds"),
+        ),
+        {
+            "best_so_far": True,
+            "best_val_accuracy": False,
+            "test_accuracy": False,
+            "best_val_accuracy_low": False,
+            "best_val_accuracy_high": False,
+            "regret": False,
+            "rank_low": False,
+            "rank_high": False,
+            "seconds": False,
+        },
+    ),
+    Page("comparison", "The report, and differences", (), {}),
+)
 
-def run_views(findings: Findings, *, best_trials: int) -> list[RunView]:
+
+def run_views(
+    findings: Findings,
+    *,
+    best_trials: int,
+    report: Report | None = None,
+    folder: Path | None = None,
+) -> list[RunView]:
     """All runs of an experiment.
 
     Args:
         findings: what was found.
         best_trials: child runs for so many of each arm's best trials; -1 for all.
+        report: what the report says; None where none was written.
+        folder: where summary and report were written; None attaches no files.
     """
-    setups = [_setup_view(setup) for setup in findings.setups if setup.sensitivity]
+    pictures = attached_pictures(report, folder)
+    setups = [
+        replace(_setup_view(setup), files=pictures.get(number, {}))
+        for number, setup in enumerate(findings.setups)
+        if setup.sensitivity
+    ]
     arms = [_arm_view(arm, best_trials) for arm in findings.arms]
-    return [*setups, *arms, *_comparison_views(findings)]
+    files = {} if folder is None else written_files(folder, report, pictures)
+    return [*setups, *arms, replace(_comparison_view(findings, report), files=files)]
 
 
-def experiment_note(title: str, findings: Findings) -> str:
-    """What was found, in Markdown, for the experiment's page."""
-    parts = [title] if title else []
-    parts += [f"**{verdict.claim}** {verdict.sentence}" for verdict in findings.verdicts]
-    parts += [f"- {line}" for line in difference_lines(findings.differences)]
+def attached_pictures(
+    report: Report | None, folder: Path | None
+) -> dict[int | None, dict[str, Attached]]:
+    """A report's pictures as files, by the setup that they show alone; None for several."""
+    pictures: dict[int | None, dict[str, Attached]] = {}
+    if report is not None and folder is not None:
+        for picture in report.pictures():
+            path = f"{FIGURES}/{picture.name}.png"
+            pictures.setdefault(picture.setup, {})[path] = Attached.of(folder / path)
+    return pictures
+
+
+def experiment_note(title: str, findings: Findings, report: Report | None = None) -> str:
+    """What was found, in Markdown, for the experiment's page.
+
+    MLflow shows its first line alone until it is opened.
+    """
+    first = [f"**{escape(title)}**"] if title else []
+    if report is not None:
+        first += [prose(answer) for answer in report.answers]
+    parts = [" ".join(first)] if first else []
+    parts += _found(findings, report)
+    if report is not None:
+        parts.append(f"The report is among the artifacts of the run *{COMPARISON}*.")
     return "\n\n".join(parts)
 
 
-def _comparison_views(findings: Findings) -> list[RunView]:
-    """One run with all contrasts of the experiment; none where nothing was compared."""
+def _found(findings: Findings, report: Report | None) -> list[str]:
+    """Verdicts and differences of setups, a block of Markdown each."""
+    if report is None:
+        parts = [f"**{escape(v.claim)}** {escape(v.sentence)}" for v in findings.verdicts]
+    else:
+        parts = [
+            f"- {SIGNS[v.word]} **{v.word}**: {escape(v.claim)} {escape(v.interval)}; "
+            f"{escape(v.statistic)}, n = {escape(v.n)}."
+            for v in report.verdicts
+        ]
+        parts = ["\n".join(parts)] if parts else []
+    lines = [f"- {escape(line)}" for line in difference_lines(findings.differences)]
+    return [*parts, "Good fractions, setup by setup:\n\n" + "\n".join(lines)] if lines else parts
+
+
+def written_files(
+    folder: Path, report: Report | None, pictures: Mapping[int | None, Mapping[str, Attached]]
+) -> dict[str, Attached]:
+    """The files of a run's folder, the largest last, each with what it says but for the time."""
+    files = {path: file for of_one in pictures.values() for path, file in of_one.items()}
+    drawn = sorted((path, file.says) for path, file in files.items())
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    told = {name: value for name, value in summary.items() if name not in ("created", "seconds")}
+    files["summary.json"] = Attached(folder / "summary.json", _sha256(json.dumps(told)))
+    if report is not None:
+        timeless = render_markdown(replace(report, created="", took=""))
+        says = _sha256(json.dumps([timeless, drawn]))
+        for name in ("report.md", "report.html"):
+            files[name] = Attached(folder / name, says)
+    return files
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _comparison_view(findings: Findings, report: Report | None) -> RunView:
+    """The run with all contrasts of the experiment, and with its report."""
     found: dict[str, float] = {}
     for pair in findings.differences:
         a, b = (setup.setup.label for setup in (pair.a, pair.b))
         prefix = _metric(f"{a} minus {b}")
         figures = metrics(comparison_figures(pair))
         found |= {f"{prefix}/{name}": value for name, value in figures.items()}
+    for prefix, named in strategy_sections(findings):
+        found |= {f"{_metric(prefix)}/{name}": value for name, value in metrics(named).items()}
     for i, verdict in enumerate(findings.verdicts, start=1):
         figures = metrics(verdict_figures(verdict))
         found |= {f"claim {i}/{name}": value for name, value in figures.items()}
-    if not found:
-        return []
     identities = sorted({arm.table.identity for arm in findings.arms})
-    return [
-        RunView(
-            key=f"comparison:{' '.join(identities)}",
-            kind="comparison",
-            name="comparison of setups",
-            metrics=found,
-            note=experiment_note("", findings),
-        )
-    ]
+    answers = [] if report is None else [prose(answer) for answer in report.answers]
+    return RunView(
+        key=f"comparison:{' '.join(identities)}",
+        kind="comparison",
+        name=COMPARISON,
+        metrics=found,
+        note="\n\n".join([*answers, *_found(findings, report)]),
+    )
 
 
 def _metric(text: str) -> str:
@@ -83,7 +203,7 @@ def _setup_view(setup: SetupFinding) -> RunView:
     return RunView(
         key=f"setup:{table.setup_identity}:{table.identity}:g{table.generation}",
         kind="setup",
-        name=_name(table.arm.setup.model_name, table.arm.setup.dataset.name, table),
+        name=_name(table),
         metrics=metrics(setup_figures(setup)),
         params=_params(table),
         tags=_tags(table),
@@ -93,7 +213,6 @@ def _setup_view(setup: SetupFinding) -> RunView:
 
 def _arm_view(arm: ArmFinding, best_trials: int) -> RunView:
     table = arm.table
-    setup = table.arm.setup
     figures = arm_figures(arm)
     header, *rows = trial_rows([table])
     note = (
@@ -107,7 +226,7 @@ def _arm_view(arm: ArmFinding, best_trials: int) -> RunView:
     return RunView(
         key=f"arm:{table.identity}:g{table.generation}",
         kind="arm",
-        name=_name(table.arm.strategy.label, setup.model_name, setup.dataset.name, table),
+        name=_name(table, table.arm.strategy.label),
         metrics=metrics(figures),
         series={"best_so_far": arm.figures.best_so_far},
         params=_params(table) | {"strategy": table.arm.strategy.label},
@@ -131,14 +250,15 @@ def _trial_view(table: ArmTable, study: StudyTable, result: TrialResult) -> RunV
     )
 
 
-def _name(*parts: object) -> str:
+def _name(table: ArmTable, *first: str) -> str:
     """The distinguishing word first, as the UI cuts long names."""
-    *words, table = parts
-    assert isinstance(table, ArmTable)
-    words += [f"{key}={value}" for key, value in table.arm.setup.variant]
+    setup = table.arm.setup
+    words = [*first, setup.model_name]
+    words += [f"{key}={value}" for key, value in setup.variant]
+    words.append(setup.dataset.name)
     if table.generation > 1:
         words.append(f"g{table.generation}")
-    return " · ".join(str(word) for word in words)
+    return " · ".join(words)
 
 
 def _params(table: ArmTable) -> dict[str, str]:

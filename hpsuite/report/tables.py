@@ -45,7 +45,7 @@ def print_tables(findings: Findings, console: Console) -> None:
 
 def setup_table(setups: Sequence[SetupFinding]) -> Table:
     """How sensitive each setup is to its hyperparameters."""
-    table = _table("Setups: how much of the search space is good?")
+    table = make_table("Setups: how much of the search space is good?")
     for column in ("dataset", "model"):
         table.add_column(column)
     for column in ("n", "good within 2 points", "diverged", "at chance", "best trial", "its test"):
@@ -91,7 +91,7 @@ def difference_lines(differences: Sequence[Difference]) -> list[str]:
 
 def arm_table(arms: Sequence[ArmFinding]) -> Table:
     """How good a configuration each strategy found."""
-    table = _table("Arms: which search found a good one?")
+    table = make_table("Arms: which search found a good one?")
     for column in ("dataset", "model", "strategy"):
         table.add_column(column)
     for column in ("trials", "best val", "test", "rank", "seconds"):
@@ -135,7 +135,8 @@ def points(interval: Interval) -> str:
     return f"{100 * interval.estimate:+.1f} points [{low:+.1f}, {high:+.1f}]"
 
 
-def _table(title: str) -> Table:
+def make_table(title: str) -> Table:
+    """A table with a title and no lines but one."""
     return Table(
         title=title,
         title_justify="left",

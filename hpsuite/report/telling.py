@@ -6,8 +6,9 @@ claims what an interval does not show.
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
-from hpsuite.analysis import Interval, chance_limit
+from hpsuite.analysis import chance_limit
 from hpsuite.analysis.claims import Verdict as Found
 from hpsuite.evidence import SetupEvidence
 from hpsuite.findings import Difference, Findings, SetupFinding, ladder
@@ -18,6 +19,8 @@ from hpsuite.report.telling_conditions import conditions, foreign_conditions
 from hpsuite.report.telling_importance import importance_section
 from hpsuite.report.telling_scores import Scores
 from hpsuite.report.telling_setups import setups_section
+from hpsuite.report.telling_splits import splits_section
+from hpsuite.report.telling_strategies import strategy_blocks
 from hpsuite.report.telling_transfer import transfer_section
 from hpsuite.report.telling_verdicts import card
 from hpsuite.report.told import Compared, Told
@@ -47,7 +50,8 @@ def tell(findings: Findings, about: About) -> Report:
         sections = [
             setups_section(told, compared, _zone(findings.verdicts)),
             importance_section(told),
-            arms_section(told, by_setup),
+            arms_section(told, by_setup, strategy_blocks(findings, by_table)),
+            splits_section(findings.splits),
             transfer_section(findings.transfers),
         ]
     return _report(
@@ -60,23 +64,28 @@ def tell(findings: Findings, about: About) -> Report:
 
 
 def tell_samples(
-    evidence: Mapping[str, SetupEvidence], differences: Mapping[str, Interval], about: About
+    evidence: Mapping[str, SetupEvidence],
+    compared: Sequence[Compared],
+    about: About,
+    *,
+    reasons: Mapping[str, str] | None = None,
 ) -> Report:
     """The report of trials that hpsuite did not make.
 
     Args:
         evidence: of each group of trials, by name.
-        differences: good fractions of one group minus those of another, by what is compared ("a
-            minus b"), each against its own best.
+        compared: good fractions of groups compared.
         about: as for `tell`; `score` is what the scores are called.
+        reasons: why groups have no evidence, by name.
     """
     told = []
     for i, (name, found) in enumerate(evidence.items()):
         default = "score" if found.sample.higher_is_better else "loss"
         scores = Scores.of(found.sample, str(about.get("score") or default))
         told.append(Told(name, i, found, scores))
-    headline = min((found.headline for found in evidence.values()), default=1.0)
-    compared = [Compared(label, None, {headline: found}) for label, found in differences.items()]
+    for name, reason in (reasons or {}).items():
+        scores = told[0].scores if told else Scores()
+        told.append(Told(name, len(told), None, scores, reason))
     sections = [setups_section(told, compared), importance_section(told)] if told else []
     return _report(
         about,
@@ -104,13 +113,13 @@ def _report(
         answers=answers,
         verdicts=tuple(card(found) for found in findings),
         sections=tuple(s for s in sections if s is not None and (s.prose or s.blocks)),
-        conditions=conditions,
+        conditions={**({"tier": str(about["tier"])} if about.get("tier") else {}), **conditions},
         versions={str(k): str(v) for k, v in versions.items()}
         if isinstance(versions, Mapping)
         else {},
         device=_text(about, "device", "unknown"),
         commit=_text(about, "commit", "unknown"),
-        created=_text(about, "created", "unknown"),
+        created=moment(_text(about, "created", "unknown")),
         took=duration(seconds) if isinstance(seconds, int | float) else "unknown",
         command=_text(about, "command", ""),
         warnings=tuple(str(w) for w in warnings) if isinstance(warnings, Sequence) else (),
@@ -128,6 +137,15 @@ def duration(seconds: float) -> str:
     parts = [(hours, "h"), (minutes, "min"), (rest, "s")]
     first = next((i for i, (value, _) in enumerate(parts) if value), 2)
     return " ".join(f"{value} {unit}" for value, unit in parts[first : first + 2])
+
+
+def moment(text: str) -> str:
+    """A time as it is read: 2026-11-25 02:49 UTC."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return text if at.tzinfo is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _text(about: About, key: str, default: str) -> str:
@@ -165,6 +183,7 @@ def _told(setup: SetupFinding, name: str, number: int) -> Told:
         chance=chance_limit(data.majority_share("val"), len(data.y_val)),
         sweep=setup.sweep,
         ladder=tried,
+        without_default=setup.without_default,
     )
 
 

@@ -39,7 +39,7 @@ def _counted(verdicts: Sequence[Verdict]) -> str:
     for found in verdicts:
         words[found.verdict] = words.get(found.verdict, 0) + 1
     claims = "claim" if len(verdicts) == 1 else "claims"
-    counted = listed([f"{word} {n}" for word, n in words.items()])
+    counted = listed([f"{n} {word}" for word, n in words.items()])
     return f"{len(verdicts)} {claims}, declared before the run: {counted}."
 
 

@@ -1,12 +1,11 @@
 """What each search found: best so far, the table of arms, and where each looked."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from hpsuite.analysis import Interval
-from hpsuite.analysis.intervals import mean_t
 from hpsuite.findings import MARGIN, ArmFinding, ArmTable
 from hpsuite.report.axes import Axis
 from hpsuite.report.figures.best_so_far import BestSoFar
@@ -35,11 +34,24 @@ MOST_PANELS, MOST_STRATEGIES = 6, 12
 # Of more setups than these it is not drawn where each search looked: a picture each.
 MOST_POINTS = 4
 COARSE_TO_FINE = f"{CoarseToFineSampler.__module__}.{CoarseToFineSampler.__qualname__}"
+# Figures of arms that may be missing, in words.
+TOLD = {
+    "regret": "Regret and trials to a good one are",
+    "miss_probability": "Misses and fresh seeds' accuracies are",
+}
 ByName = Mapping[str, Sequence[ArmFinding]]
 
 
-def arms_section(told: Sequence[Told], by_setup: ByName) -> Section | None:
-    """The section; `by_setup` holds the arms of each setup by the setup's name."""
+def arms_section(
+    told: Sequence[Told], by_setup: ByName, compared: Iterable[Block] = ()
+) -> Section | None:
+    """The section.
+
+    Args:
+        told: the setups.
+        by_setup: the arms of each setup by the setup's name.
+        compared: what is said of strategies compared.
+    """
     shown = [t for t in told if by_setup.get(t.name)]
     if not shown:
         return None
@@ -48,6 +60,7 @@ def arms_section(told: Sequence[Told], by_setup: ByName) -> Section | None:
         *_best_so_far(shown, by_setup, numbers),
         found_table(shown, by_setup),
         speed_table(shown, by_setup),
+        *compared,
     ]
     blocks += [Note(text) for text in _remarks(by_setup)]
     if len(shown) <= MOST_POINTS:
@@ -130,7 +143,7 @@ def found_table(shown: Sequence[Told], by_setup: ByName) -> Table:
                 percent(figures.test_accuracy),
             ]
             if again:
-                cells.append(_fresh(arm))
+                cells.append(EMPTY if arm.fresh is None else percent(arm.fresh.test))
             if missed:
                 cells.append(EMPTY if arm.misses is None else percent(arm.misses.probability))
             cells.append(Cell(arm.rank.text, arm.rank.low))
@@ -192,17 +205,24 @@ def to_good(median: Interval, n: int) -> Cell:
     return count(median)
 
 
-def _fresh(arm: ArmFinding) -> Cell:
-    """The test accuracy of what repeats selected, over fresh seeds."""
-    if arm.again is None:
-        return EMPTY
-    return percent(mean_t(arm.again.test.mean(axis=1)))
-
-
 def _remarks(by_setup: ByName) -> Iterator[str]:
     arms = [arm for found in by_setup.values() for arm in found]
     if any(arm.figures.repeats < 5 for arm in arms):
         yield "Searches with fewer than 5 repeats are not ranked: luck decides between them."
+    # Columns that all lack are not there.
+    for figure, words in TOLD.items():
+        without: dict[str, list[str]] = {}
+        for name, found in by_setup.items():
+            for reason in dict.fromkeys(a.reasons[figure] for a in found if figure in a.reasons):
+                without.setdefault(reason, []).append(name)
+        for reason, names in without.items():
+            yield f"{words} not computable on {listed(names)}: {reason}."
+    good = [arm.strategy.to_good for arm in arms]
+    if any(g is not None and math.isnan(g.median.low) for g in good):
+        yield (
+            "A median number of trials has no interval where a search has fewer than 6 repeats: "
+            "it is one of order statistics."
+        )
     lengths = {name: {arm.strategy.n for arm in found} for name, found in by_setup.items()}
     uneven = [name for name, found in lengths.items() if len(found) > 1]
     if uneven:
@@ -226,14 +246,14 @@ def _sampled_points(t: Told, arms: Sequence[ArmFinding]) -> Iterator[Picture]:
         across, up = (np.array([placed(h, v[h.name]) for v in values]) for h in (x, y))
         response = Response(across, up, SCORES.drawn(t.evidence.sample.scores))
     others = [name for name in arms[0].table.arm.setup.space.names if name not in (x.name, y.name)]
-    note = f"The first repeat of each on {t.name}. Ticks outside: the distinct values tried."
+    note = "The first repeat of each. Ticks outside: the distinct values tried."
     if others:
         note += f" Not shown: {listed(others)}, which vary too."
     headline = 2.0 if t.evidence is None else t.evidence.headline
     yield Picture(
         f"sampled-points-{t.number + 1}",
         SampledPoints(
-            "Where each search looked",
+            f"Where each search looked on {t.name}",
             hyperparameter_axis(x),
             hyperparameter_axis(y),
             SCORES.axis(),
@@ -245,6 +265,7 @@ def _sampled_points(t: Told, arms: Sequence[ArmFinding]) -> Iterator[Picture]:
         ),
         f"Trials of the first repeat of {listed([a.table.arm.strategy.label for a in shown])} on "
         f"{t.name}, in {x.name} and {y.name}.",
+        setup=t.number,
     )
 
 

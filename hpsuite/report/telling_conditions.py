@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from hpsuite.checks import show
 from hpsuite.config import Setup
 from hpsuite.evidence import SetupEvidence
-from hpsuite.findings import Findings, SetupFinding
+from hpsuite.findings import Findings, SetupFinding, unsplit
 from hpsuite.report.telling_scores import listed, range_words
 from hpsuite.trials import OptimizerSpec
 
@@ -25,7 +25,10 @@ OWN = {
 
 def conditions(findings: Findings) -> dict[str, str]:
     """Data, space, optimizer, length, numerics, seeds: name to value."""
-    parts = [_of_setup(setup) for setup in findings.setups]
+    seeds: dict[Setup, list[int]] = {}
+    for f in findings.setups:
+        seeds.setdefault(unsplit(f.setup), []).append(f.setup.dataset.split_seed)
+    parts = [_of_setup(f, sorted(set(seeds[unsplit(f.setup)]))) for f in findings.setups]
     names = [f"{f.setup.dataset.name} {f.setup.label}" for f in findings.setups]
     models = _models([finding.setup for finding in findings.setups])
     for part, model in zip(parts, models, strict=True):
@@ -80,10 +83,10 @@ def _joined(values: Sequence[str], names: Sequence[str]) -> str:
     return "; ".join(f"{value} ({listed(whose, 3)})" for value, whose in owners.items())
 
 
-def _of_setup(finding: SetupFinding) -> dict[str, str]:
+def _of_setup(finding: SetupFinding, split_seeds: Sequence[int]) -> dict[str, str]:
     setup = finding.setup
     searched = set(setup.space.names)
-    found = dict(_data(finding))
+    found = dict(_data(finding, split_seeds))
     for h in setup.space.hyperparameters:
         found[f"searched: {h.name}"] = range_words(h)
     found["optimizer"] = optimizer_words(setup.optimizer, searched)
@@ -97,17 +100,18 @@ def _of_setup(finding: SetupFinding) -> dict[str, str]:
     return found
 
 
-def _data(finding: SetupFinding) -> Iterator[tuple[str, str]]:
+def _data(finding: SetupFinding, split_seeds: Sequence[int]) -> Iterator[tuple[str, str]]:
     dataset, data = finding.setup.dataset, finding.arms[0].data
     sizes = " / ".join(f"{len(y):,}" for y in (data.y_train, data.y_val, data.y_test))
     yield (
         "data",
         f"{dataset.name}: {sizes} examples to train, validate and test, {data.n_classes} classes",
     )
-    yield (
-        "split",
-        f"`split_seed={dataset.split_seed}`, one split: others may say otherwise",
-    )
+    if len(split_seeds) == 1:
+        yield "split", f"`split_seed={dataset.split_seed}`, one split: others may say otherwise"
+    else:
+        tried = listed([str(seed) for seed in split_seeds], 12)
+        yield "split", f"`split_seed` {tried}: each setup's figures are given its own split"
 
 
 def _arguments(setup: Setup) -> dict[str, str]:

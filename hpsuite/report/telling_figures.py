@@ -168,6 +168,7 @@ def parallel_pictures(shown: Sequence[Told]) -> Iterator[Picture]:
             f"The {len(sample)} trials of {t.name} as lines across {listed(list(sample.names))} "
             f"and {t.scores.name}.",
             "Drag along an axis to choose trials; drag a name to move its axis.",
+            setup=t.number,
         )
 
 

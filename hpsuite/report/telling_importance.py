@@ -3,7 +3,9 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
+from hpsuite.analysis import Interval
 from hpsuite.analysis.importance_figures import Importance as Found
+from hpsuite.evidence import SetupEvidence
 from hpsuite.report.axes import Axis
 from hpsuite.report.figures.importance import Importance, Important, Ranking
 from hpsuite.report.telling_scores import NONE, estimate, groups, listed, percent
@@ -14,9 +16,14 @@ EVALUATORS = {
     "fanova": "fANOVA",
     "ped_anova_top10": "PED-ANOVA, best 10%",
     "ped_anova_top10_of_top50": "PED-ANOVA, best 10% of the best half",
+    "tuning_risk": "tuning risk",
 }
 # Of these a picture is drawn; of all of them there is a table.
 DRAWN = ("fanova", "ped_anova_top10")
+RISK = (
+    "Tuning risk: what is lost by leaving it at its default while the others are tuned, in the "
+    "score's points, by a surrogate; below 0 where its default is better than its range. "
+)
 # Rows of panels in one picture.
 MOST_SETUPS = 4
 
@@ -90,7 +97,7 @@ def _table(shown: Sequence[Told]) -> Table:
                         Cell(t.name),
                         Cell(EVALUATORS[evaluator]),
                         Cell(one.name),
-                        percent(one.value),
+                        _value(t, evaluator, one.value),
                         Cell(f"{one.p_first:.0%}" if known else NONE, one.p_first),
                         Cell(one.rank_text if known else NONE, one.rank.low),
                     )
@@ -99,15 +106,30 @@ def _table(shown: Sequence[Told]) -> Table:
         Column("setup"),
         Column("evaluator"),
         Column("hyperparameter"),
-        Column("share of variance", numeric=True),
+        Column("importance", numeric=True),
         Column("P(first)", numeric=True),
         Column("rank", numeric=True),
     )
     note = (
-        "With 95% bootstrap intervals; P(first): how often it matters most over resamples; rank: "
-        "the ranks that the trials leave open, 1 the most important."
+        "fANOVA and PED-ANOVA: share of variance. "
+        f"{RISK if any('tuning_risk' in evidence_of(t).importance for t in shown) else ''}"
+        "95% bootstrap intervals; P(first): how often it matters most over resamples; rank: the "
+        "ranks that the trials leave open, 1 the most important."
     )
     return Table("Importance", columns, tuple(rows), note)
+
+
+def evidence_of(t: Told) -> SetupEvidence:
+    """The evidence of a setup that has some."""
+    assert t.evidence is not None
+    return t.evidence
+
+
+def _value(t: Told, evaluator: str, interval: Interval) -> Cell:
+    """A share of variance in percent; a risk as a distance between scores."""
+    if not math.isfinite(interval.estimate):
+        return Cell(NONE, math.nan)
+    return t.scores.distance(interval) if evaluator == "tuning_risk" else percent(interval)
 
 
 def _words(panel: Ranking) -> str:
@@ -122,12 +144,21 @@ def _remarks(shown: Sequence[Told]) -> Iterator[str]:
     """Why something could not be computed, and what else a reader should know."""
     found: dict[str, list[str]] = {}
     for t in shown:
-        assert t.evidence is not None
-        for evaluator, figures in t.evidence.importance.items():
-            if figures.note and figures.order == "not computable":
-                where = f"{t.name}, {EVALUATORS[evaluator]}"
-                found.setdefault(figures.note, []).append(where)
+        importance = evidence_of(t).importance
+        missing: dict[str, list[str]] = {}
+        for evaluator, figures in importance.items():
+            if figures.order == "not computable":
+                missing.setdefault(figures.note, []).append(EVALUATORS[evaluator])
             elif "lowest score" in figures.note:
                 found.setdefault(figures.note.split("; ")[-1], []).append(t.name)
+        for note, evaluators in missing.items():
+            of = "" if len(evaluators) == len(importance) else f" by {listed(evaluators)}"
+            found.setdefault(f"not computable{of}, {note}", []).append(t.name)
+        risk = importance.get("tuning_risk")
+        for name, reason in t.without_default.items():
+            if risk is not None and name not in risk.by_name:
+                found.setdefault(f"tuning risk of {name} not computable, {reason}", []).append(
+                    t.name
+                )
     for note, names in found.items():
         yield f"{listed(names)}: {note}."

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from hpsuite.analysis import Interval
+from hpsuite.analysis.regret import NO_DEFAULT
 from hpsuite.evidence import SetupEvidence
 from hpsuite.report.telling_figures import (
     differences_picture,
@@ -21,6 +22,7 @@ from hpsuite.report.telling_scores import (
     plain,
     points,
 )
+from hpsuite.report.telling_sweeps import sweep_blocks
 from hpsuite.report.told import Compared, Told
 from hpsuite.report.view import Block, Cell, Column, Note, Section, Table
 
@@ -42,6 +44,7 @@ def setups_section(
             differences_picture(compared, told[0].scores, zone),
             differences_table(compared, told[0].scores),
         ]
+    blocks += sweep_blocks(told)
     blocks += rate_pictures(told)
     blocks += tuning_pictures(shown)
     blocks += parallel_pictures(shown)
@@ -86,7 +89,7 @@ def good_table(shown: Sequence[Told]) -> Table:
         rows.append(tuple(cells))
     headline = found[0][1].headline
     note = (
-        "Good: share of the space that close to b, the setup's own best, with its 95% interval"
+        "Good: share of the space that comes this close to b, the setup's own best; 95% intervals"
         f"{', given one split of the data' if scores.unit is None else ''}. Trials for a good one: "
         f"random trials for a 95% chance of one {scores.within(headline)}."
     )
@@ -96,7 +99,9 @@ def good_table(shown: Sequence[Told]) -> Table:
 def best_table(shown: Sequence[Told]) -> Table:
     """The best that setups can do, and what is lost untuned."""
     scores = shown[0].scores
-    tests = any(t.evidence is not None and t.evidence.sample.tests is not None for t in shown)
+    found = [t.evidence for t in shown if t.evidence is not None]
+    tests = any(evidence.sample.tests is not None for evidence in found)
+    default = any(math.isfinite(evidence.regret.default.estimate) for evidence in found)
     columns = [
         Column("setup"),
         Column("b", numeric=True),
@@ -105,6 +110,7 @@ def best_table(shown: Sequence[Told]) -> Table:
         *([Column("its test score", numeric=True)] if tests else []),
         Column(_unit("lost at the median", scores), numeric=True),
         Column(_unit("lost by a random pick", scores), numeric=True),
+        *([Column(_unit("lost by the default", scores), numeric=True)] if default else []),
     ]
     rows = []
     for t in shown:
@@ -119,13 +125,23 @@ def best_table(shown: Sequence[Told]) -> Table:
             *([t.scores.score(figures.test_accuracy)] if tests else []),
             t.scores.distance(evidence.regret.median),
             t.scores.distance(evidence.regret.mean),
+            *([_lost(t, evidence.regret.default)] if default else []),
         ]
         rows.append(tuple(cells))
     note = (
         "Lost at the median: by how much b is better than the median configuration; by a random "
         "pick: than the mean of all. 95% intervals; approximate."
     )
+    if default:
+        note += (
+            " By the default: than the setup's own configuration, untuned, trained with fresh "
+            "seeds; below 0 where it is better than the best that was drawn."
+        )
     return Table("The best, and what is lost untuned", tuple(columns), tuple(rows), note)
+
+
+def _lost(t: Told, interval: Interval) -> Cell:
+    return t.scores.distance(interval) if math.isfinite(interval.estimate) else EMPTY
 
 
 def _rule(scores: Scores, rule: str) -> str:
@@ -227,9 +243,29 @@ def _cautions(shown: Sequence[tuple[Told, SetupEvidence]]) -> Iterator[str]:
     for t, e in shown:
         for note in e.sample.notes:
             notes.setdefault(note, []).append(t.name)
+    yield from _unknown(shown)
     for note, owners in notes.items():
         whose = "" if len(owners) == len(shown) else f"{listed(owners)}: "
         yield f"{whose}{note}."
+
+
+def _unknown(shown: Sequence[tuple[Told, SetupEvidence]]) -> Iterator[str]:
+    """Why what is lost untuned has no number, or no interval."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for t, e in shown:
+        for words, interval in (
+            ("at the median", e.regret.median),
+            ("by a random pick", e.regret.mean),
+            ("by the default", e.regret.default),
+        ):
+            # Nobody asked for the default of trials that hpsuite did not make.
+            if math.isfinite(interval.low) or interval.method == NO_DEFAULT:
+                continue
+            verb = "has no interval" if math.isfinite(interval.estimate) else "is not computable"
+            why = interval.method.removeprefix("not computable: ").removesuffix(": no interval")
+            reasons.setdefault((f"What is lost {words} {verb}", why), []).append(t.name)
+    for (what, why), names in reasons.items():
+        yield f"{what} for {listed(names)}: {why}."
 
 
 def estimate_bias(t: Told, evidence: SetupEvidence) -> tuple[float, str]:

@@ -1,12 +1,13 @@
 """What hyperparameters tuned on one setup cost on another."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from hpsuite.analysis import Interval
-from hpsuite.findings import TransferFinding
+from hpsuite.analysis.transfer import Transfer as Found
+from hpsuite.findings import Environments, TransferFinding
 from hpsuite.report.figures.transfer import Transfer
 from hpsuite.report.telling_scores import estimate, listed, percent
 from hpsuite.report.view import Block, Cell, Column, Note, Picture, Section, Table
@@ -18,7 +19,8 @@ def transfer_section(transfers: Sequence[TransferFinding]) -> Section | None:
         return None
     blocks: list[Block] = []
     for i, found in enumerate(transfers):
-        blocks += [_picture(found, i), _table(found)]
+        blocks += [_picture(found, i), _table(found), *_environments(found.environments)]
+        blocks += [Note(text) for text in _unknown(found.transfer)]
         methods = {interval.method for interval in found.transfer.costs.values()}
         if any("biased upwards" in method for method in methods):
             blocks.append(
@@ -77,6 +79,59 @@ def _table(found: TransferFinding) -> Table:
         "tuning gains here, its best minus its median. 95% intervals."
     )
     return Table("How stale hyperparameters of the others are", columns, tuple(rows), note)
+
+
+def _unknown(found: Found) -> Iterator[str]:
+    """Why a figure has no number, or no interval."""
+    without = [i for i in found.costs.values() if math.isnan(i.low)]
+    if without:
+        yield f"Costs have no intervals: {without[0].method.partition('; no interval: ')[2]}."
+    unknown = [
+        name
+        for name, interval in found.relative_staleness.items()
+        if "not computable: the gain" in interval.method
+    ]
+    if unknown:
+        yield (
+            f"As a share of the gain it is not computable for {listed(unknown)}: what tuning gains "
+            "there may be nothing, as far as the sample tells."
+        )
+
+
+def _environments(found: Environments) -> Iterator[Block]:
+    """Adkins' figures, or why they are not defined."""
+    if found.reason:
+        yield Note(
+            f"Sensitivity across setups (Adkins et al. 2024) is not defined: {found.reason}."
+        )
+        return
+    rows = tuple(
+        (Cell(name), *(_normalised(x) for x in (one.tuned, one.cross, one.sensitivity)))
+        for name, one in found.by_algorithm.items()
+    )
+    columns = (
+        Column("model"),
+        Column("tuned for each", numeric=True),
+        Column("one for all", numeric=True),
+        Column("sensitivity", numeric=True),
+    )
+    note = (
+        "After Adkins et al. 2024, in normalised scores: 0 and 1 are the 5th and the 95th "
+        f"percentile of all that was tried on each of {listed(list(found.environments), 12)}. "
+        "Tuned for each: the mean of the best there; one for all: the best mean of a single "
+        "configuration; sensitivity: what is lost by it."
+    )
+    if found.seeds == 1:
+        note += (
+            " With one seed of each configuration there are no intervals, and the luck of the "
+            "selected makes all three too high."
+        )
+    yield Table("One configuration for all, or one for each", columns, rows, note)
+
+
+def _normalised(interval: Interval) -> Cell:
+    found = estimate(interval)
+    return Cell(found.text(decimals=2), found.value)
 
 
 def _share(found: Mapping[str, Interval], name: str) -> Cell:

@@ -7,7 +7,7 @@ from hpsuite.analysis.claims import FAR, CellVerdict
 from hpsuite.analysis.claims import Verdict as Found
 from hpsuite.analysis.verdicts import SETTLING_POWER
 from hpsuite.report.figures.intervals import Estimate, number
-from hpsuite.report.view import Verdict
+from hpsuite.report.view import Verdict, counted
 
 
 def card(found: Found) -> Verdict:
@@ -73,7 +73,7 @@ def _exception(found: Found, name: str) -> str:
 
 def _meaning(found: Found) -> str:
     """What the word means here."""
-    effect = f"{number(found.smallest_effect * found.factor)} {found.unit}".strip()
+    effect = counted(number(found.smallest_effect * found.factor), found.unit)
     if found.null:
         effect += f" from {number(found.null * found.factor)}"
     match found.verdict:
@@ -95,5 +95,7 @@ def _where(found: Found, effect: str) -> str:
     """On which side of the smallest effect an interval lies."""
     if found.direction == "equivalent":
         return f"{'within' if found.verdict == 'supported' else 'beyond'} {effect}"
+    if found.direction == "not_less":
+        return f"{'above' if found.verdict == 'supported' else 'below'} -{effect}"
     side = "as claimed" if found.verdict == "supported" else "against the claim"
     return f"beyond {effect} {side}"

@@ -24,6 +24,7 @@ class Told:
         gate: whether it trained beside the others; None where nobody can say.
         chance: the largest score that counts as chance; None where none is known.
         sweep, ladder: a sweep of the learning rate, and what it tried.
+        without_default: by hyperparameter, why it has no default.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Told:
     chance: float | None = None
     sweep: RateSweep | None = None
     ladder: Ladder | None = None
+    without_default: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def trained(self) -> bool:

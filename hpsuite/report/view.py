@@ -34,6 +34,11 @@ SIGNS: Mapping[Word, str] = {
 }
 
 
+def counted(number: str, unit: str) -> str:
+    """A number with its unit, which is in the plural for any but 1."""
+    return f"{number} {unit.removesuffix('s') if number == '1' else unit}".strip()
+
+
 @dataclass(frozen=True)
 class Verdict:
     """A claim and what came of it.
@@ -86,7 +91,7 @@ class Verdict:
         if self.estimate.has_interval:
             found["found"] += f", at {100 * self.level:g}%"
         if math.isfinite(self.smallest_effect):
-            found["smallest effect"] = f"{self.smallest_effect:g} {self.unit}".strip()
+            found["smallest effect"] = counted(f"{self.smallest_effect:g}", self.unit)
         return found | ({"would settle it": self.settles} if self.settles else {})
 
 
@@ -99,12 +104,14 @@ class Picture:
         data: what it shows, its title and its note among it.
         alt: what is to be seen in it, for those who cannot.
         caption: a sentence or two on how to read it; may be empty.
+        setup: the number of the only setup that it shows; None for one that shows several.
     """
 
     name: str
     data: Data
     alt: str
     caption: str = ""
+    setup: int | None = None
 
     def __post_init__(self) -> None:
         assert re.fullmatch(r"[a-z0-9][a-z0-9_-]*", self.name), self.name

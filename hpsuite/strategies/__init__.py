@@ -6,6 +6,7 @@ from hpsuite.strategies.grid import GridSampler
 from hpsuite.strategies.random import ScaledRandomSampler
 from hpsuite.strategies.replay import ReplaySampler
 from hpsuite.strategies.seeded import PerTrialSeeded
+from hpsuite.strategies.staged import StagedSampler
 
 __all__ = [
     "CoarseToFineSampler",
@@ -14,4 +15,5 @@ __all__ = [
     "PlannedSampler",
     "ReplaySampler",
     "ScaledRandomSampler",
+    "StagedSampler",
 ]

@@ -8,9 +8,10 @@ with `optuna.trial.Trial(study, trial_id)` before asking for the next.
 """
 
 import contextlib
+import math
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import final
+from collections.abc import Collection, Mapping
+from typing import Final, final
 
 import numpy as np
 from optuna.distributions import (
@@ -20,10 +21,14 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.samplers import BaseSampler
-from optuna.study import Study
-from optuna.trial import FrozenTrial
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
 from hpsuite.strategies.unit_cube import Value
+
+# In the annotation of a sampler's argument: lists of hyperparameters' names. Where a configuration
+# has the user's names, the sampler is given those of its space.
+NAMES: Final = "names of hyperparameters"
 
 
 class PlannedSampler(BaseSampler):
@@ -75,12 +80,20 @@ class PlannedSampler(BaseSampler):
         """
 
     def shaped_by_budget(self) -> dict[str, object]:
-        """What of its plan depends on the number of trials, as plain values.
+        """What of its plan depends on the number of trials, or on defaults, as plain values.
 
         Studies with equal plans make equal trials up to the shorter one's end, so that a strategy
         that says nothing here can have its budget raised. A grid names its points.
         """
         return {}
+
+    def defaults_used(self) -> Collection[str]:
+        """Names of the hyperparameters whose defaults decide its trials.
+
+        A sampler with an argument `defaults` is given values by name: what trials of hpsuite have
+        where they are not searched, as far as these lie in the space.
+        """
+        return ()
 
     @abstractmethod
     def values(self, study: Study, trial: FrozenTrial) -> dict[str, Value]:
@@ -135,6 +148,33 @@ def stop_optimize(study: Study) -> None:
     # Optuna raises RuntimeError outside of optimize, and has no public way to ask beforehand.
     with contextlib.suppress(RuntimeError):
         study.stop()
+
+
+def check_one_objective(sampler: PlannedSampler, study: Study) -> None:
+    """Raise ValueError for a study with several objectives."""
+    if len(study.directions) > 1:
+        raise ValueError(
+            f"{sampler} needs a study with one objective, but found {len(study.directions)}"
+        )
+
+
+def best_first(study: Study, n_before: int, names: Collection[str]) -> list[FrozenTrial]:
+    """The first `n_before` trials, the best first, ties by number.
+
+    Those that failed, were pruned, have no finite value or lack one of the `names` are left out.
+    """
+    if n_before == 0:
+        return []
+    sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
+
+    ranked = []
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        value = trial.value
+        assert value is not None, trial
+        declared = set(names) <= trial.params.keys()
+        if trial.number < n_before and math.isfinite(value) and declared:
+            ranked.append((sign * value, trial.number, trial))
+    return [trial for _, _, trial in sorted(ranked)]
 
 
 def trial_generator(seed: int, number: int) -> np.random.Generator:

@@ -1,15 +1,19 @@
 """Coarse to fine: random search in a box that closes in on what was best so far."""
 
-import math
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.study import Study
+from optuna.trial import FrozenTrial
 
-from hpsuite.strategies.base import PlannedSampler, trial_generator
+from hpsuite.strategies.base import (
+    PlannedSampler,
+    best_first,
+    check_one_objective,
+    trial_generator,
+)
 from hpsuite.strategies.unit_cube import Scale, Value, check_scale, level, to_unit, to_value
 
 
@@ -83,10 +87,7 @@ class CoarseToFineSampler(PlannedSampler):
         return next((end for end in ends if end > n_told), self.n_planned)
 
     def values(self, study: Study, trial: FrozenTrial) -> dict[str, Value]:
-        if len(study.directions) > 1:
-            raise ValueError(
-                f"{self} needs a study with one objective, but found {len(study.directions)}"
-            )
+        check_one_objective(self, study)
         ends = list(accumulate(self.round_sizes))
         r = sum(end <= trial.number for end in ends)
         n_before = ends[r - 1] if r else 0
@@ -100,19 +101,8 @@ class CoarseToFineSampler(PlannedSampler):
 
     def _best(self, study: Study, n_before: int) -> list[FrozenTrial]:
         """The best of the first `n_before` trials, best first; empty where none is usable."""
-        if n_before == 0:
-            return []
         n_best = max(1, round(self.top_fraction * n_before))
-        sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
-
-        ranked = []
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-            value = trial.value
-            assert value is not None, trial
-            declared = self.search_space.keys() <= trial.params.keys()
-            if trial.number < n_before and math.isfinite(value) and declared:
-                ranked.append((sign * value, trial.number, trial))
-        return [trial for _, _, trial in sorted(ranked)[:n_best]]
+        return best_first(study, n_before, self.search_space)[:n_best]
 
     def _in_box(self, name: str, unit: float, side: float, best: Sequence[Value]) -> Value:
         """The value at `unit` of the box around the best values of one hyperparameter."""

@@ -49,14 +49,20 @@ def how_to_open(uri: str, experiment_id: str, kind: str = "arm") -> list[str]:
     # Without the workflow type, the page opens among tools for language models.
     page = f"#/experiments/{experiment_id}/runs?workflowType=machine_learning"
     page += f"&compareRunsMode=CHART&searchFilter={search}"
-    if re.match(r"https?://", uri):
+    if re.match(r"https?://", uri):  # whose version may not know our saved views (`pages.py`)
         return [f"open  {without_password(uri).rstrip('/')}/{page}"]
+    page += f"&viewStateShareKey={page_key(kind)}"
     backend = without_password(uri)
     database = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and database.resolve().parent == Path.cwd():
         backend = f"sqlite:///{database.name}"
     command = [*_mlflow_command(), "ui", "--backend-store-uri", backend]
     return [f"run   {shlex.join(command)}", f"open  http://127.0.0.1:5000/{page}"]
+
+
+def page_key(kind: str) -> str:
+    """By which an address names the saved view of runs of a kind."""
+    return f"hpsuite-{kind}"
 
 
 def _mlflow_command() -> list[str]:

@@ -9,7 +9,8 @@ an MLflow experiment up to date with the views that it is given, at any time and
 - A run that a kill left half written is superseded in the same way and written anew.
 
 A run is complete when MLflow says FINISHED, which is the last thing written to it, after its
-children. Runs of views that are not given are not touched, and nothing is ever deleted.
+children. Files follow (`files.py`). Runs of views that are not given are not touched, and nothing
+is ever deleted.
 """
 
 import hashlib
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsuite.tracking.address import KIND, check_database, quiet, reason, without_password
+from hpsuite.tracking.files import FILES, Attached, attach, plain, table_json
+from hpsuite.tracking.pages import PREFIX, Page, is_edited, tag_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -60,6 +63,8 @@ class RunView:
         note: Markdown, shown at the top of the run's page.
         table: columns of equal length, shown as a table under the run's artifacts.
         children: runs nested under this one; they are written and superseded with it.
+        files: under the run's artifacts, by their path there. They are no part of the content:
+            other files replace those that a run has.
     """
 
     key: str
@@ -72,6 +77,7 @@ class RunView:
     note: str = ""
     table: Mapping[str, Sequence[object]] | None = None
     children: Sequence["RunView"] = ()
+    files: Mapping[str, Attached] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,16 +89,24 @@ class Synced:
         created: runs written.
         unchanged: runs that showed their view already.
         superseded: older or half-written runs that gave way.
+        files_failed: why files are missing, a line each; the next sync tries again.
     """
 
     experiment_id: str
     created: int
     unchanged: int
     superseded: int
+    files_failed: tuple[str, ...] = ()
 
 
 def sync(
-    experiment: str, runs: Sequence[RunView], *, uri: str, artifacts: Path | None, note: str = ""
+    experiment: str,
+    runs: Sequence[RunView],
+    *,
+    uri: str,
+    artifacts: Path | None,
+    note: str = "",
+    pages: Sequence[Page] = (),
 ) -> Synced:
     """Bring an MLflow experiment up to date with `runs`; writing twice changes nothing.
 
@@ -101,9 +115,10 @@ def sync(
         runs: what to show, in the order in which the UI's table lists them (it puts the newest
             start first, so each run starts a millisecond before the one above it).
         uri: the tracking address: a database's or a server's.
-        artifacts: where a newly created experiment in an SQLite file keeps its tables; elsewhere
+        artifacts: where a newly created experiment in an SQLite file keeps its files; elsewhere
             MLflow's own choice holds.
         note: Markdown for the experiment's page; it does not replace a note edited in the UI.
+        pages: saved views for the UI's menu; none replaces one edited in the UI.
 
     Raises:
         TrackingError: MLflow could not be reached, read or written. What was written so far stays,
@@ -114,29 +129,26 @@ def sync(
     wanted = {run.key: (run, _digest(run)) for run in runs}
     try:
         with quiet():
-            return _sync(experiment, wanted, uri, artifacts, note)
+            check_database(uri)
+            # Here, and not at the top: importing MLflow takes about a second.
+            from mlflow import MlflowClient
+
+            client = MlflowClient(tracking_uri=uri)
+            location = artifacts if uri.startswith("sqlite:") else None
+            opened = _open_experiment(client, experiment, location, note)
+            _save_pages(client, opened, pages)
+            return _sync(client, opened.experiment_id, wanted)
     except Exception as error:
         # Drivers, HTTP and MLflow raise dozens of unrelated types, and a view must not end a run.
         raise TrackingError(without_password(f"MLflow at {uri}: {reason(error)}")) from error
 
 
 def _sync(
-    name: str,
-    wanted: Mapping[str, tuple[RunView, str]],
-    uri: str,
-    artifacts: Path | None,
-    note: str,
+    client: "MlflowClient", experiment_id: str, wanted: Mapping[str, tuple[RunView, str]]
 ) -> Synced:
-    check_database(uri)
-    # Here, and not at the top: importing MLflow takes about a second.
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=uri)
-    location = artifacts if uri.startswith("sqlite:") else None
-    experiment = _open_experiment(client, name, location, note)
-    experiment_id = experiment.experiment_id
     # One search for all: only top-level runs carry the content tag.
     current: dict[str, str] = {}
+    has_files: dict[str, str] = {}
     stale: list[Run] = []
     for run in _search(client, experiment_id, f"tags.`{CONTENT}` LIKE '%'"):
         tags = run.data.tags
@@ -146,6 +158,7 @@ def _sync(
         complete = run.info.status == "FINISHED" and tags[CONTENT] == wanted[key][1]
         if complete and key not in current:
             current[key] = run.info.run_id
+            has_files[key] = tags.get(FILES, "")
         else:
             stale.append(run)
     unchanged = len(current)
@@ -155,7 +168,22 @@ def _sync(
             current[key] = _write(client, experiment_id, view, now - i, {CONTENT: content})
     for run in stale:
         _supersede(client, run, current[run.data.tags[KEY]])
-    return Synced(experiment_id, len(wanted) - unchanged, unchanged, len(stale))
+    # Last, and whatever becomes of them: a store of files may be full, or closed to us, while the
+    # figures are written.
+    failed = attach(
+        client,
+        {current[key]: _files(view) for key, (view, _) in wanted.items()},
+        {current[key]: there for key, there in has_files.items()},
+    )
+    told = tuple(without_password(line) for line in failed)
+    return Synced(experiment_id, len(wanted) - unchanged, unchanged, len(stale), told)
+
+
+def _files(view: RunView) -> Mapping[str, Attached]:
+    """All that a run has under its artifacts."""
+    if view.table is None:
+        return view.files
+    return {TABLE_FILE: Attached.of(table_json(view.table)), **view.files}
 
 
 def _open_experiment(
@@ -174,6 +202,14 @@ def _open_experiment(
         client.set_experiment_tag(experiment.experiment_id, NOTE_WRITTEN, _sha256(note))
         client.set_experiment_tag(experiment.experiment_id, NOTE, note)
     return experiment
+
+
+def _save_pages(client: "MlflowClient", experiment: "Experiment", pages: Sequence[Page]) -> None:
+    for page in pages:
+        key = f"{PREFIX}{page.key}"
+        there, wanted = experiment.tags.get(key), tag_of(page, experiment.creation_time or 0)
+        if there is None or (there != wanted and not is_edited(there)):
+            client.set_experiment_tag(experiment.experiment_id, key, wanted)
 
 
 def _search(client: "MlflowClient", experiment_id: str, condition: str) -> Iterator["Run"]:
@@ -213,8 +249,6 @@ def _write(
         # MLflow takes 1000 metrics, 100 parameters and 100 tags at a time, 1000 items in all.
         client.log_batch(run_id, metrics[:800], params[:100], run_tags[:100], synchronous=True)
         del metrics[:800], params[:100], run_tags[:100]
-    if view.table is not None:
-        client.log_text(run_id, _table_json(view.table), TABLE_FILE)
     for i, child in enumerate(view.children):
         _write(client, experiment_id, child, start - i, {PARENT: run_id})
     client.set_terminated(run_id, "FINISHED", end_time=start)
@@ -237,27 +271,6 @@ def _supersede(client: "MlflowClient", run: "Run", by: str) -> None:
         client.log_batch(run_id, tags=marks, synchronous=True)
 
 
-def _table_json(table: Mapping[str, Sequence[object]]) -> str:
-    """A table as MLflow's viewer reads it; JSON has no NaN and no infinity, so they become text.
-
-    `MlflowClient.log_table` would keep only ten decimals: a weight decay of 1e-12 becomes 0.
-    """
-
-    def cell(value: object) -> object:
-        value = _plain(value)
-        return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-    rows = zip(*([cell(value) for value in column] for column in table.values()), strict=True)
-    return json.dumps({"columns": list(table), "data": list(rows)}, allow_nan=False)
-
-
-def _plain(value: object) -> object:
-    """A cell as JSON knows it: NumPy's scalars become Python's, and anything else text."""
-    if hasattr(value, "item"):
-        value = value.item()
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
-
-
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -269,14 +282,14 @@ def _digest(view: RunView) -> str:
 
 def _canonical(view: RunView) -> dict[str, object]:
     """A view as JSON of one spelling; NaN is written `NaN`, and so equals itself."""
-    return vars(view) | {
+    return {name: value for name, value in vars(view).items() if name != "files"} | {
         "metrics": {name: float(value) for name, value in view.metrics.items()},
         "series": {name: [float(value) for value in v] for name, v in view.series.items()},
         "params": dict(view.params),
         "tags": dict(view.tags),
         # As pairs: the order of the columns is part of what is shown.
         "table": [
-            (name, [_plain(v) for v in column]) for name, column in (view.table or {}).items()
+            (name, [plain(v) for v in column]) for name, column in (view.table or {}).items()
         ],
         "children": [_canonical(child) for child in view.children],
     }

@@ -8,6 +8,7 @@ without touching its neighbours.
 Shapes: K trials, B rows of a mini-batch, N rows, F features, C classes.
 """
 
+import math
 import time
 from collections.abc import Hashable, Sequence, Set
 
@@ -211,6 +212,9 @@ class FusedBatch:
         self.results: dict[int, TrialResult] = {}
         self._val_curves: list[list[float]] = [[] for _ in specs]
         self._loss_curves: list[list[float]] = [[] for _ in specs]
+        # Mean validation losses in nats, before the first step and after the last epoch.
+        self._initial_losses = [math.nan] * len(specs)
+        self._val_losses = [math.nan] * len(specs)
         self._seconds = [0.0] * len(specs)
         self._is_filled = len(set(self.models.signatures)) > 1
 
@@ -225,6 +229,10 @@ class FusedBatch:
 
     def train_all(self) -> None:
         """Train and score all trials; those without a result are to be trained by themselves."""
+        n_val = len(self.resident.y_val)
+        _, losses_K = self.score(self.resident.x_val, self.resident.y_val)
+        for i, loss in zip(self.alive, (losses_K / n_val).tolist(), strict=True):
+            self._initial_losses[i] = loss
         while not self._is_done():
             self.train_epoch()
 
@@ -293,13 +301,20 @@ class FusedBatch:
         accuracies, val_losses_K = self.score(resident.x_val, resident.y_val)
         finite = torch.isfinite(losses_K).logical_and(torch.isfinite(val_losses_K)).tolist()
         intact = self.models.intact()
+        if self._is_filled:
+            started = [math.isfinite(self._initial_losses[i]) for i in self.alive]
+            intact = [a and b for a, b in zip(intact, started, strict=True)]
         self._share_time()
+        val_losses = (val_losses_K / len(resident.y_val)).tolist()
         leaving: set[int] = set()
-        scored = zip(self.alive, losses_K.tolist(), accuracies, finite, intact, strict=True)
-        for i, loss, accuracy, is_finite, is_intact in scored:
+        scored = zip(
+            self.alive, losses_K.tolist(), val_losses, accuracies, finite, intact, strict=True
+        )
+        for i, loss, val_loss, accuracy, is_finite, is_intact in scored:
             if not (of_all or i in ending):
                 continue
             self._loss_curves[i].append(loss)
+            self._val_losses[i] = val_loss
             if is_finite and is_intact:
                 self._val_curves[i].append(accuracy)
                 continue
@@ -312,6 +327,7 @@ class FusedBatch:
                     loss_curve=self._loss_curves[i],
                     steps=self.step,
                     seconds=self._seconds[i],
+                    initial_loss=self._initial_losses[i],
                 )
         done = ending - leaving
         if done:
@@ -379,4 +395,6 @@ class FusedBatch:
                     loss_curve=self._loss_curves[i],
                     steps=self.step,
                     seconds=self._seconds[i],
+                    initial_loss=self._initial_losses[i],
+                    val_loss=self._val_losses[i],
                 )

@@ -80,6 +80,8 @@ def finite_result(
     loss_curve: Sequence[float],
     steps: int,
     seconds: float,
+    initial_loss: float,
+    val_loss: float,
 ) -> TrialResult:
     """The result of a trial that trained to the end."""
     return TrialResult(
@@ -92,6 +94,8 @@ def finite_result(
         loss_curve=tuple(loss_curve),
         steps=steps,
         seconds=seconds,
+        initial_loss=_finite(initial_loss),
+        val_loss=_finite(val_loss),
     )
 
 
@@ -103,6 +107,7 @@ def nonfinite_result(
     loss_curve: Sequence[float],
     steps: int,
     seconds: float,
+    initial_loss: float,
 ) -> TrialResult:
     """The result of a trial whose loss stopped being a finite number: the chance score."""
     return TrialResult(
@@ -115,7 +120,13 @@ def nonfinite_result(
         loss_curve=tuple(loss for loss in loss_curve if math.isfinite(loss)),
         steps=steps,
         seconds=seconds,
+        initial_loss=_finite(initial_loss),
     )
+
+
+def _finite(loss: float) -> float | None:
+    """A loss as a record can hold it."""
+    return loss if math.isfinite(loss) else None
 
 
 def set_numerics(numerics: Numerics) -> None:

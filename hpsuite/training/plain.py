@@ -104,6 +104,7 @@ class PlainTrial:
         self.step = 0
         self._val_curve: list[float] = []
         self._loss_curve: list[float] = []
+        self._val_loss = math.nan
 
     def train(self) -> TrialResult:
         """Train and score it; returns its result.
@@ -118,6 +119,7 @@ class PlainTrial:
 
     def _train(self) -> TrialResult:
         resident = self.resident
+        initial_loss = self._initial_loss()
         while self.step < self.total_steps:
             if not self.train_epoch():
                 return nonfinite_result(
@@ -127,6 +129,7 @@ class PlainTrial:
                     loss_curve=self._loss_curve,
                     steps=self.step,
                     seconds=time.perf_counter() - self._started,
+                    initial_loss=initial_loss,
                 )
         test_accuracy, _ = self.score(resident.x_test, resident.y_test)
         return finite_result(
@@ -136,7 +139,21 @@ class PlainTrial:
             loss_curve=self._loss_curve,
             steps=self.step,
             seconds=time.perf_counter() - self._started,
+            initial_loss=initial_loss,
+            val_loss=self._val_loss,
         )
+
+    def _initial_loss(self) -> float:
+        """The mean validation loss of the weights that training begins with, in nats.
+
+        A twin is scored, and torch's global stream put back: a model may change at its first
+        input, or draw, in evaluation too.
+        """
+        resident = self.resident
+        devices = [resident.device] if resident.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            _, loss = PlainTrial(self.spec, resident).score(resident.x_val, resident.y_val)
+        return loss / len(resident.y_val)
 
     def train_epoch(self) -> bool:
         """Train an epoch, or what is left of the budget; validate; returns whether it is finite."""
@@ -160,6 +177,7 @@ class PlainTrial:
             losses += loss.detach()
             self.step += 1
         accuracy, val_loss = self.score(resident.x_val, resident.y_val)
+        self._val_loss = val_loss / len(resident.y_val)
         self._loss_curve.append(losses.item() / len(parts))
         finite = math.isfinite(self._loss_curve[-1]) and math.isfinite(val_loss)
         if finite:

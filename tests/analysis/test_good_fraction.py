@@ -158,6 +158,9 @@ def test_paired_difference_is_that_of_the_good_fractions_and_mirrors() -> None:
     for e, g in found.own.items():
         assert g.estimate == pytest.approx(alone_a[e].estimate - alone_b[e].estimate)
         assert g.low <= g.estimate <= g.high
+        good_a, good_b = (s >= best_level(s) - e / 100 - 1e-9 for s in (a, b))
+        assert found.only[e] == ((good_a & ~good_b).mean(), (good_b & ~good_a).mean())
+        assert found.only[e][0] - found.only[e][1] == pytest.approx(g.estimate)
         shares = [(s >= common - e / 100 - 1e-9).mean() for s in (a, b)]
         assert found.common[e].estimate == pytest.approx(shares[0] - shares[1])
     mirrored = paired_difference(b, a, generator=seeded())

@@ -1,3 +1,4 @@
+import functools
 import math
 
 import numpy as np
@@ -18,6 +19,15 @@ from hpsuite.analysis.ranking import RankRange
 Floats = npt.NDArray[np.float64]
 NAMES = ("rate", "momentum", "decay")
 VARIANCES = EVALUATORS[:3]
+# Standard deviations of values over samples of 600 trials of `scores_of`, from 60 samples. Some of
+# what matters not at all is noise in every sample: of the decay's tuning risk, .013 of a total of
+# .6; the sample drawn below has 2.7 of these, whatever the forest's seed.
+SPREADS = {
+    "ped_anova_top10": (0.028, 0.018, 0.003),
+    "ped_anova_top10_of_top50": (0.030, 0.029, 0.006),
+    "fanova": (0.010, 0.007, 0.0003),
+    "tuning_risk": (0.017, 0.014, 0.013),
+}
 
 
 def seeded(seed: int = 0) -> np.random.Generator:
@@ -30,6 +40,43 @@ def scores_of(x: Floats, generator: np.random.Generator, noise: float = 0.05) ->
     return scores + noise * generator.standard_normal(len(x))
 
 
+@functools.cache
+def true_values() -> dict[str, Floats]:
+    """What each evaluator says of an infinite sample of `scores_of`, defaults at .9."""
+    x = seeded(27).random((1_000_000, 3))
+    y, expected = scores_of(x, seeded(28)), scores_of(x, seeded(28), noise=0)
+    # The exact main effects: a^2/180 + a^2 (c - 1/2)^2 / 3 for a (x - c)^2, with the noise.
+    effects = np.array([4 / 180 + 4 * 0.01 / 3, 0.49 / 180, 0])
+    risks = []
+    for j in range(3):
+        moved = x.copy()
+        moved[:, j] = 0.9
+        risks.append(best_level(expected) - best_level(scores_of(moved, seeded(28), noise=0)))
+    return {
+        "ped_anova_top10": exact_share(x, y, 0.1, 1.0),
+        "ped_anova_top10_of_top50": exact_share(x, y, 0.1, 0.5),
+        "fanova": effects / (effects.sum() + 0.05**2),
+        "tuning_risk": np.array(risks),
+    }
+
+
+def best_level(scores: Floats) -> float:
+    return float(np.sort(scores)[-len(scores) // 25 :].mean())
+
+
+def exact_share(x: Floats, y: Floats, top: float, region: float, bins: int = 50) -> Floats:
+    """PED-ANOVA's values on a very large sample, by counting in cells."""
+    order = np.argsort(-y)[: int(region * len(y))]
+    best = np.arange(len(order)) < top * len(y)
+    share = top / region
+    values = []
+    for column in x[order].T:
+        cells = np.argsort(np.argsort(column)) * bins // len(column)
+        rates = np.bincount(cells, best) / np.bincount(cells)
+        values.append(np.mean((rates - share) ** 2) / (share * (1 - share)))
+    return np.array(values)
+
+
 def found_of(x: Floats, scores: npt.ArrayLike, **arguments: object) -> dict[str, Importance]:
     names = NAMES[: x.shape[1]]
     defaults = dict.fromkeys(names, 0.9)
@@ -40,31 +87,40 @@ def found_of(x: Floats, scores: npt.ArrayLike, **arguments: object) -> dict[str,
 def test_every_evaluator_finds_the_order_of_a_known_response() -> None:
     x = seeded(1).random((600, 3))
     found = found_of(x, scores_of(x, seeded(2)))
+    truth = true_values()
     assert tuple(found) == EVALUATORS
     for name, figures in found.items():
         assert (figures.evaluator, figures.n) == (name, 600)
         assert tuple(figures.by_name) == NAMES
-        rate, momentum, decay = figures.by_name.values()
-        assert decay.share.estimate < 0.1  # noise: its interval begins at 0
-        assert decay.rank.high == 3
-        # Within the best half the momentum counts as much.
-        if name != "ped_anova_top10_of_top50":
-            assert figures.first == "rate", name
-            assert rate.rank_text == "1"
-            assert momentum.rank.low == 2
-            assert rate.p_first > 0.99
-        assert sum(f.share.estimate for f in figures.by_name.values()) == pytest.approx(1)
-        assert sum(f.p_first for f in figures.by_name.values()) == pytest.approx(1)
-        for one in figures.by_name.values():
+        for one, true, spread in zip(
+            figures.by_name.values(), truth[name], SPREADS[name], strict=True
+        ):
+            assert one.value.estimate == pytest.approx(true, abs=4 * spread), (name, one.name)
             for interval in (one.value, one.share):
                 assert interval.low <= interval.estimate <= interval.high
                 assert interval.level == 0.95
-    # The exact main effects: a^2/180 + a^2 (c - 1/2)^2 / 3 for a (x - c)^2, with the noise.
-    rate = 4 / 180 + 4 * 0.01 / 3
-    exact = np.array([rate, 0.49 / 180, 0]) / (rate + 0.49 / 180 + 0.05**2)
-    values = [f.value.estimate for f in found["fanova"].by_name.values()]
-    assert values == pytest.approx(exact, abs=0.03)
-    assert found["fanova"].total.estimate == pytest.approx(exact.sum(), abs=0.04)
+        for place, one in enumerate(figures.by_name.values(), start=1):
+            assert one.rank.low <= place <= one.rank.high, (name, one.name)
+        assert sum(f.share.estimate for f in figures.by_name.values()) == pytest.approx(1)
+        assert sum(f.p_first for f in figures.by_name.values()) == pytest.approx(1)
+        # Within the best half the momentum counts almost as much.
+        if name != "ped_anova_top10_of_top50":
+            assert figures.first == "rate", name
+            assert figures.by_name["rate"].rank_text == "1"
+            assert figures.by_name["rate"].p_first > 0.99
+    total = truth["fanova"].sum()
+    assert found["fanova"].total.estimate == pytest.approx(total, abs=0.04)
+
+
+def test_the_whole_order_is_settled_in_most_samples() -> None:
+    # In 58 of 60 samples of 600 trials; one of those here is among the other two.
+    settled = 0
+    for seed in range(1, 7):
+        x = seeded(seed).random((600, 3))
+        figures = found_of(x, scores_of(x, seeded(seed + 1)), evaluators=["tuning_risk"])
+        ranks = [one.rank_text for one in figures["tuning_risk"].by_name.values()]
+        settled += ranks == ["1", "2", "3"]
+    assert settled >= 4
 
 
 def test_too_few_trials_cannot_rank_and_more_can() -> None:
@@ -243,29 +299,9 @@ def test_arguments_out_of_range_are_refused() -> None:
             found_of(x, x[:, 0], **arguments)
 
 
-def exact_share(x: Floats, y: Floats, top: float, region: float, bins: int = 50) -> Floats:
-    """PED-ANOVA's values on a very large sample, by counting in cells."""
-    order = np.argsort(-y)[: int(region * len(y))]
-    best = np.arange(len(order)) < top * len(y)
-    share = top / region
-    values = []
-    for column in x[order].T:
-        cells = np.argsort(np.argsort(column)) * bins // len(column)
-        rates = np.bincount(cells, best) / np.bincount(cells)
-        values.append(np.mean((rates - share) ** 2) / (share * (1 - share)))
-    return np.array(values)
-
-
 def covered(n: int, simulations: int, evaluators: tuple[str, ...]) -> dict[str, Floats]:
     """How often intervals of values and shares cover the truth, [2, d] counts by evaluator."""
-    x = seeded(27).random((1_000_000, 3))
-    y = scores_of(x, seeded(28))
-    rate = 4 / 180 + 4 * 0.01 / 3
-    truth = {
-        "ped_anova_top10": exact_share(x, y, 0.1, 1.0),
-        "ped_anova_top10_of_top50": exact_share(x, y, 0.1, 0.5),
-        "fanova": np.array([rate, 0.49 / 180, 0]) / (rate + 0.49 / 180 + 0.05**2),
-    }
+    truth = true_values()
     truth = {name: np.where(values < 1e-3, 0, values) for name, values in truth.items()}
     generator = seeded(29)
     counts = {name: np.zeros((2, 3)) for name in evaluators}

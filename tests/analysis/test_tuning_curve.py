@@ -303,3 +303,18 @@ def test_bands_hold_the_whole_curve(bands: str, of: str) -> None:
         )
         held += bool(((np.array(found.low) <= truth) & (truth <= np.array(found.high))).all())
     assert held >= stats.binom.ppf(1e-6, simulations, 0.945)
+
+
+def test_the_band_of_accuracies_stays_within_0_and_1() -> None:
+    rng = np.random.default_rng(0)
+    scores = np.clip(rng.normal(0.97, 0.05, 24), 0, 1)
+    tests = np.clip(scores + rng.normal(0, 0.02, 24), 0, 1)
+    ks = range(1, 25)
+    free = selected_curve(scores, tests, generator=np.random.default_rng(1), ks=ks)
+    assert max(free.high) > 1
+    held = selected_curve(
+        scores, tests, generator=np.random.default_rng(1), ks=ks, bounds=(0.0, 1.0)
+    )
+    assert held.expected == free.expected
+    assert held.high == tuple(min(1.0, v) for v in free.high)
+    assert held.low == tuple(max(0.0, v) for v in free.low)

@@ -67,6 +67,22 @@ def test_what_an_interval_says(
     assert [judged(d, low, high) for d in ALL] == [greater, less, equivalent]
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "finding"),
+    [
+        (0.06, 0.2, "supported"),
+        (-0.04, 0.2, "supported"),
+        (-0.04, 0.03, "supported"),
+        (-0.05, 0.2, "inconclusive"),
+        (-0.06, 0.2, "inconclusive"),
+        (-0.2, -0.05, "inconclusive"),
+        (-0.2, -0.06, "contradicted"),
+    ],
+)
+def test_not_less_asks_for_no_more_than_not_to_lose(low: float, high: float, finding: str) -> None:
+    assert judged("not_less", low, high) == finding
+
+
 def test_a_statistic_without_effect_at_another_value() -> None:
     better = claim(effect=0.1, null=0.5)
     a, b = np.arange(30.0) + 100, np.arange(30.0)

@@ -142,11 +142,13 @@ CASES: dict[str, Callable[[], Data]] = {
     "one difference": one_difference,
 }
 
-# Names that try to be HTML, mathematics, a template of plotly, Markdown, another script.
+# Names that try to be HTML, mathematics, a template of plotly, Markdown, another script, other
+# lines, written from right to left.
 HOSTILE = (
     '</script><script>document.title="owned"</script><img src=http://example.org/x '
     'onerror=document.title="owned"> <b>$\\frac|`c` %{x} _y_ *z* [l](http://example.org) &lt; '
-    "<a href='http://example.org'>k</a> 名 \u2028"
+    "<a href='http://example.org'>k</a> 名 \u2028a line\nanother\r\nand\ta\x0bthird "
+    "\x07\u202e שלום عليكم "
 )
 _OURS = {"scale", "word"}
 

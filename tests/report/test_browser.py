@@ -1,5 +1,6 @@
 """report.html in a real browser: it draws every picture, sorts tables, and fetches nothing."""
 
+import html
 import json
 import re
 import shutil
@@ -31,7 +32,6 @@ OPTIONS = (
     "--enable-logging=stderr",
     "--host-resolver-rules=MAP * ~NOTFOUND",
     "--virtual-time-budget=30000",
-    "--window-size=1280,1000",
 )
 # What the browser asks for on its own account, whatever the page.
 OWN_HOSTS = ("google.com", "googleapis.com", "gstatic.com", "gvt1.com")
@@ -51,9 +51,14 @@ def visit(tmp_path: Path):
     if CHROMIUM is None:
         pytest.skip("needs Chromium (chromium, chromium-browser or google-chrome on the PATH)")
 
-    def opened(page: Path) -> Visit:
+    def opened(page: Path, width: int = 1280) -> Visit:
         log = tmp_path / "net.json"
-        given = (f"--user-data-dir={tmp_path / 'browser'}", f"--log-net-log={log}", "--dump-dom")
+        given = (
+            f"--window-size={width},1000",
+            f"--user-data-dir={tmp_path / 'browser'}",
+            f"--log-net-log={log}",
+            "--dump-dom",
+        )
         done = subprocess.run(
             [CHROMIUM, *OPTIONS, *given, page.as_uri()],
             capture_output=True,
@@ -126,6 +131,52 @@ def test_hostile_words_stay_words(hostile_written: Path, visit) -> None:
             address = attributes.get(name) or "#"
             assert address.startswith(("#", "data:", "url(#")), (tag, address)
     assert elements.title != "owned"
+
+
+# Texts of live pictures that lie over one another or reach out of it; slanted ones aside.
+MEASURE = """<script>
+  const seen = [];
+  const level = (text) => !/rotate/.test(text.getAttribute("transform") || "") ||
+    [0, 90, -90].includes(Number(/rotate\\((-?[0-9.]+)/.exec(text.getAttribute("transform"))[1]));
+  const look = () => {
+    const boxes = [...document.querySelectorAll(".plot")];
+    if (!boxes.every((box) => box.dataset.state === "live")) return setTimeout(look, 200);
+    for (const box of boxes) {
+      const edge = box.querySelector(".live").getBoundingClientRect();
+      const texts = [...box.querySelectorAll(".live svg text")]
+        .filter((text) => text.textContent.trim() && level(text) && !text.closest(".modebar"))
+        .map((text) => [text.textContent, text.getBoundingClientRect()])
+        .filter(([, place]) => place.width > 0);
+      texts.forEach(([words, a], i) => {
+        const out = a.left < edge.left - 2 || a.right > edge.right + 2 ||
+          a.top < edge.top - 2 || a.bottom > edge.bottom + 2;
+        if (out) seen.push(`${box.dataset.name}: ${words} reaches out`);
+        for (const [other, b] of texts.slice(i + 1)) {
+          const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+          const up = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+          if (across > 2 && up > 3) seen.push(`${box.dataset.name}: ${words} over ${other}`);
+        }
+      });
+    }
+    const wide = document.documentElement.scrollWidth > innerWidth;
+    document.body.dataset.seen = JSON.stringify(wide ? [...seen, "the page scrolls"] : seen);
+  };
+  look();
+</script></body>"""
+
+
+@pytest.mark.parametrize("width", [1280, 500])
+def test_no_text_of_a_live_picture_lies_over_another(
+    written: Path, hostile_written: Path, tmp_path: Path, visit, width: int
+) -> None:
+    for folder in (written, hostile_written):
+        source = (folder / "report.html").read_text(encoding="utf-8")
+        source = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", source)
+        page = tmp_path / "measured.html"
+        page.write_text(source.replace("</body>", MEASURE), encoding="utf-8")
+        dom = visit(page, width).dom
+        (seen,) = re.findall(r'<body data-seen="([^"]*)"', dom)
+        assert json.loads(html.unescape(seen)) == []
 
 
 def test_tables_sort_both_ways_with_missing_values_last(

@@ -4,6 +4,8 @@ import functools
 import io
 import itertools
 import json
+from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,8 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
+from hpsuite.report.axes import Axis
 from hpsuite.report.figures.canvas import HEAVY, drawing, png
-from hpsuite.report.figures.words import fit, fit_all, text_width, wrap
+from hpsuite.report.figures.words import fit, fit_all, label, text_width, wrap
 from hpsuite.report.pictures import Data, draw, draw_png, interactive, note_of
 from tests.report.example import example_report
 from tests.report.stress import CASES, HOSTILE, hostile, long_names
@@ -23,6 +26,8 @@ ALL = [*EXAMPLES, *CASES]
 
 
 def data_of(name: str) -> Data:
+    if name.startswith("hostile "):
+        return cast(Data, hostile(data_of(name.removeprefix("hostile "))))
     return EXAMPLES[name] if name in EXAMPLES else CASES[name]()
 
 
@@ -53,7 +58,7 @@ def drawn_texts(figure: Figure) -> list[tuple[Text, np.ndarray]]:
     return [(t, extent(t, canvas.get_renderer()).get_points()) for t in drawn.values()]
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [*ALL, *(f"hostile {name}" for name in EXAMPLES)])
 def test_no_text_lies_over_another_or_outside(name: str) -> None:
     figure, _ = still(name)
     shown = drawn_texts(figure)
@@ -146,6 +151,29 @@ def test_text_is_wrapped_to_what_there_is_room_for() -> None:
             assert fit(words, inches, 2).count("\n") <= 1
     assert "".join("".join(wrap("x" * 300, 1.0)).split()) == "x" * 300
     assert fit("short", 2.0, 1) == "short"
+
+
+def test_a_name_is_one_line() -> None:
+    names = "a\nb\r\n c\t\td\x0be\x07f\u2028g\u2029h\u202ei\x85j "
+    assert label(names) == "a b c d e f g h i j"
+    with drawing():
+        assert (
+            wrap(names, 5.0) == [fit(names, 5.0, 1)] == fit_all([names], 5.0, 1) == [label(names)]
+        )
+        assert text_width(names) == text_width(label(names))
+    assert label("naïve 名 שלום") == "naïve 名 שלום"
+
+
+def test_percentages_end_where_they_must() -> None:
+    """Whatever an interval says, an axis shows no accuracy of 104%."""
+    curves = EXAMPLES["tuning-curves"]
+    wide = [replace(curve, high=curve.high + 20) for curve in curves.test]
+    figure = draw(replace(curves, test=tuple(wide)))
+    for axes in figure.axes:
+        assert axes.get_ylim()[1] <= 101
+    assert Axis("accuracy", "%").limits([0.5, 99.9])[1] <= 101
+    assert Axis("accuracy", "%").limits([0.5, 99.9])[0] >= -1
+    assert Axis("cost", "points").limits([0.0, 100.0]) == (-3.0, 103.0)
 
 
 @pytest.mark.parametrize("lines", [1, 2])

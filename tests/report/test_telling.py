@@ -30,6 +30,7 @@ from hpsuite.report.page import render_page
 from hpsuite.report.pictures import note_of
 from hpsuite.report.telling import duration, tell, tell_samples
 from hpsuite.report.telling_scores import ends_of
+from hpsuite.report.told import Compared
 from hpsuite.report.view import Note, Report, Table
 from hpsuite.report.writing import write_report
 from hpsuite.samples import Sample
@@ -467,7 +468,7 @@ def test_verdicts_become_cards(findings: Findings, low: float, high: float, word
     assert card.exceptions == ("mnist: -20 [-30, -10] points, contradicted",)
     assert (card.settles != "") == (word == "inconclusive" and not judged.note)
     assert "1 contradicted" in card.sentence
-    assert report.answers == (f"1 claim, declared before the run: {word} 1.",)
+    assert report.answers == (f"1 claim, declared before the run: 1 {word}.",)
     (picture,) = data(report, Differences)
     assert picture.measures[0].zone == pytest.approx((-5, 5))
     check_whole(report)
@@ -515,8 +516,9 @@ def evidence_of(*samples: Sample) -> dict[str, SetupEvidence]:
 
 def test_losses_keep_their_sign_and_are_no_accuracies(tmp_path: Path) -> None:
     evidence = evidence_of(sample("one"), sample("another"))
-    differences = {"one minus another": Interval(0.1, -0.05, 0.25, 0.95, "given")}
-    report = tell_samples(evidence, differences, ABOUT | {"score": "loss"})
+    found = Interval(0.1, -0.05, 0.25, 0.95, "given")
+    compared = [Compared("one minus another", None, {1.0: found})]
+    report = tell_samples(evidence, compared, ABOUT | {"score": "loss"})
     text = check_whole(report, tmp_path)
     assert "accuracy" not in text
     assert "point of" not in text
@@ -542,14 +544,14 @@ def test_losses_keep_their_sign_and_are_no_accuracies(tmp_path: Path) -> None:
 
 
 def test_trials_that_were_not_random_are_marked() -> None:
-    report = tell_samples(evidence_of(sample("tpe", random=False, higher=True)), {}, ABOUT)
+    report = tell_samples(evidence_of(sample("tpe", random=False, higher=True)), [], ABOUT)
     check_whole(report)
     assert "Nothing says that the trials of tpe were drawn at random" in notes(report)
     assert report.conditions["drawn"] == "unknown"
 
 
 def test_no_samples_and_nothing_known() -> None:
-    report = tell_samples({}, {}, {})
+    report = tell_samples({}, [], {})
     check_whole(report)
     assert report.sections == ()
 

@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution
 from hpsuite.compose import compose_experiment
 from hpsuite.config import Arm
 from hpsuite.overrides import config_dir
-from hpsuite.parsing import build_sampler
+from hpsuite.samplers import build_sampler
 from hpsuite.space import Space
 from hpsuite.strategies import PlannedSampler
 from tests.registries import write_registry

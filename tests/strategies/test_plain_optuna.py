@@ -21,6 +21,7 @@ from hpsuite.strategies import (
     PerTrialSeeded,
     PlannedSampler,
     ScaledRandomSampler,
+    StagedSampler,
 )
 
 SPACE = {
@@ -36,6 +37,7 @@ SAMPLERS: dict[str, Callable[..., PlannedSampler]] = {
     "grid_offset": partial(GridSampler, offset=True),
     "random": ScaledRandomSampler,
     "coarse_to_fine": CoarseToFineSampler,
+    "staged": partial(StagedSampler, groups=[["rate"], ["width", "depth"]]),
     "tpe": TPE,
     "cmaes": partial(PerTrialSeeded, factory=optuna.samplers.CmaEsSampler),
     "nsga2": partial(

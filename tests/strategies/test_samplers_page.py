@@ -65,6 +65,7 @@ def test_code(text: str, tmp_path: Path) -> None:
             ["GridSampler", "20"],
             ["ScaledRandomSampler", "20"],
             ["CoarseToFineSampler", "20"],
+            ["StagedSampler", "20"],
         ]
         assert all("'layers': 3" in line for line in printed.splitlines())
 

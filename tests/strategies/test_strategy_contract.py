@@ -32,6 +32,7 @@ from hpsuite.strategies import (
     PerTrialSeeded,
     PlannedSampler,
     ScaledRandomSampler,
+    StagedSampler,
 )
 from tests.strategies.conf import from_conf, options
 
@@ -70,6 +71,17 @@ STRATEGIES: dict[str, Build] = {
     "grid_linear_offset": partial(GridSampler, scale="linear", offset=True),
     "coarse_to_fine": partial(CoarseToFineSampler, top_fraction=0.5),
     "coarse_to_fine_linear": partial(CoarseToFineSampler, rounds=4, scale="linear"),
+    "staged": partial(
+        StagedSampler,
+        groups=(("learning_rate", "layers", "batch_size", "activation"), ("units", "fixed")),
+        shares="dimensions",
+    ),
+    "staged_without_the_rest": partial(
+        StagedSampler,
+        groups=(("dropout",), ("activation", "batch_size"), ("layers", "learning_rate")),
+        rest="default",
+        shares=(1, 2.5, 1),
+    ),
     "tpe": partial(PerTrialSeeded, factory=TPE),
     "tpe_in_fours": partial(PerTrialSeeded, factory=TPE, asks_at_once=4),
     "tpe_univariate": partial(PerTrialSeeded, factory=partial(TPE, multivariate=False)),

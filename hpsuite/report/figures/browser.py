@@ -13,13 +13,14 @@ import numpy.typing as npt
 
 from hpsuite.report.axes import Axis, Floats
 from hpsuite.report.figures.canvas import NAME
-from hpsuite.report.figures.words import fit
+from hpsuite.report.figures.words import fit, text_width
 from hpsuite.report.style import FAINT, INK, PAPER, QUIET, Look, rgba
 
 Spec = dict[str, Any]
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 # Sizes are in pixels of the page.
+TEXT = 12.5
 KEY_ROW = 26
 KEY_ROW_CHARACTERS = 100
 
@@ -54,6 +55,21 @@ def safe(text: str) -> str:
     return html.escape(text, quote=False)
 
 
+def pixels(text: str, size: float = TEXT, *, bold: bool = False) -> float:
+    """Width of a text in the page, in pixels, at least; of its longest line."""
+    return max(96 * text_width(line, 0.75 * size, bold=bold) for line in text.split("\n"))
+
+
+def lines(text: str, room: float, most: int, size: float = TEXT, *, bold: bool = False) -> str:
+    """A text in lines of so many pixels, as plotly takes it."""
+    return broken(fit(text, room / 96, most, 0.75 * size, bold=bold))
+
+
+def broken(text: str) -> str:
+    """A text with its line breaks, as plotly takes it."""
+    return safe(text).replace("\n", "<br>")
+
+
 def layout(
     height: int,
     axes: Mapping[str, Spec],
@@ -83,7 +99,7 @@ def layout(
         "meta": {"least_width": least},
         "autosize": True,
         "height": height + top,
-        "font": {"family": FONT, "size": 12.5, "color": INK},
+        "font": {"family": FONT, "size": TEXT, "color": INK},
         "paper_bgcolor": PAPER,
         "plot_bgcolor": PAPER,
         "margin": {"l": 20, "r": 20, "t": top, "b": 20, "pad": 0},
@@ -112,9 +128,10 @@ def axis(
     *,
     most: int = 6,
     label: bool = True,
+    room: float = 480,
     **more: object,
 ) -> Spec:
-    """An axis on positions, with the same names of places as in the still picture."""
+    """An axis of `room` pixels on positions, with the names of places as in the still picture."""
     ticks = shown.ticks(*limits, most)
     spec: Spec = {
         "range": list(limits),
@@ -132,9 +149,9 @@ def axis(
     }
     if label:
         spec["title"] = {
-            "text": safe(fit(shown.title, 5, 1)),
+            "text": lines(shown.title, room, 1),
             "standoff": 8,
-            "font": {"size": 12.5},
+            "font": {"size": TEXT},
         }
     return spec | more
 
@@ -159,10 +176,10 @@ def rooms(count: int, columns: int, *, across: float, up: float) -> list[Room]:
     return found
 
 
-def heading(text: str, room: Room, *, size: float = 13) -> Spec:
-    """A panel's title, above its left edge."""
+def heading(text: str, room: Room, across: float, *, size: float = 13, most: int = 2) -> Spec:
+    """A panel's title, above its left edge, in lines of `across` pixels."""
     return {
-        "text": f"<b>{safe(fit(text, 3, 1))}</b>",
+        "text": f"<b>{lines(text, across, most, size, bold=True)}</b>",
         "x": room.x[0],
         "xref": "paper",
         "xanchor": "left",
@@ -194,17 +211,18 @@ def key(
         "line": {"color": look.color, "dash": look.dash, "width": 2},
         "marker": {"symbol": f"{look.symbol}-open" if hollow else look.symbol, "size": 7}
         | {"color": look.color, "line": {"width": 1.5 * hollow, "color": look.color}},
-        "name": safe(fit(label, 4, 1)),
+        "name": lines(label, 300, 1),
         "legendgroup": group,
         "showlegend": True,
         "hoverinfo": "skip",
     }
 
 
-def colorbar(title: str) -> Spec:
-    """A scale of colours beside the picture."""
+def colorbar(title: str, high: float) -> Spec:
+    """A scale of colours beside a picture of so many pixels."""
+    shown = lines(title, 0.8 * high, 2, 12)
     return {
-        "title": {"text": safe(fit(title, 2.5, 1)), "side": "right", "font": {"size": 12}},
+        "title": {"text": shown, "side": "right", "font": {"size": 12}},
         "tickfont": {"size": 11.5},
         "thickness": 12,
         "outlinewidth": 0,

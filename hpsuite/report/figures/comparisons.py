@@ -67,7 +67,7 @@ class Differences:
 def note_of(data: Differences) -> str:
     """The note, with what the picture shows added to it."""
     said = [data.note] if data.note else []
-    if any(measure.has_zone for measure in data.measures):
+    if any(measure.has_zone for measure in data.measures) and "Shaded:" not in data.note:
         said.append("Shaded: effects too small to matter.")
     if any(row.primary for row in data.rows):
         said.append("Filled, bold: declared before the run to decide the claim.")

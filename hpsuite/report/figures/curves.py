@@ -15,6 +15,7 @@ from hpsuite.report.figures.lines import (
     Level,
     Panel,
     distinct,
+    levels,
     marked,
     note_of,
     score_limits,
@@ -26,14 +27,17 @@ from hpsuite.report.style import (
     LINE_WIDTH,
     MARK_SIZE,
     PAPER,
-    QUIET,
     SMALL,
     ZONE,
+    Look,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+LEVEL = Look(INK, "o", "circle", (4.0, 2.0), "4px 3px", "", "")
 
 
 def draw(data: Curves) -> "Figure":
@@ -45,6 +49,7 @@ def draw(data: Curves) -> "Figure":
         Key(curve.name, curve.look, area=bool(np.isfinite(curve.low).any()))
         for curve in distinct(data.panels)
     ]
+    keys += [Key(label, LEVEL, mark=False, thick=0.9) for label in levels(data.panels)]
     figure = paper(data.title, height=rows * height + 0.2, note=note_of(data), keys=keys)
     grid = figure.subplots(rows, columns, squeeze=False)
     limits = data.x.limits(*(c.x for panel in data.panels for c in panel.curves))
@@ -70,28 +75,51 @@ def spec(data: Curves) -> browser.Spec:
     columns = _columns(len(data.panels))
     rows = -(-len(data.panels) // columns)
     total = (330 if columns < 3 else 270) * rows
-    rooms = browser.rooms(len(data.panels), columns, across=0.07, up=76 / total if rows > 1 else 0)
+    least = 60 + 270 * columns
+    across = (least - 80) * (1 - 0.07 * (columns - 1)) / columns
+    headings = [browser.heading(p.title, browser.Room((0, 1), (0, 1)), across) for p in data.panels]
+    titled = max(
+        (
+            1 + h["text"].count("<br>")
+            for h, p in zip(headings, data.panels, strict=True)
+            if p.title
+        ),
+        default=0,
+    )
+    up = (52 + 18 * titled) / total if rows > 1 else 0
+    rooms = browser.rooms(len(data.panels), columns, across=0.07, up=up)
     limits = data.x.limits(*(c.x for panel in data.panels for c in panel.curves))
-    named = any(panel.title for panel in data.panels)
     axes: dict[str, browser.Spec] = {}
     annotations, traces = [], []
     for i, (panel, room) in enumerate(zip(data.panels, rooms, strict=True)):
         x, y = browser.numbered("x", i), browser.numbered("y", i)
         last = i + columns >= len(data.panels)
         axes[browser.numbered("xaxis", i)] = browser.axis(
-            data.x, limits, most=8 if columns < 3 else 5, label=last, domain=room.x, anchor=y
+            data.x,
+            limits,
+            most=8 if columns < 3 else 5,
+            label=last,
+            room=across,
+            domain=room.x,
+            anchor=y,
         ) | ({"matches": "x"} if i else {})
         axes[browser.numbered("yaxis", i)] = browser.axis(
-            data.y, score_limits(data, panel), label=i % columns == 0, domain=room.y, anchor=x
+            data.y,
+            score_limits(data, panel),
+            label=i % columns == 0,
+            room=240,
+            domain=room.y,
+            anchor=x,
         )
         if panel.title:
-            annotations.append(browser.heading(panel.title, room))
+            annotations.append(browser.heading(panel.title, room, across))
         on = {"xaxis": x, "yaxis": y}
         traces += [trace | on for trace in _panel_traces(data, panel, limits)]
-    keys = [curve.name for curve in distinct(data.panels)]
+    keys = [*(curve.name for curve in distinct(data.panels)), *levels(data.panels)]
     traces += [browser.key(c.name, c.look, group=c.group) for c in distinct(data.panels)]
+    traces += [browser.key(name, LEVEL, group="level", mark=False) for name in levels(data.panels)]
     layout = browser.layout(
-        total, axes, keys=keys, annotations=annotations, above=24 * named, least=60 + 270 * columns
+        total, axes, keys=keys, annotations=annotations, above=6 + 18 * titled, least=least
     )
     return {"data": traces, "layout": layout}
 
@@ -139,37 +167,24 @@ def _draw_level(axes: "Axes", scores: Axis, level: Level | None) -> None:
         return
     if math.isfinite(low) and math.isfinite(high):
         axes.axhspan(low, high, color=ZONE, linewidth=0, alpha=0.7)
-    axes.axhline(at, color=INK, linewidth=0.9, linestyle=(0, (4, 2)))
-    axes.annotate(
-        fit(level.label, 1.6, 1),
-        (0.0, at),
-        xycoords=axes.get_yaxis_transform(),
-        xytext=(4, 2.5),
-        textcoords="offset points",
-        fontsize=SMALL - 0.5,
-        color=QUIET,
-        va="bottom",
-        bbox={"facecolor": PAPER, "alpha": 0.75, "linewidth": 0, "pad": 0.6},
-        zorder=6,
-    )
+    axes.axhline(at, color=LEVEL.color, linewidth=0.9, linestyle=LEVEL.linestyle)
 
 
 def _panel_traces(data: Curves, panel: Panel, limits: Sequence[float]) -> list[browser.Spec]:
     traces: list[browser.Spec] = []
     level = panel.level
     if level is not None and math.isfinite(level.value):
+        ends = level.low, level.high
         traces.append(
             {
                 "type": "scatter",
                 "x": list(limits),
                 "y": [float(data.y.place(level.value))] * 2,
-                "mode": "lines+text",
-                "line": {"color": INK, "width": 1, "dash": "4px 3px"},
-                "text": [f"\u00a0{browser.safe(level.label)}", ""],
-                "textposition": "top right",
-                "textfont": {"size": 11, "color": QUIET},
-                "hoverinfo": "skip",
-                "legendgroup": "",
+                "mode": "lines",
+                "line": {"color": LEVEL.color, "width": 1, "dash": LEVEL.dash},
+                "text": [browser.safe(f"{level.label}: {_text(data.y, level.value, *ends)}")] * 2,
+                "hovertemplate": "%{text}<extra></extra>",
+                "legendgroup": "level",
                 "showlegend": False,
             }
         )

@@ -10,7 +10,7 @@ from hpsuite.report.figures import browser
 from hpsuite.report.figures.canvas import WIDTH, dress, paper
 from hpsuite.report.figures.comparisons import Differences, Measure, Row, note_of, places_of
 from hpsuite.report.figures.intervals import draw_interval, interval_traces, limits_of
-from hpsuite.report.figures.words import fit, fit_all, text_width, wrap
+from hpsuite.report.figures.words import fit, fit_all, text_width
 from hpsuite.report.style import FAINT, INK, QUIET, SMALL, ZONE, Look, look
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ ROW = 0.27
 LABEL = 2.1  # inches for a row's label
 VERDICT = 1.5
 LINES = 3
+WIDE = 280  # pixels of a measure in the page, at least
 _GAP = 9.0  # points between columns of text
 
 
@@ -68,19 +69,33 @@ def draw(data: Differences) -> "Figure":
 
 def spec(data: Differences) -> browser.Spec:
     """The interactive picture."""
-    places, headings, bottom = places_of(data, 1)
-    total = round(27 * bottom) + 40
-    words = max((text_width(row.verdict) for row in data.rows), default=0.0)
-    right = min(0.28, words / 7.5) + 0.01
-    columns = len(data.measures)
-    width = (1 - right - 0.05 * (columns - 1)) / columns
     names = fit_all([row.label for row in data.rows], 2.6, 2)
+    told = [fit(row.verdict, 2.2, 2) for row in data.rows]
+    deep = max((1 + text.count("\n") for text in (*names, *told)), default=1)
+    places, headings, bottom = places_of(data, deep)
+    total = round(27 * bottom) + 74
+    right = max((browser.pixels(text, 11.5, bold=True) for text in told), default=0.0)
+    columns = len(data.measures)
+    width = (1 - 0.05 * (columns - 1)) / columns
+    sides = [
+        [
+            browser.lines(_arrow(text, side), WIDE / 2 - 8, 3, 11) if text else ""
+            for text, side in ((measure.less, "left"), (measure.more, "right"))
+        ]
+        for measure in data.measures
+    ]
+    above = max(
+        (4 + 15 * (1 + text.count("<br>")) for pair in sides for text in pair if text), default=0
+    )
     axes: dict[str, browser.Spec] = {
         "yaxis": {
             "range": [bottom - 0.45, -0.65],
             "tickvals": places + [y for y, _ in headings],
             "ticktext": [_bold(n, on=row.primary) for n, row in zip(names, data.rows, strict=True)]
-            + [f"<span style='color:{QUIET}'>{_bold(g, on=True)}</span>" for _, g in headings],
+            + [
+                f"<span style='color:{QUIET}'><b>{browser.lines(g, 260, 1, bold=True)}</b></span>"
+                for _, g in headings
+            ],
             "showgrid": False,
             "zeroline": False,
             "fixedrange": True,
@@ -93,19 +108,14 @@ def spec(data: Differences) -> browser.Spec:
         x = browser.numbered("x", i)
         left = i * (width + 0.05)
         axes[browser.numbered("xaxis", i)] = browser.axis(
-            measure.axis, limits, most=6, domain=[left, left + width], anchor="y"
+            measure.axis, limits, most=6, room=WIDE, domain=[left, left + width], anchor="y"
         )
         shapes += _zone_shapes(measure, x)
-        for text, at, anchor in (
-            (measure.less, left, "left"),
-            (measure.more, left + width, "right"),
-        ):
+        for text, at, anchor in zip(sides[i], (left, left + width), ("left", "right"), strict=True):
             if text:
                 annotations.append(
                     {
-                        "text": browser.safe("\n".join(wrap(_arrow(text, anchor), 2.2))).replace(
-                            "\n", "<br>"
-                        ),
+                        "text": text,
                         "x": at,
                         "xref": "paper",
                         "xanchor": anchor,
@@ -140,12 +150,12 @@ def spec(data: Differences) -> browser.Spec:
                         "font": {"size": 11, "color": QUIET},
                     }
                 )
-    for y, row in zip(places, data.rows, strict=True):
-        if row.verdict:
+    for y, row, text in zip(places, data.rows, told, strict=True):
+        if text:
             annotations.append(
                 {
-                    "text": _bold(fit(row.verdict, 2.2, 2), on=row.primary),
-                    "x": 1 - right,
+                    "text": _bold(text, on=row.primary),
+                    "x": 1,
                     "xref": "paper",
                     "xanchor": "left",
                     "xshift": 10,
@@ -155,11 +165,13 @@ def spec(data: Differences) -> browser.Spec:
                     "font": {"size": 11.5},
                 }
             )
-    above = 34 if any(m.less or m.more for m in data.measures) else 0
-    least = 260 + 320 * columns
+    beside = max((browser.pixels(name, bold=True) for name in names), default=0.0)
+    least = round(beside + 50 + (WIDE + 20) * columns + right)
     layout = browser.layout(
         total, axes, annotations=annotations, shapes=shapes, above=above, least=least
     )
+    # Automatic margins are too small for the title of an axis under a single row.
+    layout["margin"] |= {"r": round(20 + right), "b": 54}
     return {"data": traces, "layout": layout}
 
 

@@ -104,32 +104,37 @@ def spec(data: Importance) -> browser.Spec:
     columns = _columns(data)
     rows = -(-len(data.panels) // columns)
     most = max(len(panel.rows) for panel in data.panels)
-    height = 26 * most + 130
-    up = 130 / (rows * height) if rows > 1 else 0.0
-    rooms = browser.rooms(len(data.panels), columns, across=0.2, up=up)
+    height = 26 * most + 150
+    up = 150 / (rows * height) if rows > 1 else 0.0
+    names = [name for panel in data.panels for name in _fitted(panel)]
+    # Between panels stand P(first) of the one and the names of the other.
+    gap, wide = max(map(browser.pixels, names)) + 70, 260
+    least = round(columns * (wide + gap) + 20)
+    rooms = browser.rooms(len(data.panels), columns, across=gap / (least - gap), up=up)
     axes: dict[str, browser.Spec] = {}
-    traces, annotations = [], []
+    traces, annotations, above = [], [], 2
     for i, (panel, room) in enumerate(zip(data.panels, rooms, strict=True)):
-        room = browser.Room((room.x[0], room.x[1] - 0.03), room.y)  # noqa: PLW2901
         x, y = browser.numbered("x", i), browser.numbered("y", i)
         shown = panel.sorted_rows
         limits = _limits(panel)
         axes[browser.numbered("xaxis", i)] = browser.axis(
-            panel.axis, limits, most=5, domain=room.x, anchor=y
+            panel.axis, limits, most=5, room=wide, domain=room.x, anchor=y
         )
         axes[browser.numbered("yaxis", i)] = {
             "domain": room.y,
             "anchor": x,
             "range": [len(shown) - 0.4, -0.6],
             "tickvals": list(range(len(shown))),
-            "ticktext": [browser.safe(n) for n in fit_all([row.name for row in shown], 1.7, 1)],
+            "ticktext": [browser.safe(name) for name in _fitted(panel)],
             "showgrid": False,
             "zeroline": False,
             "fixedrange": True,
             "automargin": True,
         }
-        title = browser.heading(panel.setup, room)
-        title["text"] += f"<br><span style='font-size:11px'>{browser.safe(panel.subtitle)}</span>"
+        title = browser.heading(panel.setup, room, wide)
+        said = browser.lines(panel.subtitle, wide - 10, 3, 11)
+        title["text"] += f"<br><span style='font-size:11px'>{said}</span>"
+        above = max(above, 1 + title["text"].count("<br>"))
         annotations.append(title)
         style = look(0)
         for row, one in enumerate(shown):
@@ -148,9 +153,15 @@ def spec(data: Importance) -> browser.Spec:
             top = {"y": room.y[1], "yref": "paper", "yanchor": "bottom", "yshift": 4}
             annotations.append(_beside(FIRST, 0, room, y) | top)
     layout = browser.layout(
-        rows * height, axes, annotations=annotations, above=46, least=380 * columns
+        rows * height, axes, annotations=annotations, above=8 + 17 * above, least=least
     )
+    layout["margin"]["r"] = 64  # for P(first)
     return {"data": traces, "layout": layout}
+
+
+def _fitted(panel: Ranking) -> list[str]:
+    """The names of its rows, as they fit into the page."""
+    return fit_all([row.name for row in panel.sorted_rows], 1.7, 1)
 
 
 def note_of(data: Importance) -> str:
@@ -166,8 +177,10 @@ def _columns(data: Importance) -> int:
 
 def _headings(panel: Ranking, room: float) -> tuple[str, str]:
     """Setup and evaluator as they fit over a panel."""
-    setup = fit(panel.setup, room - 1.0, 3, SMALL + 1, bold=True)
-    return setup, fit(panel.subtitle, room - _names(room) - 0.75, 5)
+    names = fit_all([row.name for row in panel.rows], _names(room), 1)
+    beside = max((text_width(name) for name in names), default=0.0)
+    setup = fit(panel.setup, room - beside - 0.35, 3, SMALL + 1, bold=True)
+    return setup, fit(panel.subtitle, room - beside - 0.75, 5)
 
 
 def _names(room: float) -> float:
@@ -182,7 +195,9 @@ def _above(panel: Ranking, room: float) -> float:
 
 
 def _limits(panel: Ranking) -> tuple[float, float]:
-    return limits_of(panel.axis, [row.estimate for row in panel.rows])
+    first, last = limits_of(panel.axis, [row.estimate for row in panel.rows])
+    # A dot at the very beginning has room beside the name.
+    return first - 0.03 * (last - first), last
 
 
 def _beside(text: str, row: float, room: browser.Room, y: str) -> browser.Spec:

@@ -91,7 +91,7 @@ class Curves:
 def score_limits(data: Curves, panel: Panel) -> tuple[float, float]:
     """First and last position of the scores that a panel shows.
 
-    From the lowest line, once it has settled, to the highest; a level and its label have room.
+    From the lowest line, once it has settled, to the highest; a level has room.
     """
     panels = data.panels if data.same_scores else (panel,)
     lowest, highest = [], []
@@ -110,8 +110,8 @@ def score_limits(data: Curves, panel: Panel) -> tuple[float, float]:
             room = ROOM_FOR_BANDS * max(most - least, 1e-9)
             lowest.append(max(float(low[seen].min()), least - room))
             highest.append(float(high[seen].max()))
-    levels = [each.level.value for each in panels if each.level is not None]
-    highest += [float(place) for place in data.y.place(levels) if math.isfinite(place)]
+    known = [each.level.value for each in panels if each.level is not None]
+    highest += [float(place) for place in data.y.place(known) if math.isfinite(place)]
     if not lowest:
         return data.y.limits()
     first, last = min(lowest), max(highest)
@@ -119,7 +119,16 @@ def score_limits(data: Curves, panel: Panel) -> tuple[float, float]:
     low_end, high_end = (None if v is None else float(data.y.place(v)) for v in data.y.ends)
     first = first - 0.06 * span if low_end is None else low_end
     last = last + 0.06 * span if high_end is None else high_end
-    return first, last + 0.07 * (last - first) * bool(levels)
+    # A little beyond what can be, so that a line along the end is seen.
+    least, most = (float(place) for place in data.y.place(data.y.bounds))
+    edge = 0.01 * (last - first)
+    return max(first, least - edge), min(last, most + edge)
+
+
+def levels(panels: Iterable[Panel]) -> list[str]:
+    """What levels are called, each once."""
+    found = (panel.level.label for panel in panels if panel.level is not None)
+    return list(dict.fromkeys(found))
 
 
 def distinct(panels: Iterable[Panel]) -> list[Curve]:

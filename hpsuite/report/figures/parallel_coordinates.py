@@ -1,5 +1,6 @@
 """All trials of a setup as lines across its hyperparameters, darker where they scored higher."""
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -145,7 +146,7 @@ def spec(data: ParallelCoordinates) -> browser.Spec:
     places, _, shades = shown(data, MOST)
     dimensions = []
     titles = [axis.title for axis in data.all_axes]
-    names = fit_all(titles, min(2.2, 9 / len(titles)), 1)
+    names = fit_all(titles, min(2.2, 12 / len(titles)), 1)
     for i, axis in enumerate(data.all_axes):
         limits = _limits(data, i)
         ticks = axis.ticks(*limits, 6)
@@ -172,8 +173,13 @@ def spec(data: ParallelCoordinates) -> browser.Spec:
         "labelfont": {"size": 13, "color": INK},
         "tickfont": {"size": 11.5, "color": INK},
     }
-    layout = browser.layout(380, {}, least=115 * len(data.all_axes))
-    layout["margin"] = {"l": 80, "r": 80, "t": 90, "b": 30}
+    # Names stand over the middle of their axes; those of the outer ones reach into the margins.
+    wide = [browser.pixels(name, 13) for name in names]
+    step = max((sum(pair) / 2 + 14 for pair in itertools.pairwise(wide)), default=0.0)
+    left, right = (round(max(width / 2 + 10, 60)) for width in (wide[0], wide[-1]))
+    least = round(left + right + max(step, 100) * len(data.axes))
+    layout = browser.layout(360, {}, least=least)
+    layout["margin"] = {"l": left, "r": right, "t": 70, "b": 30}
     return {"data": [trace], "layout": layout}
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ROW = 0.24  # inches of a row in a track
 HEIGHT = 2.7
+BESIDE = 220  # pixels for a width in words
 # Up to so many setups, their good ranges are shaded among the scores too.
 SHADED = 2
 
@@ -84,17 +85,16 @@ def spec(data: RateResponse) -> browser.Spec:
         )
         if i == 0:
             limits = data.score.limits(*(s.scores for s in data.series))
-            axes["yaxis"] = browser.axis(data.score, limits, domain=list(room.y))
+            axes["yaxis"] = browser.axis(data.score, limits, room=300, domain=list(room.y))
             continue
         axes[browser.numbered("yaxis", i)] = _track_axis(data) | {"domain": list(room.y)}
-        words = browser.heading("", room, size=11.5) | {
+        words = browser.heading("", room, 400, size=11.5) | {
             "text": browser.safe(fit(_track_title(data, track), 6.0, 1))
         }
         annotations.append(words)
     limits = data.rate.limits(*(s.rates for s in data.series))
     last = browser.numbered("y", len(tracks))
-    right = 0.8 if any(s.width for s in data.series) else 1.0
-    axes["xaxis"] = browser.axis(data.rate, limits, most=9, anchor=last, domain=[0, right])
+    axes["xaxis"] = browser.axis(data.rate, limits, most=9, room=380, anchor=last)
 
     traces: list[browser.Spec] = []
     shapes: list[browser.Spec] = []
@@ -102,7 +102,7 @@ def spec(data: RateResponse) -> browser.Spec:
         traces.append(browser.key(series.name, series.look, group=series.group))
         traces += _score_traces(data, series)
         if "good" in tracks and series.width:
-            annotations.append(_beside(series.width, right, row, browser.numbered("y", 1)))
+            annotations.append(_beside(series.width, 1.0, row, browser.numbered("y", 1)))
         if len(data.series) <= SHADED:
             shapes += _shades(data, series)
         for i, track in enumerate(tracks, 1):
@@ -110,9 +110,12 @@ def spec(data: RateResponse) -> browser.Spec:
             y = browser.numbered("y", i)
             traces += [trace | {"yaxis": y} for trace in made(row, series, data.rate)]
     keys = [s.name for s in data.series]
+    widths = [s.width for s in data.series if "good" in tracks and s.width]
+    beside = max((min(browser.pixels(width, 11.5), BESIDE) + 26 for width in widths), default=20.0)
     layout = browser.layout(
-        total, axes, keys=keys, annotations=annotations, shapes=shapes, least=600
+        total, axes, keys=keys, annotations=annotations, shapes=shapes, least=580 + round(beside)
     )
+    layout["margin"]["r"] = round(beside)
     return {"data": traces, "layout": layout}
 
 
@@ -249,7 +252,7 @@ def _shades(data: RateResponse, series: RateSeries) -> list[browser.Spec]:
 
 def _beside(text: str, x: float, row: int, y: str) -> browser.Spec:
     return {
-        "text": browser.safe(text),
+        "text": browser.lines(text, BESIDE, 1, 11.5),
         "x": x,
         "xref": "paper",
         "xanchor": "left",

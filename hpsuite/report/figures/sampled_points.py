@@ -58,12 +58,14 @@ def draw(data: SampledPoints) -> "Figure":
         _draw_points(axes, data, points)
         last = i + columns >= len(data.strategies)
         most = 5 if columns > 2 else 7
-        dress(axes, "x", data.x, _limits(data, "x"), most=most, label=last, room=side)
-        dress(axes, "y", data.y, _limits(data, "y"), most=most, label=rows == 1 and i == 0)
+        dress(axes, "x", data.x, _limits(data, "x"), most=most, label=last, room=side - 0.25)
+        dress(
+            axes, "y", data.y, _limits(data, "y"), most=most, label=rows == 1 and i == 0, room=side
+        )
         if i % columns:
             axes.tick_params(axis="y", which="both", labelleft=False)
         _draw_distinct(figure, axes, data, points)
-        name = fit(points.name, side - 0.1, 3, SMALL + 1, bold=True)
+        name = fit(points.name, side - 0.25, 3, SMALL + 1, bold=True)
         axes.set_title(name, loc="left", fontsize=SMALL + 1, fontweight="bold", pad=27)
         axes.annotate(
             counted(points),
@@ -90,26 +92,37 @@ def spec(data: SampledPoints) -> browser.Spec:
     columns = columns_of(len(data.strategies))
     rows = -(-len(data.strategies) // columns)
     total = rows * 320 - 60
-    up = 100 / total if rows > 1 else 0.0
+    up = 116 / total if rows > 1 else 0.0
     rooms = browser.rooms(len(data.strategies), columns, across=0.05, up=up)
     axes: dict[str, browser.Spec] = {}
+    least = 80 + 220 * columns
+    across = (least - 160) / columns - 10
+    above = 1
     traces, annotations, shapes = [], [], []
     for i, (points, room) in enumerate(zip(data.strategies, rooms, strict=True)):
         x, y = browser.numbered("x", i), browser.numbered("y", i)
         last = i + columns >= len(data.strategies)
         most = 5 if columns > 2 else 7
         axes[browser.numbered("xaxis", i)] = browser.axis(
-            data.x, _limits(data, "x"), most=most, label=last, domain=room.x, anchor=y
+            data.x, _limits(data, "x"), most=most, label=last, room=across, domain=room.x, anchor=y
         ) | ({"matches": "x"} if i else {})
         axes[browser.numbered("yaxis", i)] = browser.axis(
-            data.y, _limits(data, "y"), most=most, label=i % columns == 0, domain=room.y, anchor=x
+            data.y,
+            _limits(data, "y"),
+            most=most,
+            label=i % columns == 0,
+            room=200,
+            domain=room.y,
+            anchor=x,
         ) | ({"matches": "y", "showticklabels": i % columns == 0} if i else {})
-        title = browser.heading(points.name, room) | {"yshift": 14}
+        title = browser.heading(points.name, room, across, most=2) | {"yshift": 14}
+        above = max(above, 1 + title["text"].count("<br>"))
         title["text"] += f"<br><span style='font-size:11px'>{counted(points)}</span>"
         annotations.append(title)
         shapes += _distinct_shapes(data, points, x, y)
         on = {"xaxis": x, "yaxis": y}
-        traces += [trace | on for trace in _response_traces(data, scale=i == 0)]
+        shown = _response_traces(data, scale=i == 0, high=total)
+        traces += [trace | on for trace in shown]
         traces += [trace | on for trace in _point_traces(data, points)]
     keys = [key.label for key in _keys(data)]
     traces += [
@@ -122,8 +135,8 @@ def spec(data: SampledPoints) -> browser.Spec:
         keys=keys,
         annotations=annotations,
         shapes=shapes,
-        above=50,
-        least=80 + 220 * columns,
+        above=32 + 18 * above,
+        least=least,
     )
     return {"data": traces, "layout": layout}
 
@@ -267,22 +280,22 @@ def _distinct_shapes(data: SampledPoints, points: Points, x: str, y: str) -> lis
     ]
 
 
-def _response_traces(data: SampledPoints, *, scale: bool) -> list[browser.Spec]:
+def _response_traces(data: SampledPoints, *, scale: bool, high: float) -> list[browser.Spec]:
     response = data.response
     if response is None:
         return []
-    low, high = _score_ends(data)
+    lightest, darkest = _score_ends(data)
     x, y = data.x.place(response.x), data.y.place(response.y)
     colors = [list(stop) for stop in ramp_stops(*_SHADES)]
-    bar = browser.colorbar(data.score.title)
+    bar = browser.colorbar(data.score.title, high)
     shared = {"x": x, "y": y, "hoverinfo": "skip", "showlegend": False}
     if not response.is_grid:
         good = response.scores >= data.good_level
         marker = {
             "color": response.scores,
             "colorscale": colors,
-            "cmin": low,
-            "cmax": high,
+            "cmin": lightest,
+            "cmax": darkest,
             "showscale": scale,
             "colorbar": bar,
             "symbol": "square",
@@ -291,7 +304,8 @@ def _response_traces(data: SampledPoints, *, scale: bool) -> list[browser.Spec]:
         }
         return [shared | {"type": "scatter", "mode": "markers", "marker": marker}]
     shared |= {"z": response.scores, "showscale": False}
-    shades = {"colorscale": colors, "zmin": low, "zmax": high, "showscale": scale, "colorbar": bar}
+    shades = {"colorscale": colors, "zmin": lightest, "zmax": darkest}
+    shades |= {"showscale": scale, "colorbar": bar}
     traces: list[browser.Spec] = [shared | {"type": "heatmap"} | shades]
     if math.isfinite(data.good_level):
         level = {"start": data.good_level, "end": data.good_level, "size": 1, "coloring": "none"}

@@ -114,6 +114,10 @@ def spec(data: Transfer) -> browser.Spec:
     """The interactive picture."""
     rows, columns = data.cost.shape
     with_ends = rows * columns <= MOST_ENDS
+    height = max((46 if with_ends else 30) * rows, 130)
+    height = max(
+        height, 16 * rows * max(1 + n.count("\n") for n in fit_all(data.tuned_on, 2, LINES))
+    )
     hovers, annotations = [], []
     for row in range(rows):
         cells = [data.cell(row, column) for column in range(columns)]
@@ -133,13 +137,18 @@ def spec(data: Transfer) -> browser.Spec:
         "hoverongaps": False,
         "xgap": 2,
         "ygap": 2,
-        "colorbar": browser.colorbar(f"cost ({data.unit})"),
+        "colorbar": browser.colorbar(f"cost ({data.unit})", height),
     }
-    x, y = _name_axis("used on", data.used_on, 1.2), _name_axis("tuned on", data.tuned_on, 2.0)
+    tops, sides = fit_all(data.used_on, 1.2, LINES), fit_all(data.tuned_on, 2.0, LINES)
+    x, y = _name_axis("used on", tops), _name_axis("tuned on", sides)
     axes = {"xaxis": x | {"side": "top"}, "yaxis": y | {"range": [rows - 0.5, -0.5]}}
-    height = max(46 * rows, 130) + 90
-    least = 240 + 85 * columns
-    layout = browser.layout(height, axes, annotations=annotations, least=least)
+    wide = [browser.pixels(name) for name in tops]
+    if with_ends:
+        shown = [_ends(data, data.cell(r, c)) for r in range(rows) for c in range(columns)]
+        wide += [browser.pixels(text, 10) for text in shown]
+    least = round(180 + max(map(browser.pixels, sides)) + columns * (max(wide) + 14))
+    height += 90
+    layout = browser.layout(height, axes, annotations=annotations, least=max(least, 300))
     return {"data": [trace], "layout": layout}
 
 
@@ -164,12 +173,11 @@ def _cell_text(
     return {"x": column, "y": row, "text": shown, "showarrow": False, "font": font}
 
 
-def _name_axis(title: str, names: tuple[str, ...], inches: float) -> browser.Spec:
-    fitted = fit_all(names, inches, LINES)
-    lines = [browser.safe(name).replace("\n", "<br>") for name in fitted]
+def _name_axis(title: str, names: list[str]) -> browser.Spec:
     return {
         "tickvals": list(range(len(names))),
-        "ticktext": lines,
+        "ticktext": [browser.broken(name) for name in names],
+        "tickangle": 0,
         "title": {"text": title, "standoff": 8, "font": {"size": 12.5, "color": QUIET}},
         "ticklen": 0,
         "showgrid": False,

@@ -2,30 +2,43 @@
 
 import functools
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 
 from hpsuite.report.style import RC, SMALL
+
+# Characters that turn the direction of all that follows them.
+DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
+
+
+def label(text: str) -> str:
+    """A user's text as one line: line breaks, tabs and other control characters become spaces."""
+    return " ".join("".join(" " if is_control(sign) else sign for sign in text).split())
+
+
+def is_control(sign: str) -> bool:
+    """Whether a character breaks lines, turns their direction, or cannot be drawn."""
+    return unicodedata.category(sign) in {"Cc", "Cs", "Zl", "Zp"} or sign in DIRECTIONS
 
 
 def wrap(text: str, inches: float, size: float = SMALL, *, bold: bool = False) -> list[str]:
     """Text in lines of at most so many inches: broken at spaces, else within a word."""
     lines: list[str] = []
-    for paragraph in text.splitlines():
-        line = ""
-        for piece in _pieces(paragraph, inches, size, bold=bold):
-            if line and text_width((line + piece).rstrip(), size, bold=bold) > inches:
-                lines.append(line.rstrip())
-                line = piece.lstrip()
-            else:
-                line += piece
-        if line.strip():
+    line = ""
+    for piece in _pieces(label(text), inches, size, bold=bold):
+        if line and text_width((line + piece).rstrip(), size, bold=bold) > inches:
             lines.append(line.rstrip())
+            line = piece.lstrip()
+        else:
+            line += piece
+    if line.strip():
+        lines.append(line.rstrip())
     return lines
 
 
 def fit(text: str, inches: float, lines: int, size: float = SMALL, *, bold: bool = False) -> str:
     """Text wrapped into at most so many lines, with an ellipsis where something is missing."""
-    kept = _longest(text, lambda words: len(wrap(words, inches, size, bold=bold)) <= lines)
+    kept = _longest(label(text), lambda words: len(wrap(words, inches, size, bold=bold)) <= lines)
     return "\n".join(wrap(kept, inches, size, bold=bold)[:lines])
 
 
@@ -36,6 +49,7 @@ def fit_all(
 
     Where it would cut away what tells them apart, what they begin with is cut instead.
     """
+    texts = [label(text) for text in texts]
     cut = [fit(text, inches, lines, size, bold=bold) for text in texts]
     if len(set(cut)) == len(set(texts)):
         return cut
@@ -54,7 +68,7 @@ def text_width(text: str, size: float = SMALL, *, bold: bool = False) -> float:
 
     weight = "bold" if bold else "normal"
     font = FontProperties(family=RC["font.family"], size=size, weight=weight)
-    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    width, _, _ = text_to_path.get_text_width_height_descent(label(text), font, ismath=False)
     return float(width) / 72
 
 

@@ -1,0 +1,205 @@
+"""`+experiment=analyze`: the figures and the report of trials that hpsuite did not make."""
+
+import logging
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import optuna
+from rich.console import Console
+from rich.markup import escape
+
+from hpsuite.checks import UserError, build
+from hpsuite.config import AnalysisConfig, Name, PathText, TrackingConfig
+from hpsuite.evidence import SetupEvidence, setup_evidence
+from hpsuite.foreign import KEYS, Foreign, Request, group_differences, parse_request, read_samples
+from hpsuite.provenance import commit, processor, versions
+from hpsuite.report.console import make_console
+from hpsuite.report.files import write_json, write_rows, write_whole
+from hpsuite.report.foreign import PAGES, ForeignFindings
+from hpsuite.report.view import Report
+from hpsuite.report.writing import write_report
+from hpsuite.tracking import TrackingError, how_to_open, resolve_uri, sync
+
+# Keys of a configuration that say how to write, beside those of the request.
+WRITING = ("name", "title", "output_dir", "log_level", "plan", "tracking", "analysis")
+# From fewer trials no share of a space follows.
+LEAST_TRIALS = 8
+# From so many values on, the figures take more than a few seconds.
+MANY_VALUES = 10_000
+
+
+@dataclass(frozen=True)
+class AnalyzeSettings:
+    """How an analysis is written.
+
+    Attributes:
+        name: of the analysis: the MLflow experiment, and the folder of its reports.
+        title: what it asks, in one line.
+        output_dir: folder of the reports.
+        log_level: of messages.
+        plan: say what would be analysed, and stop.
+        tracking, analysis: see the classes.
+    """
+
+    name: Name
+    title: str
+    output_dir: PathText
+    log_level: str
+    plan: bool = False
+    tracking: TrackingConfig = field(default_factory=lambda: TrackingConfig(enabled=False))
+    analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
+
+
+def asks_for_analysis(config: Mapping[str, object]) -> bool:
+    """Whether a composed configuration asks for an analysis of trials, and not for any."""
+    return "trials" in config
+
+
+def parse_analysis(
+    config: Mapping[str, object], overridden: Sequence[str] = ()
+) -> tuple[AnalyzeSettings, Request]:
+    """What an analysis is told to do, checked as far as it can be without the trials.
+
+    Args:
+        config: the whole composed configuration.
+        overridden: the keys that the command line sets.
+
+    Raises:
+        UserError: on the first mistake.
+    """
+    accepted = (*KEYS, *WRITING)
+    for key in overridden:
+        if key.partition(".")[0] not in (*accepted, "experiment", "hydra"):
+            others = ", ".join(accepted)
+            raise UserError(
+                f"{key}: found a key that trains, which analyze does not; accepted: {others}"
+            )
+    tracking = build("tracking", TrackingConfig, _group(config, "tracking"))
+    analysis = build("analysis", AnalysisConfig, _group(config, "analysis"))
+    plain = {key: config[key] for key in WRITING[:5] if key in config}
+    settings = build("", AnalyzeSettings, plain, tracking=tracking, analysis=analysis)
+    return settings, parse_request({key: config[key] for key in KEYS if key in config})
+
+
+def run_analysis(settings: AnalyzeSettings, request: Request, command: str = "") -> None:
+    """Read trials, compute what they say, print and write it.
+
+    Args:
+        settings: how it is written.
+        request: what is read.
+        command: what was typed, for the report.
+
+    Raises:
+        UserError: trials that cannot be read or make no sense; nothing was written.
+    """
+    started = time.monotonic()
+    console = make_console()
+    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s: %(message)s")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    trials = read_samples(request, settings.tracking.uri)
+    print_heading(console, settings, trials)
+    if settings.plan:
+        return
+    findings = found_of(trials, settings.analysis)
+    console.print()
+    findings.print(console)
+    about = {
+        "experiment": settings.name,
+        "title": settings.title,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - started, 3),
+        "versions": versions(),
+        "device": f"cpu ({processor()})",
+        "commit": commit(),
+        "command": command,
+        "source": trials.source,
+        "score": trials.score,
+    }
+    findings = replace(findings, about=about)
+    report = findings.report() if settings.analysis.report else None
+
+    def write(folder: Path) -> None:
+        write_json(folder / "summary.json", {**about, **findings.summary()})
+        write_rows(folder / "trials.csv", findings.rows())
+        if report is not None:
+            write_report(folder, report)
+
+    folder = write_whole(Path(settings.output_dir) / settings.name, write, now=datetime.now())
+    console.print()
+    if report is not None:
+        console.print(f"report   {folder / 'report.html'}", highlight=False, soft_wrap=True)
+    written = f"written  {folder / 'summary.json'} and trials.csv"
+    console.print(written, highlight=False, soft_wrap=True)
+    if settings.tracking.enabled:
+        show_in_mlflow(settings, findings, console, report, folder)
+
+
+def found_of(trials: Foreign, analysis: AnalysisConfig) -> ForeignFindings:
+    """All figures of trials; a group of too few has none."""
+    evidence: dict[str, SetupEvidence] = {}
+    reasons: dict[str, str] = {}
+    for sample in trials.samples:
+        if len(sample) < LEAST_TRIALS:
+            n = f"{len(sample)} trial{'s' if len(sample) > 1 else ''}"
+            reasons[sample.name] = f"not computable from {n} ({LEAST_TRIALS} or more are needed)"
+        elif sample.failed.all():
+            reasons[sample.name] = "not computable, as no trial has a finite score"
+        else:
+            evidence[sample.name] = setup_evidence(sample, bands=analysis.bands)
+    differences = group_differences(list(evidence.values()))
+    return ForeignFindings(trials, evidence, reasons, differences)
+
+
+def print_heading(console: Console, settings: AnalyzeSettings, trials: Foreign) -> None:
+    """Say what is about to be analysed."""
+    title = f": {escape(settings.title)}" if settings.title else ""
+    console.print(f"[bold]{escape(settings.name)}[/bold]{title}", highlight=False, soft_wrap=True)
+    samples = trials.samples
+    n = sum(map(len, samples))
+    names = list(dict.fromkeys(name for sample in samples for name in sample.names))
+    groups = f" in {len(samples)} groups by {trials.group}" if trials.group else ""
+    varied = f"{len(names)} hyperparameter{'' if len(names) == 1 else 's'}"
+    console.print(
+        f"{n:,} trials{groups} of {trials.source}, {varied}"
+        + (f": {', '.join(names)}" if names else ""),
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
+    )
+    if max(len(sample) * max(1, len(sample.names)) for sample in samples) > MANY_VALUES:
+        console.print("analysing ...", style="dim")
+
+
+def show_in_mlflow(
+    settings: AnalyzeSettings,
+    findings: ForeignFindings,
+    console: Console,
+    report: Report | None,
+    folder: Path,
+) -> None:
+    """Bring MLflow up to date, and say how to open it. Its failure loses nothing."""
+    uri = resolve_uri(settings.tracking.uri, Path.cwd())
+    views, note = findings.views(settings.name, report, folder), findings.note()
+    artifacts = Path(settings.output_dir) / "mlflow"
+    try:
+        synced = sync(settings.name, views, uri=uri, artifacts=artifacts, note=note, pages=PAGES)
+    except TrackingError as error:
+        console.print(f"MLflow was not updated: {error}", highlight=False, soft_wrap=True)
+        console.print("The report is complete; the same command writes it to MLflow again.")
+        return
+    for line in synced.files_failed:
+        console.print(f"MLflow lacks a file: {line}", highlight=False, markup=False, soft_wrap=True)
+    console.print("\ncompare groups in MLflow:")
+    for line in how_to_open(uri, synced.experiment_id, "setup"):
+        console.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _group(config: Mapping[str, object], name: str) -> dict[str, object]:
+    given = config.get(name, {})
+    assert isinstance(given, Mapping), name
+    return {str(key): value for key, value in given.items()}

@@ -1,0 +1,60 @@
+"""What an experiment found: its trials as tables, and the figures that analysis/ makes of them."""
+
+from hpsuite.findings.finding import find
+from hpsuite.findings.found import (
+    UNKNOWN,
+    Across,
+    ArmFinding,
+    Difference,
+    Environments,
+    Findings,
+    Fresh,
+    SearchPair,
+    SetupFinding,
+    SplitFinding,
+    StrategyAcross,
+    TransferFinding,
+)
+from hpsuite.findings.searches import MARGIN
+from hpsuite.findings.setups import difference, paired
+from hpsuite.findings.splits import unsplit
+from hpsuite.findings.strategies import against_baseline, baseline_of
+from hpsuite.findings.sweeps import Ladder, ladder
+from hpsuite.findings.tables import (
+    ArmTable,
+    Replayed,
+    StudyTable,
+    sample_of,
+    setup_axes,
+    setup_name,
+)
+
+__all__ = [
+    "MARGIN",
+    "UNKNOWN",
+    "Across",
+    "ArmFinding",
+    "ArmTable",
+    "Difference",
+    "Environments",
+    "Findings",
+    "Fresh",
+    "Ladder",
+    "Replayed",
+    "SearchPair",
+    "SetupFinding",
+    "SplitFinding",
+    "StrategyAcross",
+    "StudyTable",
+    "TransferFinding",
+    "against_baseline",
+    "baseline_of",
+    "difference",
+    "find",
+    "ladder",
+    "paired",
+    "sample_of",
+    "setup_axes",
+    "setup_name",
+    "unsplit",
+]

@@ -1,0 +1,99 @@
+"""The figures of setups, from their reference samples, and setups compared."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from hpsuite.analysis import PairedDifference, chance_limit, paired_difference
+from hpsuite.analysis.bands import Bands
+from hpsuite.analysis.gate import gate
+from hpsuite.evidence import generator, setup_evidence
+from hpsuite.findings.found import UNKNOWN, Difference, SetupFinding
+from hpsuite.findings.sweeps import sweep_of
+from hpsuite.findings.tables import ArmTable, Replayed, sample_of, tried_by
+from hpsuite.untuned import untuned
+
+
+def find_setup(
+    arms: list[ArmTable],
+    best_again: Mapping[str, Replayed],
+    defaults: Mapping[str, Replayed],
+    bands: Bands,
+) -> SetupFinding:
+    """The figures of one setup, from its arms."""
+    reference = next((table for table in arms if table.arm.strategy.is_reference), None)
+    sweep = next((found for table in arms if (found := sweep_of(table)) is not None), None)
+    if reference is None:
+        reason = (
+            "no reference sample: sensitivity is computed from a log_random arm, "
+            "i.i.d. over the space on each hyperparameter's proper scale, and from nothing else"
+        )
+        return SetupFinding(arms, None, None, reason, UNKNOWN, sweep)
+    data = reference.data
+    again, default = (found.get(reference.identity) for found in (best_again, defaults))
+    own = untuned(reference.arm.setup)
+    evidence = setup_evidence(
+        sample_of(reference),
+        chance_limit=chance_limit(data.majority_share("val"), len(data.y_val)),
+        # One seed would not show the noise.
+        retrained=None if again is None or again.val.shape[1] < 2 else again.val,
+        default=None if default is None else default.val[0],
+        default_reason=own.reason or "it was not trained, which analysis.fresh_seeds does",
+        defaults=own.units,
+        bands=bands,
+    )
+    return SetupFinding(arms, reference, evidence, "", UNKNOWN, sweep, own.reasons)
+
+
+def gated_setups(setups: Sequence[SetupFinding]) -> list[SetupFinding]:
+    """The setups, each with whether it trained beside the others on the same data."""
+    gated = list(setups)
+    by_data: dict[str, list[int]] = {}
+    for i, setup in enumerate(setups):
+        if setup.evidence is not None:
+            by_data.setdefault(setup.arms[0].data.fingerprint, []).append(i)
+    for places in by_data.values():
+        found = [e for i in places if (e := setups[i].evidence) is not None]
+        gates = gate([e.best.value for e in found], [e.sensitivity.above_chance for e in found])
+        for i, judged in zip(places, gates, strict=True):
+            gated[i] = replace(setups[i], gate=judged)
+    return gated
+
+
+def find_differences(setups: Sequence[SetupFinding]) -> list[Difference]:
+    """Each setup against the first one that was tried on the same configurations and seeds."""
+    differences = []
+    firsts: list[SetupFinding] = []
+    for setup in setups:
+        if setup.reference is None:
+            continue
+        first = next((f for f in firsts if paired(setup, f)), None)
+        if first is None:
+            firsts.append(setup)
+            continue
+        differences.append(Difference(setup, first, difference(setup, first)))
+    return differences
+
+
+def difference(a: SetupFinding, b: SetupFinding, level: float = 0.95) -> PairedDifference:
+    """Good fractions of A minus those of B, of paired reference samples."""
+    assert a.evidence is not None
+    assert b.evidence is not None
+    one, two = a.evidence, b.evidence
+    retrained = one.best.retrained and two.best.retrained
+    return paired_difference(
+        one.sample.scores,
+        two.sample.scores,
+        generator=generator(),
+        level=level,
+        best_a=one.best if retrained else None,
+        best_b=two.best if retrained else None,
+    )
+
+
+def paired(a: SetupFinding, b: SetupFinding) -> bool:
+    """Whether two reference samples tried the same configurations, seeds and data."""
+    if a.reference is None or b.reference is None:
+        return False
+    if a.reference.data.fingerprint != b.reference.data.fingerprint:
+        return False
+    return tried_by(a.reference) == tried_by(b.reference)

@@ -1,0 +1,107 @@
+"""The trials of arms as tables."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsuite.config import Arm
+from hpsuite.datasets import Data
+from hpsuite.samples import Sample
+from hpsuite.trials import Scalar, TrialResult
+
+
+@dataclass(frozen=True)
+class StudyTable:
+    """The trials of one study, in order of number.
+
+    Attributes:
+        name: in the record.
+        repeat, seed: which repeat of its arm, and its seed.
+        values: hyperparameters under their own names.
+        results: what came of them.
+    """
+
+    name: str
+    repeat: int
+    seed: int
+    values: Sequence[Mapping[str, Scalar]]
+    results: Sequence[TrialResult]
+
+    @property
+    def best(self) -> TrialResult:
+        """The trial that validation selects: the first of the best."""
+        return max(self.results, key=lambda result: (result.val_accuracy, -result.number))
+
+
+@dataclass(frozen=True)
+class ArmTable:
+    """The trials of one arm.
+
+    Attributes:
+        arm, data: what was trained, on what.
+        identity, setup_identity: hashes of all that decides its and its setup's trials.
+        generation: of its studies.
+        provenance: what the record says of where its trials come from.
+        studies: its repeats.
+    """
+
+    arm: Arm
+    data: Data
+    identity: str
+    setup_identity: str
+    generation: int
+    provenance: Mapping[str, object]
+    studies: Sequence[StudyTable]
+
+    @property
+    def results(self) -> list[TrialResult]:
+        """Of all repeats."""
+        return [result for study in self.studies for result in study.results]
+
+    def scores(self, n: int | None = None) -> NDArray[np.float64]:
+        """Validation accuracies [R, n] of the first n trials of each repeat; None takes all."""
+        return np.array([[r.val_accuracy for r in study.results[:n]] for study in self.studies])
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """Configurations trained again: m of them by s fresh seeds, accuracies in [0, 1].
+
+    Attributes:
+        val, test: [m, s]; one that diverged has its chance score.
+    """
+
+    val: NDArray[np.float64]
+    test: NDArray[np.float64]
+
+
+def setup_axes(arm: Arm) -> dict[str, str]:
+    """What a setup is called: the names of its options, and what else tells it apart, by axis."""
+    setup = arm.setup
+    return {"dataset": setup.dataset.name, "model": setup.model_name, **dict(setup.variant)}
+
+
+def setup_name(arm: Arm) -> str:
+    """A setup's name: data set, model, and what else tells it apart."""
+    return f"{arm.setup.dataset.name} {arm.setup.label}"
+
+
+def sample_of(table: ArmTable) -> Sample:
+    """The trials of all repeats of an arm as one sample."""
+    setup = table.arm.setup
+    return Sample(
+        name=setup_name(table.arm),
+        hyperparameters=setup.space.hyperparameters,
+        values=[values for study in table.studies for values in study.values],
+        scores=np.array([r.val_accuracy for r in table.results]),
+        failed=np.array([r.outcome == "nonfinite" for r in table.results]),
+        tests=np.array([r.test_accuracy for r in table.results]),
+        random=table.arm.strategy.is_reference,
+    )
+
+
+def tried_by(table: ArmTable) -> list[tuple[int, list[Mapping[str, Scalar]]]]:
+    """What an arm tried: the seed of each repeat, and its configurations in order."""
+    return [(study.seed, list(study.values)) for study in table.studies]

@@ -1,0 +1,139 @@
+"""Tables in files: CSV, Parquet, JSON lines. No more is read of a large one than is asked for."""
+
+import csv
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpsuite.checks import UserError, one_line, refuse
+from hpsuite.foreign.request import Request, parse_dimensions
+from hpsuite.foreign.table import MOST_TRIALS, Table, check_columns, check_rows, wanted_columns
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# No line of a table of trials is longer, in characters.
+LONGEST_LINE = 1 << 20
+
+
+def read_file(request: Request) -> Table:
+    """The table of a file.
+
+    Raises:
+        UserError: a file that is missing, cannot be read, or lacks what is asked for.
+    """
+    path = Path(request.trials).expanduser()
+    if not path.is_file():
+        accepted = "a file that is there, the address of an Optuna storage, or mlflow:EXPERIMENT"
+        raise refuse("trials", request.trials, accepted)
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        accepted = f"a file that ends in {', '.join(READERS)}"
+        if path.suffix.lower() in (".db", ".sqlite", ".sqlite3"):
+            accepted += f"; or a database's address: trials=sqlite:///{request.trials}"
+        raise refuse("trials", request.trials, accepted)
+    columns = wanted_columns(request)
+    try:
+        frame = reader(path, columns, request)
+    except UserError:
+        raise
+    except Exception as error:  # pandas, pyarrow, csv and json have a dozen kinds
+        raise refuse("trials", request.trials, f"a whole table ({one_line(error)})") from error
+    check_rows(request, len(frame))
+    return Table(frame, path.name)
+
+
+def _csv(path: Path, columns: Sequence[str], request: Request) -> "pd.DataFrame":
+    import pandas as pd
+
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        first = file.readline(LONGEST_LINE)
+        if len(first) == LONGEST_LINE:
+            raise refuse("trials", request.trials, "a table whose first line names its columns")
+        header = next(csv.reader([first]), [])
+        check_columns(request, header, columns)  # pandas would rename what stands twice
+        for n, row in enumerate(rows := csv.reader(file)):
+            # pandas would leave out values, or take one for another.
+            if row and len(row) != len(header):
+                found = f"{len(row)} values for {len(header)} columns in line {rows.line_num + 1}"
+                raise UserError(f"trials: found {found}; accepted: one for each")
+            if n > MOST_TRIALS:
+                break
+    # A word such as `None` is a value where values are names, and a missing one among numbers.
+    dimensions = parse_dimensions(request.params or {})
+    names = {name for name, dimension in dimensions.items() if dimension.scale == "choice"}
+    if request.group is not None:
+        names.add(request.group)
+    missing = {c: [""] if c in names else MISSING for c in columns}
+    return pd.read_csv(
+        path,
+        usecols=list(columns),
+        nrows=MOST_TRIALS + 1,
+        encoding="utf-8-sig",
+        low_memory=False,
+        keep_default_na=False,
+        na_values=missing,
+        index_col=False,
+    )
+
+
+# How a missing number is written.
+MISSING = ["", "NA", "N/A", "NaN", "nan", "None", "none", "null", "NULL", "<NA>", "#N/A"]
+
+
+def _parquet(path: Path, columns: Sequence[str], request: Request) -> "pd.DataFrame":
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        check_columns(request, list(file.schema_arrow.names), columns)
+        check_rows(request, file.metadata.num_rows)
+        table: pa.Table = file.read(columns=list(columns))
+    frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
+    return frame
+
+
+def _json_lines(path: Path, columns: Sequence[str], request: Request) -> "pd.DataFrame":
+    import pandas as pd
+
+    kept: list[dict[str, object]] = []
+    seen: dict[str, None] = {}
+    with path.open(encoding="utf-8-sig") as file:
+        number = 0
+        while line := file.readline(LONGEST_LINE):
+            number += 1
+            if len(line) == LONGEST_LINE:
+                raise UserError(f"trials: found a line {number} without end; accepted: JSON lines")
+            if not line.strip():
+                continue
+            entry = json.loads(line, object_pairs_hook=_once)
+            if not isinstance(entry, dict):
+                raise UserError(f"trials: found line {number} without keys; accepted: an object")
+            seen |= dict.fromkeys(entry)
+            kept.append({column: entry.get(column) for column in columns})
+            if len(kept) > MOST_TRIALS:
+                break
+    if kept:
+        check_columns(request, list(seen), columns)
+    return pd.DataFrame(kept, columns=list(columns))
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON, in which no key stands twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"trials: found the key {twice!r} twice in one object; accepted: once")
+    return found
+
+
+Reader = Callable[[Path, Sequence[str], Request], "pd.DataFrame"]
+READERS: Mapping[str, Reader] = {
+    ".csv": _csv,
+    ".parquet": _parquet,
+    ".pq": _parquet,
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+}

@@ -1,0 +1,123 @@
+"""What is asked of trials that hpsuite did not make: where they lie, what their columns mean."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Literal
+
+from annotated_types import Gt
+
+from hpsuite.checks import UserError, build, refuse
+from hpsuite.space import SCALES, Scale
+
+Direction = Literal["maximize", "minimize"]
+Positive = Annotated[float, Gt(0)]
+
+# How `trials` begins where it names an MLflow experiment.
+MLFLOW = "mlflow:"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to read, and how.
+
+    Attributes:
+        trials: a CSV, Parquet or JSON-lines file; an Optuna storage (a journal file, or an address
+            such as sqlite:///study.db); or `mlflow:EXPERIMENT`.
+        points: what counts as close to the best, in the score's unit, > 0; or several, ascending.
+        study: name of the Optuna study; None takes the only one.
+        score: the column of the score; None takes an Optuna study's own value.
+        direction: whether a higher or a lower score is better; None takes an Optuna study's own,
+            else maximize.
+        params: column -> scale, or column -> {scale, low, high}; None takes those of an Optuna
+            study. Without low and high the range is that of the study, or of the values seen.
+        group: the column by whose values trials are compared; None for one group.
+        test_score: the column of the score on test data; None for none.
+        failure_score: what a trial without a finite score counts as, in the score's unit; None
+            takes the worst score of the others.
+        sampled: `random` where configurations were drawn at random, each hyperparameter on the
+            scale given; `unknown` puts a warning beside the figures that need it.
+    """
+
+    trials: str
+    points: Positive | tuple[Positive, ...]
+    study: str | None = None
+    score: str | None = None
+    direction: Direction | None = None
+    params: Mapping[str, object] | None = None
+    group: str | None = None
+    test_score: str | None = None
+    failure_score: float | None = None
+    sampled: Literal["random", "unknown"] = "unknown"
+
+    @property
+    def margins(self) -> tuple[float, ...]:
+        """What counts as close, ascending, in the score's unit."""
+        return self.points if isinstance(self.points, tuple) else (self.points,)
+
+
+KEYS = tuple(f.name for f in fields(Request))
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """What is said of one hyperparameter.
+
+    Attributes:
+        scale: as in a search space.
+        low, high: its range, both or neither; None takes the values seen.
+    """
+
+    scale: Scale
+    low: float | None = None
+    high: float | None = None
+
+
+def parse_request(given: Mapping[str, object]) -> Request:
+    """A request, checked as far as it can be without the trials.
+
+    Args:
+        given: the keys of `Request`.
+
+    Raises:
+        UserError: on the first mistake.
+    """
+    if given.get("trials") in (None, ""):
+        accepted = "a file, the address of an Optuna storage, or mlflow:EXPERIMENT"
+        raise UserError(f"trials: found nothing; accepted: {accepted}")
+    if given.get("points") is None:
+        accepted = "what counts as close to the best, in the score's unit, as in points=0.02"
+        raise UserError(f"points: found nothing; accepted: {accepted}")
+    request = build("", Request, given)
+    margins = request.margins
+    if not margins or list(margins) != sorted(set(margins)):
+        raise refuse("points", given["points"], "one number above 0, or several, ascending")
+    parse_dimensions(request.params or {})
+    named = [request.score, request.group, request.test_score, *(request.params or {})]
+    used = [column for column in named if column is not None]
+    for column in used:
+        if used.count(column) > 1:
+            raise UserError(f"{column}: found this column for two things; accepted: each once")
+    return request
+
+
+def parse_dimensions(params: Mapping[str, object]) -> dict[str, Dimension]:
+    """The columns of hyperparameters, with their scales.
+
+    Raises:
+        UserError: a scale that there is not, or a range that is none.
+    """
+    dimensions = {}
+    for column, said in params.items():
+        key = f"params.{column}"
+        if isinstance(said, str) and said not in SCALES:
+            raise refuse(key, said, ", ".join(SCALES))
+        entry = {"scale": said} if isinstance(said, str) else said
+        if not isinstance(entry, Mapping):
+            raise refuse(key, said, f"a scale ({', '.join(SCALES)}), or scale, low and high")
+        dimension = build(key, Dimension, {str(name): value for name, value in entry.items()})
+        if (dimension.low is None) != (dimension.high is None):
+            raise UserError(f"{key}: found one of low and high; accepted: both or neither")
+        if dimension.low is not None and dimension.scale == "choice":
+            raise refuse(key, entry, "a choice without low and high")
+        dimensions[column] = dimension
+    return dimensions

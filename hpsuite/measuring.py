@@ -1,0 +1,195 @@
+"""What declared claims measure: each statistic of two setups, two arms or two hyperparameters."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from hpsuite.analysis.claims import Cell
+from hpsuite.analysis.comparisons import Comparison, compare_strategies
+from hpsuite.analysis.contrasts import EVERYWHERE, combined
+from hpsuite.analysis.intervals import Interval, mean_t, welch, wilson
+from hpsuite.analysis.probability_better import probability_better
+from hpsuite.analysis.rate_sweep import RateSweep
+from hpsuite.analysis.trials_to_good import first_good
+from hpsuite.analysis.verdicts import whole_space
+from hpsuite.declared import ARM_STATISTICS
+from hpsuite.findings import MARGIN, ArmFinding, SetupFinding, difference, paired
+from hpsuite.trials import TrialResult
+
+
+class NotMeasured(Exception):
+    """A statistic that these setups or arms cannot have; the message says why."""
+
+
+def of_setups(statistic: str, a: object, b: object) -> Cell:
+    """Two setups compared."""
+    assert isinstance(a, SetupFinding)
+    assert isinstance(b, SetupFinding)
+    trained = a.trained and b.trained
+    if statistic.startswith(("rate_width", "rate_sensitivity", "largest_stable_rate")):
+        return _of_sweeps(statistic, a, b, trained=trained)
+    if a.evidence is None or b.evidence is None:
+        raise NotMeasured("no reference sample")
+    one, two = a.evidence, b.evidence
+    n = min(len(one.sample), len(two.sample))
+    good = [e.sensitivity.good_fractions[2.0] for e in (one, two)]
+    if statistic.startswith("good_fraction"):
+        e = float(statistic.split("_")[2].removesuffix("pt"))
+        common = statistic.endswith("_common")
+
+        def interval_at(level: float) -> Interval:
+            if not paired(a, b):
+                if common:
+                    return Interval(np.nan, np.nan, np.nan, level, "not paired")
+                pair = [x.sensitivity.good_fractions[e] for x in (one, two)]
+                return combined(pair, [1.0, -1.0])
+            found = difference(a, b, level)
+            return (found.common if common else found.own)[e]
+
+        return Cell(n, interval_at, trained or common, whole_space(good), (-1.0, 1.0))
+    if statistic in ("nonfinite_fraction", "chance_fraction"):
+        pair = [getattr(x.sensitivity, statistic) for x in (one, two)]
+        return Cell(n, lambda level: combined(pair, [1.0, -1.0]), bounds=(-1.0, 1.0))
+    if statistic == "mean_val_accuracy":
+        scores = [x.sample.scores for x in (one, two)]
+        if paired(a, b):
+            apart = np.sort(scores[0] - scores[1])
+            return Cell(n, lambda level: mean_t(apart, level, EVERYWHERE), bounds=(-1.0, 1.0))
+        return Cell(n, lambda level: welch(scores[0], scores[1], level), bounds=(-1.0, 1.0))
+    raise AssertionError(statistic)
+
+
+def of_hyperparameters(statistic: str, setup: object, a: str, b: str) -> Cell:
+    """How much more one hyperparameter of a setup matters than another, by one evaluator."""
+    assert isinstance(setup, SetupFinding)
+    if setup.evidence is None:
+        raise NotMeasured("no reference sample")
+    evaluator = statistic.removeprefix("importance_")
+    found = setup.evidence.importance.get(evaluator)
+    if found is None or not {a, b} <= set(found.by_name):
+        raise NotMeasured(f"{evaluator} was not computed for {a} and {b}")
+    if not len(found.draws):
+        raise NotMeasured(found.note)
+    return Cell(
+        found.n, lambda level: found.difference(a, b, level), setup.trained, bounds=(-1.0, 1.0)
+    )
+
+
+def _of_sweeps(statistic: str, a: SetupFinding, b: SetupFinding, *, trained: bool) -> Cell:
+    if a.sweep is None or b.sweep is None:
+        raise NotMeasured("no sweep of the learning rate")
+    n = min(a.sweep.seeds, b.sweep.seeds)
+    if statistic == "rate_sensitivity":
+        pair = [a.sweep.sensitivity, b.sweep.sensitivity]
+        return Cell(n, lambda level: combined(pair, [1.0, -1.0]), trained, bounds=(-1.0, 1.0))
+    if statistic == "largest_stable_rate":
+        if any(math.isnan(sweep.largest_stable_rate.estimate) for sweep in (a.sweep, b.sweep)):
+            raise NotMeasured("at the best rate itself half of the seeds fail")
+        pair = [_log_rate(a.sweep, a), _log_rate(b.sweep, b)]
+    else:
+        e = float(statistic.split("_")[2].removesuffix("pt")) / 100
+        pair = [a.sweep.widths[e].width, b.sweep.widths[e].width]
+    return Cell(n, lambda level: combined(pair, [1.0, -1.0]), trained, bounds=(-20.0, 20.0))
+
+
+def _log_rate(sweep: RateSweep, setup: SetupFinding) -> Interval:
+    """The largest stable rate in decades, within the rates that were swept."""
+    (h,) = setup.setup.space.hyperparameters
+    low, high = (float(end or 0) for end in h.ends())
+    rate = sweep.largest_stable_rate
+    middle, lower, upper = (
+        math.log10(min(max(v, low), high)) for v in (rate.estimate, rate.low, rate.high)
+    )
+    return Interval(middle, lower, upper, rate.level, rate.method)
+
+
+def of_arms(
+    statistic: str, a: object, b: object, trials: tuple[int | None, int | None] = (None, None)
+) -> Cell:
+    """Two arms compared, over their repeats, each after so many trials; None takes all."""
+    assert isinstance(a, ArmFinding)
+    assert isinstance(b, ArmFinding)
+    assert statistic in ARM_STATISTICS, statistic
+    n = min(a.figures.repeats, b.figures.repeats)
+    if trials != (None, None):
+        return _after(statistic, a, b, n, trials)
+    if statistic in ("miss_probability", "true_accuracy"):
+        return _of_fresh_seeds(statistic, a, b, n)
+    if statistic == "test_accuracy":
+        tests = [np.array(x.figures.test_by_repeat) for x in (a, b)]
+        return Cell(n, lambda level: welch(tests[0], tests[1], level), bounds=(-1.0, 1.0))
+    if statistic in ("trials_to_good", "never_good"):
+        return _of_good_ones(statistic, a, b, n)
+    scores = [x.table.scores() for x in (a, b)]
+    field: Callable[[Comparison], Interval] = {
+        "best_val_accuracy": lambda found: found.best,
+        "area": lambda found: found.area,
+        "probability_better": lambda found: found.better,
+    }[statistic]
+    bounds = (0.0, 1.0) if statistic == "probability_better" else (-1.0, 1.0)
+    return Cell(n, lambda level: field(compare_strategies(*scores, level=level)), bounds=bounds)
+
+
+def _after(
+    statistic: str, a: ArmFinding, b: ArmFinding, n: int, trials: tuple[int | None, int | None]
+) -> Cell:
+    """What both have after numbers of trials of their own."""
+    for arm, k in zip((a, b), trials, strict=True):
+        if k is not None and k > min(len(study.results) for study in arm.table.studies):
+            raise NotMeasured(f"{arm.table.arm.label} has fewer than {k} trials in each repeat")
+    selected = [
+        [_selected(study.results[:k]) for study in arm.table.studies]
+        for arm, k in zip((a, b), trials, strict=True)
+    ]
+    field = "test_accuracy" if statistic == "test_accuracy" else "val_accuracy"
+    one, two = (np.sort([getattr(result, field) for result in side]) for side in selected)
+    if statistic == "probability_better":
+        return Cell(n, lambda level: probability_better(one, two, level=level), bounds=(0.0, 1.0))
+    return Cell(n, lambda level: welch(one, two, level), bounds=(-1.0, 1.0))
+
+
+def _selected(results: Sequence[TrialResult]) -> TrialResult:
+    """What validation selects: the first of the best."""
+    return max(results, key=lambda result: (result.val_accuracy, -result.number))
+
+
+def _of_fresh_seeds(statistic: str, a: ArmFinding, b: ArmFinding, n: int) -> Cell:
+    """What both selected, trained again."""
+    if a.again is None or b.again is None:
+        raise NotMeasured("nothing was trained again")
+    if statistic == "miss_probability":
+        if a.misses is None or b.misses is None:
+            raise NotMeasured("nothing tells what is good, or there is one fresh seed")
+        pair = [a.misses.probability, b.misses.probability]
+        return Cell(n, lambda level: combined(pair, [1.0, -1.0]), bounds=(-1.0, 1.0))
+    means = [x.test.mean(axis=1) for x in (a.again, b.again)]
+    return Cell(n, lambda level: welch(means[0], means[1], level), bounds=(-1.0, 1.0))
+
+
+def _of_good_ones(statistic: str, a: ArmFinding, b: ArmFinding, n: int) -> Cell:
+    """Trials until a good one, after as many trials as the shorter search has."""
+    if a.strategy.b is None or b.strategy.b is None:
+        raise NotMeasured("no reference sample, which tells what is good")
+    best = (a.strategy.b, b.strategy.b)
+    scores = [x.table.scores() for x in (a, b)]
+    k = min(table.shape[1] for table in scores)
+    first = [
+        first_good(table[:, :k], good, MARGIN) for table, good in zip(scores, best, strict=True)
+    ]
+    if statistic == "never_good":
+        missed = [int((trials > k).sum()) for trials in first]
+
+        def missing(level: float) -> Interval:
+            pair = zip(missed, first, strict=True)
+            return combined([wilson(m, len(f), level) for m, f in pair], [1.0, -1.0])
+
+        return Cell(n, missing, bounds=(-1.0, 1.0))
+    times = [np.sort(np.minimum(trials, k)) for trials in first]
+    return Cell(n, lambda level: welch(times[0], times[1], level), bounds=(-float(k), float(k)))
+
+
+def nothing(reason: str) -> Cell:
+    """A cell that says nothing: its interval is all that the statistic can be."""
+    nan = float("nan")
+    return Cell(1, lambda level: Interval(0.0, nan, nan, level, reason), bounds=(-1.0, 1.0))

@@ -1,0 +1,211 @@
+"""`+experiment=analyze` as it is typed: what it prints, writes and shows in MLflow."""
+
+import csv
+import json
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import optuna
+import pytest
+
+from hpsuite.analysis import good_fractions
+from hpsuite.tracking import address
+from tests.commands import Command, check_refused
+from tests.foreign.tables import PARAMS, saved, trials
+
+ASKED = "params={lr: log, depth: integer, kind: choice}"
+
+
+def written(folder: Path) -> Path:
+    (only,) = folder.glob("outputs/*/*")
+    return only
+
+
+def test_a_csv_of_plain_optuna(command: Command, tmp_path: Path) -> None:
+    """What Optuna's own table of a study says is what the study in its storage says."""
+
+    def objective(trial: optuna.Trial) -> float:
+        lr = trial.suggest_float("lr", 1e-4, 1.0, log=True)
+        momentum = trial.suggest_float("momentum", 0.0, 0.9)
+        norm = trial.suggest_categorical("norm", ["none", "batch"])
+        if lr > 0.5:
+            raise ZeroDivisionError
+        return (
+            0.9 - 0.1 * (np.log10(lr) + 2) ** 2 * (1 if norm == "none" else 0.3) - 0.01 * momentum
+        )
+
+    storage = f"sqlite:///{tmp_path / 'study.db'}"
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(
+        storage=storage, direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0)
+    )
+    study.optimize(objective, n_trials=80, catch=ZeroDivisionError)
+    table = tmp_path / "study.csv"
+    study.trials_dataframe().to_csv(table, index=False)
+
+    columns = "{params_lr: {scale: log, low: 1e-4, high: 1}, params_momentum: linear}"
+    ended = command(
+        "+experiment=analyze",
+        *(f"trials={table}", "score=value", f"params={columns}", "group=params_norm"),
+        *("points=0.02", "sampled=random", "tracking=none"),
+    )
+    assert (ended.status, ended.err) == (0, "")
+    folder = written(Path.cwd())
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["schema"] == 2
+    by_group = {setup["group"]: setup for setup in summary["setups"]}
+    assert list(by_group) == ["batch", "none"]
+    trial_list = [t for t in study.trials if t.params["norm"] == "batch"]
+    scores = np.array([t.value if t.value is not None else np.nan for t in trial_list])
+    failed = np.isnan(scores)
+    assert failed.any()
+    worst = np.nanmin([t.value for t in study.trials if t.value is not None])
+    share = good_fractions(
+        np.where(failed, worst, scores), generator=np.random.default_rng(0), points=[1], unit=0.02
+    )[1]
+    found = by_group["batch"]
+    assert found["n_trials"] == len(trial_list)
+    assert found["good_fraction_1pt"] == pytest.approx(share.estimate)
+    assert found["nonfinite_fraction"] == pytest.approx(failed.mean())
+    assert found["best_score"] == pytest.approx(np.nanmax(scores))
+    (pair,) = summary["comparisons"]
+    assert (pair["a"], pair["b"]) == ({"group": "none"}, {"group": "batch"})
+    difference = by_group["none"]["good_fraction_1pt"] - found["good_fraction_1pt"]
+    assert pair["good_fraction_1pt"] == pytest.approx(difference)
+    assert pair["good_fraction_1pt_low"] < difference < pair["good_fraction_1pt_high"]
+    assert found["importance_fanova_params_lr"] > 5 * found["importance_fanova_params_momentum"]
+    for name in ("report.html", "report.md", "trials.csv", "figures"):
+        assert (folder / name).exists()
+    page = (folder / "report.html").read_text()
+    assert "params_lr" in page
+    assert str(table) in page  # the command that repeats it
+
+    again = command(
+        "+experiment=analyze",
+        *(f"trials={storage}", "group=norm", "points=0.02", "sampled=random"),
+        *("tracking=none", "name=again"),
+    )
+    assert again.status == 0
+    (folder,) = Path("outputs/again").iterdir()
+    stored = json.loads((folder / "summary.json").read_text())
+    for one, two in zip(summary["setups"], stored["setups"], strict=True):
+        assert one["good_fraction_1pt"] == two["good_fraction_1pt"]
+
+
+def test_a_loss_is_written_with_its_own_sign(command: Command, tmp_path: Path) -> None:
+    frame = trials(80)
+    table = saved(frame, tmp_path)
+    asked = ("score=loss", "direction=minimize", "points=0.05", "tracking=none")
+    ended = command("+experiment=analyze", f"trials={table}", ASKED, *asked)
+    assert ended.status == 0
+    (setup,) = json.loads((written(Path.cwd()) / "summary.json").read_text())["setups"]
+    assert setup["best_score"] == pytest.approx(frame["loss"].min())
+    assert setup["b"] == pytest.approx(np.sort(frame["loss"])[:3].mean())
+    assert setup["expected_best_of_64"] < setup["expected_best_of_4"] < setup["expected_best_of_1"]
+    low, high = setup["median_best_of_4_low"], setup["median_best_of_4_high"]
+    assert low < setup["median_best_of_4"] < high
+    assert setup["regret_mean"] == pytest.approx(frame["loss"].mean() - setup["b"])
+    with (written(Path.cwd()) / "trials.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["score"]) for row in rows] == pytest.approx(frame["loss"].tolist())
+    assert rows[4]["kind"] == frame["kind"][4]
+
+
+def test_figures_go_to_mlflow_once(command: Command, tmp_path: Path) -> None:
+    table = saved(trials(80), tmp_path)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    asked = (
+        f"trials={table}",
+        "score=accuracy",
+        "points=0.02",
+        "group=model",
+        f"tracking.uri={uri}",
+    )
+    for _ in range(2):
+        assert command("+experiment=analyze", ASKED, *asked).status == 0
+    with address.quiet():
+        client = mlflow.MlflowClient(tracking_uri=uri)
+        experiment = client.get_experiment_by_name("analyze")
+        assert experiment is not None
+        runs = client.search_runs([experiment.experiment_id])
+    assert sorted(run.data.tags["hpsuite.kind"] for run in runs) == ["comparison", "setup", "setup"]
+    assert "mlp_bn minus mlp" in experiment.tags["mlflow.note.content"]
+    summaries = sorted(Path.cwd().glob("outputs/analyze/*/summary.json"))
+    assert len(summaries) == 2
+    setups = json.loads(summaries[0].read_text())["setups"]
+    for run in runs:
+        if run.data.tags["hpsuite.kind"] == "setup":
+            (setup,) = [s for s in setups if s["group"] == run.data.tags["hpsuite.group"]]
+            assert run.data.metrics["good_fraction_1pt"] == setup["good_fraction_1pt"]
+            assert run.data.metrics["importance_fanova_lr"] == setup["importance_fanova_lr"]
+            assert run.data.params["depth"] == "integers, 1 to 5"
+        else:
+            assert "mlp_bn minus mlp/good_fraction_1pt_low" in run.data.metrics
+
+
+@pytest.mark.parametrize(("n", "computable"), [(1, False), (7, False), (8, True)])
+def test_few_trials_are_not_computable_and_it_says_why(
+    n: int, computable: bool, command: Command, tmp_path: Path
+) -> None:
+    table = saved(trials(n), tmp_path)
+    ended = command(
+        "+experiment=analyze",
+        *(f"trials={table}", "score=accuracy", "points=0.02", ASKED, "tracking=none"),
+    )
+    assert (ended.status, ended.err) == (0, "")
+    folder = written(Path.cwd())
+    (setup,) = json.loads((folder / "summary.json").read_text())["setups"]
+    assert ("good_fraction_1pt" in setup) == computable
+    assert ("not computable" in setup.get("reason", "")) == (not computable)
+    assert ("not computable" in ended.out) == (not computable)
+    # From 8 there are shares, but no importance yet.
+    assert "not computable" in (folder / "report.md").read_text()
+
+
+def test_a_plan_writes_nothing(command: Command, tmp_path: Path) -> None:
+    table = saved(trials(), tmp_path)
+    ended = command(
+        "+experiment=analyze", f"trials={table}", "score=loss", "points=1", ASKED, "plan=true"
+    )
+    assert (ended.status, ended.err, ended.left) == (0, "", [])
+    assert "60 trials of trials.csv, 3 hyperparameters: lr, depth, kind" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("", "trials: found nothing; accepted: a file, the address of an Optuna storage, or"),
+        ("trials=none.csv", "points: found nothing; accepted: what counts as close to the best"),
+        ("trials=none.csv points=1", "trials: found 'none.csv'; accepted: a file that is there"),
+        ("trials=x.csv points=1 model=mlp", "model: found a key that trains, which analyze does"),
+        ("trials=x.csv points=1 budget.trials=3", "budget.trials: found a key that trains"),
+        ("trials=x.csv points=1 tracking.best_trials=-2", "tracking.best_trials: found -2; accep"),
+        ("trials=x.csv points=1 name=a/b", "name: found 'a/b'; accepted: letters, digits"),
+        ("trials=x.csv points=a", "points: found 'a'; accepted: "),
+        ("trials=x.csv points=1 params=lr", "params: found 'lr'; accepted: keys with values"),
+        ("trials=x.csv points=1 scores=a", "scores: found no such key; accepted at the top level"),
+        ("trials=mlflow:none points=1 score=a params.b=log", "trials: found no database at"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(
+    command: Command, arguments: str, line: str
+) -> None:
+    ended = command("+experiment=analyze", *arguments.split())
+    check_refused(ended, line)
+    assert ended.left == []
+
+
+def test_columns_can_be_given_one_by_one(command: Command, tmp_path: Path) -> None:
+    table = saved(trials(), tmp_path)
+    columns = [f"params.{name}={scale}" for name, scale in PARAMS.items()]
+    ended = command(
+        "+experiment=analyze", f"trials={table}", "score=loss", "points=1", "plan=true", *columns
+    )
+    assert (ended.status, ended.err) == (0, "")
+
+
+def test_several_analyses_in_one_go_are_checked_first(command: Command, tmp_path: Path) -> None:
+    table = saved(trials(), tmp_path)
+    asked = ("-m", "+experiment=analyze", f"trials={table}", "score=loss", ASKED)
+    check_refused(command(*asked, "points=1,-1"), "points: found -1; accepted: ")

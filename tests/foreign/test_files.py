@@ -1,0 +1,225 @@
+"""Tables in files become samples, or one line that says why not."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hpsuite.checks import UserError
+from hpsuite.foreign import table
+from tests.foreign.tables import PARAMS, read, saved, trials
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])
+def test_every_kind_of_file_gives_the_same_sample(kind: str, tmp_path: Path) -> None:
+    frame = trials()
+    path = saved(frame, tmp_path, kind)
+    found = read(path, score="accuracy", params=PARAMS, test_score="test")
+    (sample,) = found.samples
+    assert found.source == f"trials.{kind}"
+    assert sample.scores == pytest.approx(frame["accuracy"].to_numpy(), abs=1e-9)
+    assert sample.tests == pytest.approx(frame["test"].to_numpy(), abs=1e-9)
+    assert sample.names == ("lr", "depth", "kind")
+    assert sample.values[7] == {
+        "lr": pytest.approx(frame["lr"][7], abs=1e-9),
+        "depth": frame["depth"][7],
+        "kind": frame["kind"][7],
+    }
+    lr, depth, choice = sample.hyperparameters
+    assert (lr.low, lr.high) == pytest.approx((frame["lr"].min(), frame["lr"].max()), abs=1e-9)
+    assert (depth.low, depth.high, choice.choices) == (1, 5, ("relu", "tanh"))
+    assert not sample.failed.any()
+    assert not sample.random
+
+
+def test_units_lie_on_the_scale_and_range_given(tmp_path: Path) -> None:
+    frame = trials()
+    params = {"lr": {"scale": "log", "low": 1e-5, "high": 10.0}}
+    (sample,) = read(saved(frame, tmp_path), score="accuracy", params=params).samples
+    assert sample.units()[:, 0] == pytest.approx((np.log10(frame["lr"]) + 5) / 6)
+
+
+def test_a_loss_is_turned_and_lower_is_better(tmp_path: Path) -> None:
+    path = saved(trials(), tmp_path)
+    loss = read(path, score="loss", direction="minimize", params=PARAMS).samples[0]
+    accuracy = read(path, score="accuracy", params=PARAMS).samples[0]
+    assert loss.scores + 1 == pytest.approx(accuracy.scores)
+    assert not loss.higher_is_better
+
+
+def test_groups_share_their_ranges_and_are_sorted_as_numbers(tmp_path: Path) -> None:
+    frame = trials().assign(units=[8, 16, 128] * 20)
+    frame.loc[frame["units"] == 8, "lr"] *= 0.01
+    found = read(saved(frame, tmp_path), score="accuracy", params={"lr": "log"}, group="units")
+    assert [s.name for s in found.samples] == ["8", "16", "128"]
+    assert len({s.hyperparameters for s in found.samples}) == 1
+    assert sum(map(len, found.samples)) == len(frame)
+
+
+def test_missing_scores_are_failures_with_the_worst_score_or_the_one_given(tmp_path: Path) -> None:
+    frame = trials()
+    frame.loc[[3, 5], "accuracy"] = np.nan
+    frame.loc[8, "accuracy"] = np.inf
+    path = saved(frame, tmp_path)
+    (worst,) = read(path, score="accuracy", params=PARAMS).samples
+    assert np.flatnonzero(worst.failed).tolist() == [3, 5, 8]
+    there = frame["accuracy"][np.isfinite(frame["accuracy"])]
+    assert worst.scores[worst.failed] == pytest.approx([there.min()] * 3)
+    assert any("3 of 60 trials have no finite score" in note for note in worst.notes)
+    (given,) = read(path, score="accuracy", params=PARAMS, failure_score=0.1).samples
+    assert given.scores[given.failed].tolist() == [0.1] * 3
+    (loss,) = read(path, score="loss", direction="minimize", params=PARAMS).samples
+    assert not loss.failed.any()
+
+
+def test_a_failed_trials_loss_has_its_own_sign(tmp_path: Path) -> None:
+    frame = trials()
+    frame.loc[0, "loss"] = np.nan
+    asked = {"score": "loss", "direction": "minimize", "params": PARAMS, "failure_score": 2.3}
+    (sample,) = read(saved(frame, tmp_path), **asked).samples
+    assert sample.scores[0] == -2.3
+
+
+def test_what_does_not_vary_or_is_missing_is_left_out_and_told(tmp_path: Path) -> None:
+    frame = trials().assign(same=1.0, often=[1.0, None] * 30)
+    params = {"lr": "log", "same": "linear", "often": "linear"}
+    path = saved(frame, tmp_path)
+    (sample,) = read(path, score="accuracy", params=params).samples
+    assert sample.names == ("lr",)
+    assert "same is left out: all trials have the same" in sample.notes
+    assert "often is left out: not all trials have it" in sample.notes
+    found = read(path, score="accuracy", params=params, group="model")
+    assert "often is left out: no trial has it" in found.samples[1].notes
+
+
+def test_words_for_nothing_are_values_where_values_are_names(tmp_path: Path) -> None:
+    frame = trials().assign(kind=["None", "NA"] * 30, model=["null", "x"] * 30)
+    params = {"lr": "log", "kind": "choice"}
+    found = read(saved(frame, tmp_path), score="accuracy", params=params, group="model")
+    assert [s.name for s in found.samples] == ["null", "x"]
+    path = saved(frame, tmp_path)
+    (sample,) = read(path, score="accuracy", params=params).samples
+    assert sample.hyperparameters[1].choices == ("NA", "None")
+
+
+def test_choices_of_several_types_stay_apart(tmp_path: Path) -> None:
+    path = tmp_path / "mixed.jsonl"
+    values = [1, True, "1.0", 1.5, None, [1, 2]] * 4
+    rows = [{"x": i / 24, "kind": v if v is not None else "no"} for i, v in enumerate(values)]
+    path.write_text("\n".join(json.dumps({**row, "score": 0.5}) for row in rows) + "\n")
+    (sample,) = read(str(path), score="score", params={"x": "linear", "kind": "choice"}).samples
+    assert sample.hyperparameters[1].choices == ("1", "1.0", "1.5", "True", "[1, 2]", "no")
+
+
+def test_several_margins(tmp_path: Path) -> None:
+    path = saved(trials(), tmp_path)
+    (sample,) = read(path, score="accuracy", params=PARAMS, points=[0.01, 0.02, 0.05]).samples
+    assert (sample.unit, sample.points) == (0.01, (1.0, 2.0, 5.0))
+
+
+def test_a_file_of_two_gigabytes_is_refused_unread(tmp_path: Path) -> None:
+    for name in ("hole.csv", "hole.jsonl"):
+        path = tmp_path / name
+        with path.open("wb") as file:
+            file.truncate(2 << 30)  # zeros that take no room
+        with pytest.raises(UserError, match=r"^trials: found"):
+            read(str(path), score="accuracy", params=PARAMS)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])
+def test_more_trials_than_can_be_analysed(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("table", "files"):
+        monkeypatch.setattr(f"hpsuite.foreign.{module}.MOST_TRIALS", 59)
+    assert table.MOST_TRIALS == 59
+    with pytest.raises(UserError, match=r"^trials: found more than 59 trials; accepted: 59 or"):
+        read(saved(trials(), tmp_path, kind), score="accuracy", params=PARAMS)
+
+
+def _twice(frame: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([frame, frame[["lr"]]], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "asked", "line"),
+    [
+        (None, {"score": "acuracy"}, r"score: found 'acuracy'; accepted: a column: lr, depth"),
+        (None, {"group": "nope"}, r"group: found 'nope'; accepted: a column: lr"),
+        (None, {"test_score": "nope"}, r"test_score: found 'nope'; accepted: a column"),
+        (None, {"params": {"nope": "log"}}, r"params: found 'nope'; accepted: a column"),
+        (None, {"params": {"lr": "lg"}}, r"params.lr: found 'lg'; accepted: linear, log"),
+        (None, {"params": {"lr": 3}}, r"params.lr: found 3; accepted: a scale \(linear"),
+        (None, {"params": {"lr": {"scale": "log", "low": 1}}}, r"params.lr: found one of low and"),
+        (None, {"params": {"lr": {"scale": "log", "lo": 1}}}, r"params.lr.lo: found no such key"),
+        (
+            None,
+            {"params": {"lr": {"scale": "log", "low": 0.1, "high": 1.0}}},
+            r"params.lr: found [\d.e-]+ in trial \d+; accepted: 0.1 to 1",
+        ),
+        (None, {"params": {"kind": {"scale": "choice", "low": 1, "high": 2}}}, r"params.kind: fo"),
+        (None, {"params": {"kind": "log"}}, r"kind: found '\w+' in trial 0; accepted: numbers"),
+        (None, {"params": {}}, r"params: found nothing; accepted: columns and their scales"),
+        (None, {"score": "kind", "params": {"lr": "log"}}, r"score: found '\w+' in trial 0; acc"),
+        (None, {"score": "lr"}, r"lr: found this column for two things; accepted: each once"),
+        (None, {"study": "mine"}, r"study: found 'mine'; accepted: null for a file"),
+        (None, {"points": 0.0}, r"points: found 0.0; accepted: greater than 0"),
+        (None, {"points": [0.02, 0.01]}, r"points: found \[0.02, 0.01\]; accepted: one number"),
+        (None, {"direction": "up"}, r"direction: found 'up'; accepted: 'maximize' or 'minimize'"),
+        (None, {"group": "lr", "params": {"depth": "integer"}}, r"group: found 60 values of lr;"),
+        (lambda f: f.assign(accuracy=None), {}, r"score: found no finite score in 60 trials"),
+        (lambda f: f.assign(accuracy=True), {}, r"score: found true and false; accepted"),
+        (lambda f: f.assign(lr=f["lr"] - 0.5), {}, r"params.lr: found -[\d.e-]+ in trial \d+; acc"),
+        (lambda f: f.assign(depth=f["depth"] + 0.5), {}, r"params.depth: found \d.5 in trial 0;"),
+        (
+            lambda f: f.assign(lr=f["lr"].astype(object).where(f.index != 7, "fast")),
+            {},
+            r"lr: found 'fast' in trial 7; accepted: numbers",
+        ),
+        (
+            lambda f: f.assign(lr=f["lr"] * 2),
+            {"params": {"lr": "one_minus_log"}},
+            r"params.lr: found 1.\d+ in trial \d+; accepted: less than 1",
+        ),
+        (
+            lambda f: f.assign(depth=12),
+            {"params": {"depth": "power_of_two"}},
+            r"params.depth: found 12 in trial 0; accepted: powers of two",
+        ),
+        (_twice, {}, r"params: found 2 columns of the name 'lr'; accepted: one"),
+        (lambda f: f[:0], {}, r"trials: found '.*'; accepted: a source with at least one trial"),
+    ],
+)
+def test_mistakes_are_one_line_each(
+    change: object, asked: dict[str, object], line: str, tmp_path: Path
+) -> None:
+    frame = trials() if change is None else change(trials())  # type: ignore[operator]
+    path = saved(frame, tmp_path)
+    with pytest.raises(UserError, match=rf"^{line}") as raised:
+        read(path, **{"score": "accuracy", "params": PARAMS, **asked})
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", b"lr,accuracy\n1,2\n1,2,3,4\n"),
+        ("t.csv", b"\xff\xfe\x00lr"),
+        ("t.csv", b""),
+        ("t.parquet", b"PAR1 and no more"),
+        ("t.jsonl", b'{"lr": 1, "accuracy": '),
+        ("t.jsonl", b"[1, 2]\n"),
+        ("t.jsonl", b'{"lr": 1, "lr": 2, "accuracy": 1}\n'),
+        ("t.xlsx", b"PK"),
+        ("t.csv.gz", b"\x1f\x8b"),
+    ],
+)
+def test_files_that_are_no_tables(name: str, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(UserError) as raised:
+        read(str(path), score="accuracy", params={"lr": "linear"})
+    assert str(raised.value).startswith(("trials: found", "score: found", "params: found"))
+    assert "\n" not in str(raised.value)

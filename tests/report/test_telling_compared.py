@@ -1,0 +1,117 @@
+"""What the report says of strategies compared, of splits and of environments."""
+
+import math
+
+import numpy as np
+import pytest
+
+from hpsuite.findings import Findings, against_baseline
+from hpsuite.report.runs import run_views
+from hpsuite.report.telling import tell
+from hpsuite.report.view import Report
+from hpsuite.trials import TrialSpec
+from tests.report.test_telling import (
+    ABOUT,
+    TWO,
+    check_whole,
+    column,
+    found,
+    notes,
+    ridge,
+    table,
+)
+from tests.studies import plan
+
+SPLITS = ("+matrix.split_seed=[0,1,2]", "matrix.strategy=[log_random,random]", "repeats=6")
+
+
+def by_split(spec: TrialSpec) -> float | None:
+    """Scores that the split of the data moves."""
+    score = ridge(spec)
+    shift = int(spec.dataset[:4], 16) / 65536 * 0.02
+    return None if score is None else score - shift
+
+
+@pytest.fixture(scope="module")
+def findings() -> Findings:
+    return found(*TWO, *SPLITS, "budget.trials=8", score=by_split)
+
+
+@pytest.fixture(scope="module")
+def report(findings: Findings) -> Report:
+    return tell(findings, ABOUT)
+
+
+def test_searches_are_compared_with_random_search(findings: Findings, report: Report) -> None:
+    check_whole(report)
+    shown = table(report, "Searches compared")
+    pairs = against_baseline(findings.pairs, findings.setups)
+    assert len(shown.rows) == len(pairs) == 6
+    assert {cell.text for cell in column(shown, "against")} == {"log_random"}
+    for cell, pair in zip(column(shown, "P(better)"), pairs, strict=True):
+        assert cell.value == pytest.approx(100 * pair.comparison.better.estimate)
+    across = table(report, "Strategies across setups")
+    (one,) = findings.across
+    for cell, strategy in zip(
+        column(across, "regret, interquartile mean"), one.strategies.values(), strict=True
+    ):
+        assert cell.value == pytest.approx(100 * strategy.regret.estimate)
+
+
+def test_what_changes_with_the_split(findings: Findings, report: Report) -> None:
+    shown = table(report, "How much changes with the split")
+    assert [cell.text for cell in column(shown, "of")] == [
+        *["digits mlp"] * 2,
+        *["digits mlp log_random"] * 2,
+        *["digits mlp random"] * 2,
+        *["digits mlp_bn"] * 2,
+        *["digits mlp_bn log_random"] * 2,
+        *["digits mlp_bn random"] * 2,
+        "digits mlp_bn minus digits mlp",
+    ]
+    fingerprints = {p.arm.setup.dataset.split_seed: p.data.fingerprint for p in plan(*SPLITS)}
+    shifts = [int(f[:4], 16) / 65536 * 2 for f in fingerprints.values()]
+    varies = column(shown, "varies by (points)")
+    # b moves as the split moves all scores, but for failures, which stay at chance.
+    assert varies[1].value == pytest.approx(np.std(shifts, ddof=1), rel=1e-6)
+    assert "split_seed` 0, 1 and 2" in report.conditions["split"]
+    assert "With 3 splits" in notes(report)
+    assert "no interval of the mean" in notes(report)
+
+
+def test_one_split_says_so(findings: Findings) -> None:
+    single = tell(found(*TWO, "repeats=2"), ABOUT)
+    assert "one split: others may say otherwise" in single.conditions["split"]
+    assert not any(section.heading.startswith("Splits") for section in single.sections)
+    assert "given one split of the data" in (table(single, "How much of the space is good").note)
+
+
+def test_environments_stand_with_transfer(findings: Findings, report: Report) -> None:
+    shown = table(report, "One configuration for all, or one for each")
+    assert [cell.text for cell in column(shown, "model")] == ["mlp", "mlp_bn"]
+    (transfer,) = findings.transfers
+    for cell, one in zip(
+        column(shown, "sensitivity"), transfer.environments.by_algorithm.values(), strict=True
+    ):
+        assert cell.value == pytest.approx(one.sensitivity.estimate)
+    assert "With one seed of each configuration" in shown.note
+
+
+def test_one_repeat_cannot_tell() -> None:
+    report = tell(found(*TWO, "matrix.strategy=[log_random,random]", "repeats=1"), ABOUT)
+    check_whole(report)
+    assert "P(better) is not computable on digits mlp and digits mlp_bn" in notes(report)
+
+
+def test_mlflow_has_the_same_figures(findings: Findings) -> None:
+    (view,) = (v for v in run_views(findings, best_trials=0) if v.kind == "comparison")
+    assert all(math.isfinite(value) for value in view.metrics.values())
+    (one,) = findings.across
+    found_there = view.metrics["across setups random/iqm_regret"]
+    assert found_there == one.strategies["random"].regret.estimate
+    pair = against_baseline(findings.pairs, findings.setups)[0]
+    name = "digits mlp split_seed_0 random against log_random/probability_better"
+    assert view.metrics[name] == pair.comparison.better.estimate
+    split = findings.splits[0]
+    spread = split.figures["good_fraction_2pt"].spread.estimate
+    assert view.metrics["over splits digits mlp/good_fraction_2pt_split_sd"] == spread
