@@ -55,6 +55,9 @@ def describe(model: nn.Module, input_shape: Shape) -> Reading:
     steps = trace(model, input_shape)
     exact = tuple((step.inputs, _describe(step)) for step in steps)
     _refuse_sharing(steps)
+    trained = [p for s in steps if s.module is not None for p in s.module.parameters()]
+    if not any(p.requires_grad for p in trained):
+        raise NotFusable(f"{type(model).__name__}, whose layers have nothing to train")
     family: tuple[object, ...] = exact
     if all(_takes_widths(step) for step in steps):
         family = tuple((step.inputs, _describe_family(step)) for step in steps)

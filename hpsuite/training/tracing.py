@@ -44,6 +44,8 @@ def _refuse_hooks(model: nn.Module) -> None:
 
 def _chain(model: nn.Module) -> list[nn.Module] | None:
     """The layers of a sequential model, in order; None where there is more than layers to it."""
+    if is_layer(model):
+        return [model]
     if type(model) is not nn.Sequential:
         return None
     layers: list[nn.Module] = []

@@ -218,6 +218,8 @@ class Normal(nn.Linear):
         (nn.Sequential(nn.Linear(4, 4), nn.Dropout1d()), "Dropout1d"),
         (nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 3))), "Linear"),
         (nn.Sequential(nn.Linear(4, 3), nn.Softmax(1)), "Softmax"),
+        (nn.Sequential(), "nothing to train"),
+        (nn.Sequential(nn.ReLU()), "nothing to train"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
 )
@@ -281,5 +283,31 @@ def test_what_is_computed_in_vain_is_left_out(resident_few: Resident) -> None:
     batch = FusedBatch(specs, resident_few)
     results = batch.train()
     for found, spec in zip(results, specs, strict=True):
+        expected = PlainTrial(spec, resident_few).train()
+        assert found.loss_curve == pytest.approx(expected.loss_curve, rel=0, abs=1e-10)
+
+
+class Listed(ByMode):
+    """Layers in a list, as deep networks have them."""
+
+    def __init__(self, input_shape: tuple[int, ...], n_classes: int) -> None:
+        super().__init__(input_shape, n_classes)
+        self.blocks = nn.ModuleList([nn.Linear(*input_shape, *input_shape) for _ in range(3)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = x + torch.relu(block(x)) / 3
+        return self.last(x)  # type: ignore[no-any-return]
+
+
+def bare(input_shape: tuple[int, ...], n_classes: int) -> nn.Linear:
+    """A model of one layer."""
+    return nn.Linear(input_shape[0], n_classes)
+
+
+@pytest.mark.parametrize("name", ["Listed", "bare"])
+def test_other_ways_of_writing_a_model(resident_few: Resident, name: str) -> None:
+    specs = several(resident_few, f"tests.training.test_modules.{name}", {}, 3, "float64", steps=20)
+    for found, spec in zip(FusedBatch(specs, resident_few).train(), specs, strict=True):
         expected = PlainTrial(spec, resident_few).train()
         assert found.loss_curve == pytest.approx(expected.loss_curve, rel=0, abs=1e-10)
