@@ -1,5 +1,6 @@
 """`log_level` says what is heard: `debug` of hpsuite alone."""
 
+import contextlib
 import logging
 from collections.abc import Iterator
 
@@ -8,16 +9,18 @@ import pytest
 from hpsuite.experiment import _set_log_level
 
 
-@pytest.fixture(autouse=True)
-def put_back() -> Iterator[None]:
-    """The root logger without handlers, as a process starts with it; then as it was."""
+@contextlib.contextmanager
+def as_a_process_starts() -> Iterator[None]:
+    """The root logger without handlers; then all as it was."""
     root, own = logging.getLogger(), logging.getLogger("hpsuite")
     handlers, levels = root.handlers[:], (root.level, own.level)
     root.handlers[:] = []
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(levels[0])
-    own.setLevel(levels[1])
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(levels[0])
+        own.setLevel(levels[1])
 
 
 @pytest.mark.parametrize(
@@ -30,6 +33,7 @@ def put_back() -> Iterator[None]:
     ],
 )
 def test_levels(name: str, own: int, other: int) -> None:
-    _set_log_level(name)
-    assert logging.getLogger("hpsuite.training.planner").getEffectiveLevel() == own
-    assert logging.getLogger("matplotlib.font_manager").getEffectiveLevel() == other
+    with as_a_process_starts():
+        _set_log_level(name)
+        assert logging.getLogger("hpsuite.training.planner").getEffectiveLevel() == own
+        assert logging.getLogger("matplotlib.font_manager").getEffectiveLevel() == other
