@@ -279,12 +279,13 @@ class FusedBatch:
 
     def _loss(self, outputs: Tensor, y: Tensor) -> Tensor:
         """Each trial's mean loss [K], of outputs [K, C, B] and classes [K, B]."""
+        if len(self._smoothing_parts) == 1:
+            ((_, shares),) = self._smoothing_parts
+            return cross_entropy(outputs, y, shares)
         losses = [
             cross_entropy(outputs[places], y[places], shares)
             for places, shares in self._smoothing_parts
         ]
-        if len(losses) == 1:
-            return losses[0]
         order = torch.cat([p for p, _ in self._smoothing_parts if isinstance(p, Tensor)])
         return torch.cat(losses)[order.argsort()]
 
