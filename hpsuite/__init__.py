@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 # The only place that states the version: packaging reads it from here.
 __version__ = "0.1.0"
 
-# Raised whenever the result of some trial may change; a study is never continued across it.
+# Raised whenever the result of some trial may change; a study is never continued across it. Setups
+# whose results alone changed have a later version of their own (training/history.py).
 RESULTS_VERSION = 1
 
 _OF_THE_LIBRARY = ("Fit", "fit")

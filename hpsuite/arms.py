@@ -14,6 +14,7 @@ from hpsuite.checks import UserError
 from hpsuite.config import Arm, own_code
 from hpsuite.datasets import Data
 from hpsuite.findings import ArmTable, StudyTable
+from hpsuite.model_checks import examples
 from hpsuite.parsing import check_against_data
 from hpsuite.provenance import commit, processor
 from hpsuite.record import (
@@ -27,6 +28,8 @@ from hpsuite.record import (
 )
 from hpsuite.samplers import build_sampler
 from hpsuite.study import StudyRun
+from hpsuite.training.history import results_version
+from hpsuite.training.loop import build_model
 from hpsuite.training.streams import study_seed
 
 _log = logging.getLogger(__name__)
@@ -149,9 +152,8 @@ def open_studies(
         UserError: studies that are short of trials and were trained elsewhere, that somebody else
             changed, or of another schema; nothing is created.
     """
-    now = Provenance(RESULTS_VERSION, torch.__version__, optuna.__version__, device.type)
+    now = {p.identity: _provenance(p, device) for p in planned}
     origin = {
-        **asdict(now),
         "hpsuite": __version__,
         "commit": commit() or "unknown",
         "processor": processor(),
@@ -164,7 +166,7 @@ def open_studies(
     # All that the record has is looked at before anything is written.
     studies: dict[str, StudyRun] = {}
     for p in planned:
-        names[p.identity] = _usable(storage, names[p.identity], now, p)
+        names[p.identity] = _usable(storage, names[p.identity], now[p.identity], p)
         for repeat, name in names[p.identity].items():
             studies[name] = _open(storage, name, p, repeat)
 
@@ -176,16 +178,33 @@ def open_studies(
             if repeat in names[p.identity]:
                 continue
             name = study_name(p.arm.label, p.identity, repeat, generation)
-            attributes = {"provenance": origin, "decided_by": p.decided_by}
+            own = {**asdict(now[p.identity]), **origin}
+            attributes = {"provenance": own, "decided_by": p.decided_by}
             create_study(storage, name, attributes, begins=begins)
             begins = None  # one study says it for all
             names[p.identity][repeat] = name
             studies[name] = _open(storage, name, p, repeat)
-        own = [names[p.identity][repeat] for repeat in range(p.arm.repeats)]
-        provenance = read_study(storage, own[0])["provenance"]
+        its = [names[p.identity][repeat] for repeat in range(p.arm.repeats)]
+        provenance = read_study(storage, its[0])["provenance"]
         assert isinstance(provenance, dict)
-        runs.append(ArmRun(p, generation, provenance, [studies[name] for name in own]))
+        runs.append(ArmRun(p, generation, provenance, [studies[name] for name in its]))
     return runs
+
+
+def _provenance(planned: PlannedArm, device: torch.device) -> Provenance:
+    """Where an arm's results would come from now.
+
+    Setups that only later versions fuse have a version of their own, so that the records of all
+    others go on.
+    """
+    setup, data = planned.arm.setup, planned.data
+    version = RESULTS_VERSION
+    if setup.numerics.trainer == "auto":
+        for spec in examples(setup, data):
+            model = build_model(spec.model, data, seed=0, number=0)
+            found = results_version(model, data.input_shape, device, before=RESULTS_VERSION)
+            version = max(version, found)
+    return Provenance(version, torch.__version__, optuna.__version__, device.type)
 
 
 def _open(storage: BaseStorage, name: str, planned: PlannedArm, repeat: int) -> StudyRun:

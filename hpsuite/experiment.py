@@ -54,7 +54,7 @@ def run_experiment(settings: Settings, arms: Sequence[Arm], command: str = "") -
     started = time.monotonic()
     reproducible()  # before anything here multiplies matrices
     console = make_console()
-    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s: %(message)s")
+    _set_log_level(settings.log_level)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     device = find_device(settings.device)
@@ -73,6 +73,15 @@ def run_experiment(settings: Settings, arms: Sequence[Arm], command: str = "") -
     again = train_again(settings, storage, runs, planner, console)
     findings = analysed(settings, runs, again)
     conclude(settings, findings, console, device, started=started, command=command)
+
+
+def _set_log_level(name: str) -> None:
+    """Say what was asked for, on the standard error; `debug` is of hpsuite alone."""
+    level = logging.getLevelNamesMapping()[name.upper()]
+    # Other packages have thousands of lines to say: matplotlib one for each font of the machine.
+    logging.basicConfig(level=max(level, logging.INFO), format="%(levelname)s: %(message)s")
+    own = level if level < logging.INFO else logging.NOTSET
+    logging.getLogger("hpsuite").setLevel(own)
 
 
 def train_missing(

@@ -1,9 +1,8 @@
 """`plan=true`: what would be done, and how long it would take on this machine."""
 
 import time
-from collections import Counter
-from collections.abc import Hashable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from rich.console import Console
@@ -28,7 +27,7 @@ from hpsuite.training.reproducible import reproducible
 from hpsuite.trials import TrialSpec
 
 MEASURED_STEPS = 20
-# Trials that are drawn to see how many share a batch, and so many of them, or seconds, to measure.
+# Trials that are drawn to see how they share batches, and so many of these, or seconds, to measure.
 DRAWN = 1024
 MEASURED = 16
 MEASURED_SECONDS = 5.0
@@ -47,15 +46,17 @@ def print_plan(
     """
     workers = count_workers(settings.executor, device)
     done = _in_record(settings, planned)
-    seconds_per_trial: dict[str, float] = {}
+    measured: dict[str, Measured] = {}
     total_seconds, total_trials = 0.0, 0
     console.print()
     for p in planned:
-        if p.setup_identity not in seconds_per_trial:
-            seconds_per_trial[p.setup_identity] = measure(p, planner, device)
+        is_first = p.setup_identity not in measured
+        if is_first:
+            measured[p.setup_identity] = measure(p, planner, device)
+        found_out = measured[p.setup_identity]
         trials = p.n_planned * p.arm.repeats
         there = done.get(p.identity, 0)
-        seconds = seconds_per_trial[p.setup_identity] * (trials - there) / workers
+        seconds = found_out.seconds * (trials - there) / workers
         total_seconds += seconds
         total_trials += trials - there
         found = f", {there} in the record" if there else ""
@@ -64,6 +65,8 @@ def print_plan(
             f"about {duration(seconds)}",
             highlight=False,
         )
+        if is_first:
+            console.print(f"  {found_out.programs}", highlight=False, soft_wrap=True, markup=False)
     console.print(
         f"to train: {total_trials} trials, about {duration(total_seconds)} on {workers} "
         f"worker{'s' if workers > 1 else ''}, measured now; nothing was written",
@@ -71,33 +74,65 @@ def print_plan(
     )
 
 
-def measure(planned: PlannedArm, planner: Planner, device: torch.device) -> float:
-    """Seconds that a trial of an arm takes of one worker: the mean of some, of a few steps each."""
+@dataclass(frozen=True)
+class Measured:
+    """What a setup's trials would take.
+
+    Attributes:
+        seconds: of one trial, of one worker: the mean of some, of a few steps each.
+        programs: how they would be put together, in words.
+    """
+
+    seconds: float
+    programs: str
+
+
+def measure(planned: PlannedArm, planner: Planner, device: torch.device) -> Measured:
+    """Plan trials of an arm as `log_random` draws them, and train some of the batches a little."""
     reproducible()
     resident = Resident.place(planned.data, device)
-    drawn = [
-        _example(planned, i) for i in range(min(planned.n_planned * planned.arm.repeats, DRAWN))
-    ]
-    buckets = [planner.bucket(spec) for spec in drawn]
-    mates = Counter(buckets)
-    seconds: dict[Hashable, float] = {}
-    of_each = []
+    n = min(planned.n_planned * planned.arm.repeats, DRAWN)
+    batches = planned_batches([_example(planned, i) for i in range(n)], planner)
+    # Spread over all, as the first ones are the fullest.
+    every = -(-len(batches) // MEASURED)
+    seconds, trials = 0.0, 0
     started = time.perf_counter()
-    for spec, bucket in list(zip(drawn, buckets, strict=True))[:MEASURED]:
-        if bucket not in seconds:
-            if seconds and time.perf_counter() - started > MEASURED_SECONDS:
-                break
-            k = min(mates[bucket], planner.most_at_once(spec))
-            seconds[bucket] = _seconds(spec, k, resident)
-        of_each.append(seconds[bucket])
-    return sum(of_each) / len(of_each)
+    for batch in batches[::every]:
+        if trials and time.perf_counter() - started > MEASURED_SECONDS:
+            break
+        seconds += _seconds(batch, resident, planner)
+        trials += len(batch)
+    return Measured(seconds / trials, _in_words(batches, planner))
 
 
-def _seconds(spec: TrialSpec, k: int, resident: Resident) -> float:
-    """Seconds of a trial that is trained among k of its like."""
-    total, per_epoch = count_steps(spec, len(resident.y_train))
+def planned_batches(specs: Sequence[TrialSpec], planner: Planner) -> list[list[TrialSpec]]:
+    """How a planner would cut trials into batches that all waited at once."""
+    afresh, batches = planner.afresh(), []
+    for spec in specs:
+        afresh.add(spec)
+    while len(afresh):
+        batches.append(afresh.take())
+    return batches
+
+
+def _in_words(batches: Sequence[Sequence[TrialSpec]], planner: Planner) -> str:
+    """Numbers of programs and of trials in them, and what the largest one is."""
+    sizes = [len(batch) for batch in batches]
+    if max(sizes) == 1:
+        return f"one by one; such as {planner.explain(batches[0])}"
+    count = f"{len(sizes)} program{'s' if len(sizes) > 1 else ''} of"
+    largest = planner.explain(max(batches, key=len))
+    if min(sizes) == max(sizes):
+        return f"{count} {sizes[0]} trials; such as {largest}"
+    mean = sum(sizes) / len(sizes)
+    return f"{count} {min(sizes)} to {max(sizes)} trials, mean {mean:.1f}; such as {largest}"
+
+
+def _seconds(batch: Sequence[TrialSpec], resident: Resident, planner: Planner) -> float:
+    """Seconds of a batch, from a few steps of it."""
+    _, per_epoch = count_steps(batch[0], len(resident.y_train))
     steps = max(2, min(MEASURED_STEPS, per_epoch))
-    short = [replace(spec, number=i, epochs=None, steps=steps) for i in range(k)]
+    short = [replace(spec, epochs=None, steps=steps) for spec in batch]
     train([replace(spec, steps=2) for spec in short], resident)  # the first call warms up
     started = time.perf_counter()
     train([replace(spec, steps=1) for spec in short], resident)
@@ -105,8 +140,9 @@ def _seconds(spec: TrialSpec, k: int, resident: Resident) -> float:
     started = time.perf_counter()
     train(short, resident)
     per_step = (time.perf_counter() - started - once) / (steps - 1)
-    epochs = -(-total // per_epoch)
-    return (max(per_step, 0) * total + once * (1 + epochs) / 2) / k
+    total_steps = planner.n_full_steps(batch)
+    epochs = total_steps / per_epoch
+    return max(per_step, 0) * total_steps + once * (1 + epochs) / 2
 
 
 def _example(planned: PlannedArm, number: int) -> TrialSpec:

@@ -49,7 +49,10 @@ def run_studies(
                     len(running) == executor.n_workers and not planner.has_full_batch()
                 ):
                     break
-                running.add(executor.submit(planner.take()))
+                # Where none fills, nothing more comes until some batch is told.
+                idle = planner.n_workers - len(running)
+                batch = planner.take(None if planner.has_full_batch() else idle)
+                running.add(executor.submit(batch))
             if not running:
                 return
             done, running = wait(running, return_when=FIRST_COMPLETED)

@@ -21,6 +21,7 @@ from hpsuite.training import planner as planners
 from hpsuite.trials import Scalar, TrialSpec
 from hpsuite.values import with_values
 from tests.studies import CPU, STRATEGIES, MadeUp, assert_same, open_runs, plan, run
+from tests.training.cases import rounded
 
 # All of it, over fewer rows, epochs and rows per mini-batch.
 ALL = (
@@ -169,36 +170,60 @@ def test_hundreds_of_buckets_are_trained_in_order_and_once(
     trained = Counter((spec.study, spec.number) for batch in executor.batches for spec in batch)
     assert set(trained.values()) == {1}
     assert len(trained) == 600
-    assert len(executor.batches) > 300
+    assert len(executor.batches) > 150
 
 
 def test_forecast_is_of_trials_as_they_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their own epochs, rows and widths, and with as many mates as share their batch."""
+    """Their own epochs, rows and widths, and with the mates that they would have."""
     overrides = (*ALL, "strategy=log_random", "budget.trials=40")
     (planned,) = plan(*overrides)
     planner = Planner({planned.data.fingerprint: planned.data}, CPU, 2)
-    seen: list[tuple[TrialSpec, int]] = []
+    seen: list[list[TrialSpec]] = []
 
-    def measured(spec: TrialSpec, k: int, resident: Resident) -> float:
-        seen.append((spec, k))
-        return float(spec.epochs or 0)
+    def measured(batch: list[TrialSpec], resident: Resident, planner: Planner) -> float:
+        seen.append(batch)
+        return float(sum(spec.epochs or 0 for spec in batch))
 
     monkeypatch.setattr(forecast, "_seconds", measured)
-    _, (first, _) = open_runs(InMemoryStorage(), *overrides)
-    epochs = [first.ask().epochs for _ in range(forecast.MEASURED)]
     found = forecast.measure(planned, planner, CPU)
-    assert len(seen) == forecast.MEASURED
-    assert {spec.epochs for spec, _ in seen} == {1, 2, 4} == set(epochs)
-    assert found == pytest.approx(sum(spec.epochs or 0 for spec, _ in seen) / len(seen))
-    assert {spec.optimizer.learning_rate for spec, _ in seen} == {1e-4}
-    assert {k for _, k in seen} <= {1, 2}
-    # Where all are alike, one full batch says it.
+    specs = [spec for batch in seen for spec in batch]
+    assert len({(spec.study, spec.number) for spec in specs}) == len(specs)
+    assert {spec.epochs for spec in specs} == {1, 2, 4}
+    assert {spec.optimizer.learning_rate for spec in specs} == {1e-4}
+    assert found.seconds == pytest.approx(sum(spec.epochs or 0 for spec in specs) / len(specs))
+    assert "programs of 1 to " in found.programs
+    assert all(len({planner.bucket(spec) for spec in batch}) == 1 for batch in seen)
+    # Where all are alike, batches are full.
     (planned,) = plan("strategy=log_random", "budget.trials=100", "budget.epochs=3")
     planner = Planner({planned.data.fingerprint: planned.data}, CPU, 2)
     seen.clear()
-    assert forecast.measure(planned, planner, CPU) == 3
-    ((spec, k),) = seen
-    assert k == planner.most_at_once(spec)
+    assert forecast.measure(planned, planner, CPU).seconds == 3
+    assert len(seen[0]) == planner.most_at_once(seen[0][0])
+    assert len(planner) == 0
+
+
+def test_a_study_over_all_is_its_oracles() -> None:
+    """As it is planned: every trial beside a plain loop of torch in float64."""
+    values, study, resident = drawn(40, "numerics.dtype=float64")
+    planner = Planner({study._dataset: resident.data}, CPU, 1)
+    for number, value in enumerate(values):
+        spec = study._setup.spec(
+            {**value, "learning_rate": 0.01, "epsilon": 1e-3},
+            study="s",
+            number=number,
+            seed=3,
+            dataset=study._dataset,
+        )
+        planner.add(spec)
+    sizes = []
+    while len(planner):
+        batch = planner.take()
+        sizes.append(len(batch))
+        for spec, found in zip(batch, train(batch, resident), strict=True):
+            plain = train_plain(spec, resident)
+            assert found.loss_curve == pytest.approx(plain.loss_curve, rel=0, abs=1e-10)
+            assert rounded(found) == rounded(plain)
+    assert max(sizes) > 3
 
 
 def test_mlflow_shows_one_length_of_training(tmp_path: Path) -> None:

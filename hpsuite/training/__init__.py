@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from hpsuite.training.fused import train_fused
+from hpsuite.training.fused import build_all, train_fused
 from hpsuite.training.layers import NotFusable
+from hpsuite.training.memory import train_in_memory
 from hpsuite.training.plain import train_plain
 from hpsuite.training.planner import Planner
 from hpsuite.training.resident import Resident
@@ -16,7 +17,7 @@ def train(specs: Sequence[TrialSpec], resident: Resident) -> list[TrialResult]:
     """Train a batch that the planner made: fused where that is possible, else one by one.
 
     Args:
-        specs: one trial, or several of one bucket.
+        specs: one trial, or several of one bucket; halved for as long as memory does not hold them.
         resident: their data.
 
     Returns:
@@ -24,7 +25,8 @@ def train(specs: Sequence[TrialSpec], resident: Resident) -> list[TrialResult]:
     """
     if specs[0].numerics.trainer == "auto":
         try:
-            return train_fused(specs, resident)
+            readings = build_all(specs, resident, where_it_pays=True)
+            return train_in_memory(specs, resident, readings)
         except NotFusable:
             pass
     return [train_plain(spec, resident) for spec in specs]

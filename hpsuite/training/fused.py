@@ -1,15 +1,16 @@
-"""The fused trainer: K trials of one structure as one program.
+"""The fused trainer: K trials of one family as one program.
 
-Every trial has its own weights, data order, dropout masks, hyperparameters and, with batch norm,
-running statistics. What one trial computes never depends on its mates: no operation mixes trials,
-and a trial that diverges is retired at the end of the epoch without touching its neighbours.
+Every trial has its own weights, width, activation, optimizer, number of steps, data order, dropout
+masks and, with batch norm, running statistics. What one trial computes never depends on its mates:
+no operation mixes trials, and a trial that diverges, or that is done before the others, leaves
+without touching its neighbours.
 
 Shapes: K trials, B rows of a mini-batch, N rows, F features, C classes.
 """
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence, Set
 
 import numpy as np
 import torch
@@ -17,7 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hpsuite.training.augmentation import training_inputs
-from hpsuite.training.layers import FusedLayer, fuse
+from hpsuite.training.fused_models import FusedModels
+from hpsuite.training.fusing import pays, read
+from hpsuite.training.layers import NotFusable
 from hpsuite.training.loop import (
     DTYPES,
     EVALUATION_ROWS,
@@ -28,7 +31,10 @@ from hpsuite.training.loop import (
     nonfinite_result,
     set_numerics,
 )
-from hpsuite.training.optimizers import fused_optimizer
+from hpsuite.training.losses import cross_entropy, smoothing_parts
+from hpsuite.training.optimizers import fused_optimizer, update_rule
+from hpsuite.training.padding import exact
+from hpsuite.training.reading import Reading
 from hpsuite.training.resident import Resident
 from hpsuite.training.schedules import learning_rates
 from hpsuite.training.streams import augmentation_key, dropout_key, order_generator
@@ -39,8 +45,7 @@ def train_fused(specs: Sequence[TrialSpec], resident: Resident) -> list[TrialRes
     """Train K trials of one bucket (see planner.py) at once.
 
     Args:
-        specs: trials that may be mixed: of one data set, model structure, update rule, batch
-            size, budget and numerics, all with label smoothing or all without.
+        specs: trials that may be mixed: of one data set, family of models, batch size and numerics.
         resident: their data.
 
     Returns:
@@ -49,55 +54,98 @@ def train_fused(specs: Sequence[TrialSpec], resident: Resident) -> list[TrialRes
     Raises:
         NotFusable: naming the layer that only the plain trainer knows.
     """
-    return FusedBatch(specs, resident).train()
+    return train_built(build_all(specs, resident), specs, resident)
 
 
-class FusedModels:
-    """K models of one structure.
+def build_all(
+    specs: Sequence[TrialSpec], resident: Resident, *, where_it_pays: bool = False
+) -> list[Reading]:
+    """The models of trials with their initial weights, taken apart by layer.
 
-    Shape: [K, F, B] to [K, C, B].
+    Args:
+        specs: the trials.
+        resident: their data.
+        where_it_pays: whether to refuse models that are faster one by one.
+
+    Raises:
+        NotFusable: naming the layer that only the plain trainer knows.
     """
+    readings = []
+    for spec in specs:
+        model = build_model(spec.model, resident.data, seed=spec.seed, number=spec.number)
+        if where_it_pays and not pays(model, resident.device):
+            raise NotFusable(f"{type(model).__name__} that pays")
+        readings.append(read(model, resident.data.input_shape))
+        model.to(resident.device, DTYPES[spec.numerics.dtype])
+    return readings
 
-    def __init__(self, layers: list[FusedLayer]) -> None:
-        self.layers = layers
 
-    @classmethod
-    def build(cls, specs: Sequence[TrialSpec], resident: Resident) -> "FusedModels":
-        """The models of K trials with their initial weights, taken apart by layer.
+def train_built(
+    readings: list[Reading], specs: Sequence[TrialSpec], resident: Resident
+) -> list[TrialResult]:
+    """Train K trials whose models are built: together, but for what has to be by itself.
 
-        Raises:
-            NotFusable: naming the layer that only the plain trainer knows.
-        """
-        dtype = DTYPES[specs[0].numerics.dtype]
-        models = [
-            build_model(spec.model, resident.data, seed=spec.seed, number=spec.number).to(
-                resident.device, dtype
-            )
-            for spec in specs
-        ]
-        keys = [dropout_key(spec.seed, spec.number) for spec in specs]
-        keys_K = torch.tensor(keys, dtype=torch.int32, device=resident.device)
-        return cls(fuse(models, resident.data.input_shape, keys_K))
+    The models are let go: the list is empty after.
+    """
+    signatures = [reading.signature for reading in readings]
+    results: dict[int, TrialResult] = {}
+    apart: dict[Hashable, list[int]] = {}
+    narrow = _inexact(readings, specs, resident)
+    for i in sorted(narrow):
+        apart.setdefault(signatures[i], []).append(i)
+    together = [i for i in range(len(specs)) if i not in narrow]
+    if together:
+        batch = FusedBatch([specs[i] for i in together], resident, [readings[i] for i in together])
+        readings.clear()
+        batch.train_all()
+        for place, i in enumerate(together):
+            if place in batch.results:
+                results[i] = batch.results[place]
+            else:
+                apart.setdefault(signatures[i], []).append(i)
+    for places in apart.values():
+        again = [specs[i] for i in places]
+        found = FusedBatch(again, resident).train()
+        results.update(zip(places, found, strict=True))
+    return [results[i] for i in range(len(specs))]
 
-    def parameters(self) -> list[Tensor]:
-        """All trainable tensors, [K, ...] each."""
-        return [p for layer in self.layers for p in layer.parameters() if p.requires_grad]
 
-    def forward(self, x: Tensor, *, training: bool, step: int = 0) -> Tensor:
-        """Activations of the last layer; masks of dropout are those of the step."""
-        for layer in self.layers:
-            x = layer.forward(x, training=training, step=step)
-        return x
+def _inexact(
+    readings: Sequence[Reading], specs: Sequence[TrialSpec], resident: Resident
+) -> set[int]:
+    """Places of trials whose products would be summed in another order if filled up with zeros.
 
-    def keep(self, kept: Tensor) -> None:
-        """Go on with some of the trials alone: int64 indices [K']."""
-        for layer in self.layers:
-            layer.keep(kept)
+    On a GPU, where a product's order depends on its mates as it is, nobody is kept apart.
+    """
+    if resident.device.type != "cpu" or len({reading.sizes for reading in readings}) == 1:
+        return set()
+    rows = {stop - start for start, stop in minibatches(len(resident.y_train), specs[0].batch_size)}
+    at_once = scored_at_once(resident.device)
+    for y in (resident.y_val, resident.y_test):
+        rows |= {min(at_once, len(y) - start) for start in range(0, len(y), at_once)}
+    like = resident.multiplier.to(DTYPES[specs[0].numerics.dtype])
+    most = [
+        (max(o for o, _, _ in sizes), max(i for _, i, _ in sizes))
+        for sizes in zip(*(reading.sizes for reading in readings), strict=True)
+    ]
+    return {
+        place
+        for place, reading in enumerate(readings)
+        if not all(
+            exact((outputs, inputs), filled, [n * places for n in rows], like)
+            for (outputs, inputs, places), filled in zip(reading.sizes, most, strict=True)
+        )
+    }
 
 
 # Rows scored at once on a CPU, where more would fall out of its caches (a third faster than all
 # 359 of digits' validation rows). A constant, so that scores cannot depend on mates.
 CPU_EVALUATION_ROWS = 128
+
+
+def scored_at_once(device: torch.device) -> int:
+    """How many rows the fused trainer scores at once."""
+    return CPU_EVALUATION_ROWS if device.type == "cpu" else EVALUATION_ROWS
 
 
 class FusedBatch:
@@ -108,44 +156,58 @@ class FusedBatch:
         alive: the places in `specs` of those still training, in the models' order.
         models: of those still training.
         step: gradient steps taken.
+        total_steps: of the longest trial.
         per_epoch: steps of an epoch.
         results: of those that have ended, by their place in `specs`.
     """
 
-    def __init__(self, specs: Sequence[TrialSpec], resident: Resident) -> None:
-        """Build the models of trials that may be mixed; see `train_fused`."""
+    def __init__(
+        self,
+        specs: Sequence[TrialSpec],
+        resident: Resident,
+        readings: Sequence[Reading] | None = None,
+    ) -> None:
+        """Build the models of trials that may be mixed, where they are not; see `train_fused`."""
         self._clock = time.perf_counter()
-        first = specs[0]
+        first, device = specs[0], resident.device
         set_numerics(first.numerics)
         self.specs = tuple(specs)
         self.resident = resident
         self.dtype = DTYPES[first.numerics.dtype]
-        self.models = FusedModels.build(specs, resident)
-        self.optimizer = fused_optimizer(
-            [spec.optimizer for spec in specs], self.models.parameters()
+        if readings is None:
+            readings = build_all(specs, resident)
+        # Those that are updated alike stand beside each other.
+        rules = [repr(update_rule(spec.optimizer)) for spec in specs]
+        self.alive = sorted(range(len(specs)), key=rules.__getitem__)
+        own = [specs[i] for i in self.alive]
+        keys = [dropout_key(spec.seed, spec.number) for spec in own]
+        self.models = FusedModels(
+            [readings[i] for i in self.alive],
+            resident.data.input_shape,
+            torch.tensor(keys, dtype=torch.int32, device=device),
         )
+        self.optimizer = fused_optimizer([spec.optimizer for spec in own], self.models.parameters())
         self.n_rows = len(resident.y_train)
-        self.total_steps, self.per_epoch = count_steps(first, self.n_rows)
-        tables = [
-            learning_rates(
-                spec.optimizer, total_steps=self.total_steps, steps_per_epoch=self.per_epoch
+        counted = [count_steps(spec, self.n_rows) for spec in specs]
+        self._steps = [total for total, _ in counted]
+        self.total_steps, self.per_epoch = max(self._steps), counted[0][1]
+        # float64 [steps, K]; 0 for those that are done.
+        self._rates = torch.zeros(self.total_steps, len(own), dtype=torch.float64)
+        for place, i in enumerate(self.alive):
+            self._rates[: self._steps[i], place] = torch.from_numpy(
+                learning_rates(
+                    specs[i].optimizer,
+                    total_steps=self._steps[i],
+                    steps_per_epoch=self.per_epoch,
+                )
             )
-            for spec in specs
-        ]
-        # float64 [steps, K]
-        self._rates = torch.from_numpy(np.stack(tables, axis=1)).to(resident.device)
-        smoothing = [spec.optimizer.label_smoothing for spec in specs]
-        assert len({share > 0 for share in smoothing}) == 1, smoothing
-        # float64 [K], or None where no trial has any.
-        self._smoothing = (
-            torch.tensor(smoothing, dtype=torch.float64, device=resident.device)
-            if smoothing[0] > 0
-            else None
-        )
+        self._rates = self._rates.to(device)
+        smoothing = [spec.optimizer.label_smoothing for spec in own]
+        self._smoothing = torch.tensor(smoothing, dtype=torch.float64, device=device)  # [K]
+        self._smoothing_parts = smoothing_parts(self._smoothing)
         self._orders = [order_generator(spec.seed, spec.number) for spec in specs]
-        keys = [augmentation_key(spec.seed, spec.number) for spec in specs]
-        self._augmentation_keys = torch.tensor(keys, dtype=torch.int32, device=resident.device)
-        self.alive = list(range(len(specs)))
+        keys = [augmentation_key(spec.seed, spec.number) for spec in own]
+        self._augmentation_keys = torch.tensor(keys, dtype=torch.int32, device=device)
         self.step = 0
         self.results: dict[int, TrialResult] = {}
         self._val_curves: list[list[float]] = [[] for _ in specs]
@@ -154,34 +216,111 @@ class FusedBatch:
         self._initial_losses = [math.nan] * len(specs)
         self._val_losses = [math.nan] * len(specs)
         self._seconds = [0.0] * len(specs)
+        self._is_filled = len(set(self.models.signatures)) > 1
 
     def train(self) -> list[TrialResult]:
-        """Train and score all trials; returns their results in order."""
+        """Train and score all trials; returns their results in order.
+
+        Trials of unequal widths are for `train_fused`, which knows what to do with one that is to
+        be trained by itself.
+        """
+        self.train_all()
+        return [self.results[i] for i in range(len(self.specs))]
+
+    def train_all(self) -> None:
+        """Train and score all trials; those without a result are to be trained by themselves."""
         n_val = len(self.resident.y_val)
         _, losses_K = self.score(self.resident.x_val, self.resident.y_val)
-        self._initial_losses = (losses_K / n_val).tolist()
-        while self.step < self.total_steps and self.alive:
+        for i, loss in zip(self.alive, (losses_K / n_val).tolist(), strict=True):
+            self._initial_losses[i] = loss
+        while not self._is_done():
             self.train_epoch()
-        if self.alive:
-            self._finish()
-        return [self.results[i] for i in range(len(self.specs))]
 
     def train_epoch(self) -> None:
         """Train an epoch, or what is left of the budget; validate; retire what diverged."""
-        losses_K = self._descend()
+        device = self.resident.device
+        # One permutation of the rows per trial and epoch, as the plain trainer draws it.
+        orders = [self._orders[i].permutation(self.n_rows) for i in self.alive]
+        self._rows_KN = torch.from_numpy(np.stack(orders)).to(device)
+        self._losses_K = torch.zeros(len(self.alive), dtype=self.dtype, device=device)
+        parts = minibatches(self.n_rows, self.specs[0].batch_size)
+        epoch = self.step // self.per_epoch
+        done = 0
+        while done < len(parts) and self.alive:
+            # Up to the end of the epoch, or the step at which the next trial is done.
+            ends = [self._steps[i] - self.step for i in self.alive]
+            stop = min(len(parts), done + min(ends))
+            self._descend(parts[done:stop], epoch)
+            done = stop
+            of_all = done == len(parts)
+            ending = {i for i in self.alive if self._steps[i] == self.step}
+            self._validate(done, ending, of_all=of_all)
+            if self._is_done():
+                break
+
+    def _is_done(self) -> bool:
+        """Whether no trial is short of steps."""
+        return all(self._steps[i] <= self.step for i in self.alive)
+
+    def _descend(self, parts: Sequence[tuple[int, int]], epoch: int) -> None:
+        """Steps of an epoch; adds up each trial's losses."""
+        resident, models = self.resident, self.models
+        parameters = models.parameters()
+        for start, stop in parts:
+            rows_KB = self._rows_KN[:, start:stop]
+            raw_KB = training_inputs(resident, rows_KB, self._augmentation_keys, epoch=epoch)
+            x_KFB = resident.inputs(raw_KB, self.dtype).flatten(2).transpose(1, 2)
+            outputs_KCB = models.forward(x_KFB, training=True, step=self.step)
+            loss_K = self._loss(outputs_KCB, resident.y_train[rows_KB])
+            grads = torch.autograd.grad(loss_K.sum(), parameters)
+            self.optimizer.step(parameters, grads, self._rates[self.step])
+            self._losses_K += loss_K.detach()
+            self.step += 1
+
+    def _loss(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """Each trial's mean loss [K], of outputs [K, C, B] and classes [K, B]."""
+        if len(self._smoothing_parts) == 1:
+            ((_, shares),) = self._smoothing_parts
+            return cross_entropy(outputs, y, shares)
+        losses = [
+            cross_entropy(outputs[places], y[places], shares)
+            for places, shares in self._smoothing_parts
+        ]
+        order = torch.cat([p for p, _ in self._smoothing_parts if isinstance(p, Tensor)])
+        return torch.cat(losses)[order.argsort()]
+
+    def _validate(self, n_steps: int, ending: Set[int], *, of_all: bool) -> None:
+        """Score trials; let those go that diverged, and those that are done.
+
+        Args:
+            n_steps: steps of this epoch so far.
+            ending: places in `specs` of the trials that are done.
+            of_all: whether the epoch is over; otherwise those alone are scored that are done.
+        """
         resident = self.resident
+        losses_K = self._losses_K.to(torch.float64) / n_steps
         accuracies, val_losses_K = self.score(resident.x_val, resident.y_val)
         finite = torch.isfinite(losses_K).logical_and(torch.isfinite(val_losses_K)).tolist()
+        intact = self.models.intact()
+        if self._is_filled:
+            started = [math.isfinite(self._initial_losses[i]) for i in self.alive]
+            intact = [a and b for a, b in zip(intact, started, strict=True)]
         self._share_time()
         val_losses = (val_losses_K / len(resident.y_val)).tolist()
-        for i, loss, val_loss, accuracy, is_finite in zip(
-            self.alive, losses_K.tolist(), val_losses, accuracies, finite, strict=True
-        ):
+        leaving: set[int] = set()
+        scored = zip(
+            self.alive, losses_K.tolist(), val_losses, accuracies, finite, intact, strict=True
+        )
+        for i, loss, val_loss, accuracy, is_finite, is_intact in scored:
+            if not (of_all or i in ending):
+                continue
             self._loss_curves[i].append(loss)
             self._val_losses[i] = val_loss
-            if is_finite:
+            if is_finite and is_intact:
                 self._val_curves[i].append(accuracy)
-            else:
+                continue
+            leaving.add(i)
+            if not self._is_filled:  # else to be trained by itself
                 self.results[i] = nonfinite_result(
                     self.specs[i],
                     resident.data,
@@ -191,31 +330,14 @@ class FusedBatch:
                     seconds=self._seconds[i],
                     initial_loss=self._initial_losses[i],
                 )
-        if not all(finite):
-            self._keep([place for place, is_finite in enumerate(finite) if is_finite])
-
-    def _descend(self) -> Tensor:
-        """The steps of an epoch; returns each trial's mean loss, float64 [K], in nats."""
-        resident, models, device = self.resident, self.models, self.resident.device
-        # One permutation of the rows per trial and epoch, as the plain trainer draws it.
-        orders = [self._orders[i].permutation(self.n_rows) for i in self.alive]
-        rows_KN = torch.from_numpy(np.stack(orders)).to(device)
-        losses_K = torch.zeros(len(self.alive), dtype=self.dtype, device=device)
-        parameters = models.parameters()
-        parts = minibatches(self.n_rows, self.specs[0].batch_size)
-        parts = parts[: self.total_steps - self.step]
-        epoch = self.step // self.per_epoch
-        for start, stop in parts:
-            rows_KB = rows_KN[:, start:stop]
-            raw_KB = training_inputs(resident, rows_KB, self._augmentation_keys, epoch=epoch)
-            x_KFB = resident.inputs(raw_KB, self.dtype).flatten(2).transpose(1, 2)
-            outputs_KCB = models.forward(x_KFB, training=True, step=self.step)
-            loss_K = cross_entropy(outputs_KCB, resident.y_train[rows_KB], self._smoothing)
-            grads = torch.autograd.grad(loss_K.sum(), parameters)
-            self.optimizer.step(parameters, grads, self._rates[self.step])
-            losses_K += loss_K.detach()
-            self.step += 1
-        return losses_K.to(torch.float64) / len(parts)
+        done = ending - leaving
+        if done:
+            self._finish(done)
+        # The last ones stay, as whoever asks for their predictions finds them here.
+        if done != set(self.alive) - leaving:
+            leaving |= done
+        if leaving:
+            self._keep([place for place, i in enumerate(self.alive) if i not in leaving])
 
     def score(self, x: Tensor, y: Tensor) -> tuple[list[float], Tensor]:
         """Accuracies in [0, 1] and summed losses, float64 [K] in nats, of inputs x and classes y.
@@ -227,7 +349,7 @@ class FusedBatch:
         k = len(self.alive)
         hits_K = torch.zeros(k, dtype=torch.int64, device=y.device)
         losses_K = torch.zeros(k, dtype=torch.float64, device=y.device)
-        rows = CPU_EVALUATION_ROWS if y.device.type == "cpu" else EVALUATION_ROWS
+        rows = scored_at_once(y.device)
         for start in range(0, len(y), rows):
             part = slice(start, start + rows)
             outputs_KCB = self.predict(x[part])
@@ -255,44 +377,25 @@ class FusedBatch:
         self.models.keep(kept)
         self.optimizer.keep(kept)
         self._rates = self._rates[:, kept]
-        if self._smoothing is not None:
-            self._smoothing = self._smoothing[kept]
+        self._smoothing = self._smoothing[kept]
+        self._smoothing_parts = smoothing_parts(self._smoothing)
         self._augmentation_keys = self._augmentation_keys[kept]
+        self._rows_KN, self._losses_K = self._rows_KN[kept], self._losses_K[kept]
         self.alive = [self.alive[place] for place in places]
 
-    def _finish(self) -> None:
-        """Score the trials that trained to the end on the test set."""
+    def _finish(self, done: Set[int]) -> None:
+        """Score on the test set those that trained to the end."""
         accuracies, _ = self.score(self.resident.x_test, self.resident.y_test)
         self._share_time()
         for i, accuracy in zip(self.alive, accuracies, strict=True):
-            self.results[i] = finite_result(
-                self.specs[i],
-                test_accuracy=accuracy,
-                val_curve=self._val_curves[i],
-                loss_curve=self._loss_curves[i],
-                steps=self.step,
-                seconds=self._seconds[i],
-                initial_loss=self._initial_losses[i],
-                val_loss=self._val_losses[i],
-            )
-
-
-def cross_entropy(outputs: Tensor, y: Tensor, smoothing: Tensor | None) -> Tensor:
-    """Each trial's mean loss [K], in nats, as torch's cross_entropy with its `label_smoothing`.
-
-    With a share e of label smoothing, the loss of a row is (1 - e) times that of its own class
-    plus e times the mean of those of all C classes (Szegedy et al. 2016, section 7).
-
-    Args:
-        outputs: [K, C, B].
-        y: classes [K, B].
-        smoothing: shares e in (0, 1), float64 [K]; None for no smoothing.
-    """
-    if smoothing is None:
-        return F.cross_entropy(outputs, y, reduction="none").mean(1)
-    n_classes, dtype = outputs.shape[1], outputs.dtype
-    logs_KCB = F.log_softmax(outputs, 1)
-    own_KB = F.nll_loss(logs_KCB, y, reduction="none")
-    kept = (1 - smoothing).to(dtype)[:, None]
-    spread = (smoothing / n_classes).to(dtype)[:, None]
-    return (kept * own_KB - spread * logs_KCB.sum(1)).mean(1)
+            if i in done:
+                self.results[i] = finite_result(
+                    self.specs[i],
+                    test_accuracy=accuracy,
+                    val_curve=self._val_curves[i],
+                    loss_curve=self._loss_curves[i],
+                    steps=self.step,
+                    seconds=self._seconds[i],
+                    initial_loss=self._initial_losses[i],
+                    val_loss=self._val_losses[i],
+                )

@@ -2,7 +2,10 @@
 
 Shapes: K trials, B rows, I and O inputs and outputs, F features. The trial axis is always the
 first, rows are the last: activations are [K, F, B], so that nn.Linear's own weights [O, I] stack
-to [K, O, I] and batch norm runs on a free view (1, K F, B).
+to [K, O, I] and batch norm runs on a free view (1, K F, B). Of images they are [K, C, H, W, B],
+with all places of a channel beside each other.
+
+Layers that differ in width are filled up with zeros to the widest (see padding.py).
 """
 
 from collections.abc import Callable, Sequence
@@ -46,38 +49,38 @@ class LinearEnsemble:
         self.bias = bias  # [K, O]
 
     @classmethod
-    def from_linear(cls, layers: Sequence[nn.Linear]) -> "LinearEnsemble":
-        """Stack K layers of one shape."""
+    def from_linear(
+        cls, layers: Sequence[nn.Linear], sizes: tuple[int, int] | None = None
+    ) -> "LinearEnsemble":
+        """Stack K layers.
+
+        Args:
+            layers: all with biases or all without.
+            sizes: (O, I) to fill up to with zeros, where the layers differ in them.
+        """
         biases = [layer.bias for layer in layers]
-        return cls(_stack([layer.weight for layer in layers]), _stack_or_none(biases))
+        return cls(
+            stack([layer.weight for layer in layers], sizes),
+            stack_or_none(biases, None if sizes is None else sizes[:1]),
+        )
 
     def parameters(self) -> list[Tensor]:
         return [self.weight] if self.bias is None else [self.weight, self.bias]
 
     def forward(self, x: Tensor, *, training: bool, step: int) -> Tensor:
-        weight, (_, n_outputs, n_inputs), rows = self.weight, self.weight.shape, x.shape[2]
-        slim = 1 in (n_outputs, n_inputs, rows)
-        if slim:
-            # A side of length 1 goes to another routine, or not, by the number of trials: zeros
-            # make it 2.
-            weight = F.pad(weight, (0, int(n_inputs == 1), 0, int(n_outputs == 1)))
-            x = F.pad(x, (0, int(rows == 1), 0, int(n_inputs == 1)))
-        y = torch.bmm(weight, x)
-        if slim:
-            # Contiguous for any number of trials: gelu computes strided values otherwise.
-            y = y[:, :n_outputs, :rows].contiguous()
+        y = product(self.weight, x)
         # In place: backward needs the inputs and weights of a product alone.
         return y if self.bias is None else y.add_(self.bias[:, :, None])
 
     def keep(self, kept: Tensor) -> None:
-        self.weight = _keep(self.weight, kept)
-        self.bias = None if self.bias is None else _keep(self.bias, kept)
+        self.weight = keep_leaf(self.weight, kept)
+        self.bias = None if self.bias is None else keep_leaf(self.bias, kept)
 
 
 class BatchNormEnsemble:
     """K batch norm layers, each with its own statistics, running averages, gamma and beta.
 
-    Shape: [K, F, B] to [K, F, B].
+    Shape: [K, F, B] to [K, F, B]; of images [K, F, H, W, B], over all places too.
     """
 
     def __init__(
@@ -95,15 +98,21 @@ class BatchNormEnsemble:
         self.momentum, self.eps = momentum, eps
 
     @classmethod
-    def from_batch_norm(cls, layers: Sequence[nn.BatchNorm1d]) -> "BatchNormEnsemble":
-        """Stack K layers of one shape.
+    def from_batch_norm(
+        cls, layers: Sequence[nn.BatchNorm1d | nn.BatchNorm2d], size: int | None = None
+    ) -> "BatchNormEnsemble":
+        """Stack K layers.
+
+        Args:
+            layers: of one momentum and epsilon.
+            size: F to fill up to with zeros, where the layers differ in it.
 
         Raises:
             NotFusable: without running statistics, or with a cumulative average of them; or of
                 one feature, which alone in a batch torch sums in another order than among others.
         """
-        first = layers[0]
-        if first.num_features == 1:
+        first, sizes = layers[0], None if size is None else (size,)
+        if any(layer.num_features == 1 for layer in layers):
             raise NotFusable(f"{first} (only with two features or more)")
         if first.momentum is None or not first.track_running_stats:
             raise NotFusable(f"{first} (only with running statistics and a momentum)")
@@ -114,10 +123,10 @@ class BatchNormEnsemble:
             means.append(layer.running_mean)
             variances.append(layer.running_var)
         return cls(
-            _stack_or_none([layer.weight for layer in layers]),
-            _stack_or_none([layer.bias for layer in layers]),
-            torch.stack(means),
-            torch.stack(variances),
+            stack_or_none([layer.weight for layer in layers], sizes),
+            stack_or_none([layer.bias for layer in layers], sizes),
+            stack(means, sizes),
+            stack(variances, sizes),
             momentum=first.momentum,
             eps=first.eps,
         )
@@ -127,7 +136,7 @@ class BatchNormEnsemble:
 
     def forward(self, x: Tensor, *, training: bool, step: int) -> Tensor:
         y = F.batch_norm(
-            x.reshape(1, -1, x.shape[2]),
+            x.reshape(1, x.shape[0] * x.shape[1], -1),
             self.running_mean.view(-1),
             self.running_var.view(-1),
             None if self.weight is None else self.weight.view(-1),
@@ -139,15 +148,15 @@ class BatchNormEnsemble:
         return y.view_as(x)
 
     def keep(self, kept: Tensor) -> None:
-        self.weight = None if self.weight is None else _keep(self.weight, kept)
-        self.bias = None if self.bias is None else _keep(self.bias, kept)
+        self.weight = None if self.weight is None else keep_leaf(self.weight, kept)
+        self.bias = None if self.bias is None else keep_leaf(self.bias, kept)
         self.running_mean, self.running_var = self.running_mean[kept], self.running_var[kept]
 
 
 class DropoutEnsemble:
     """K dropout layers, each with its own rate and its own masks.
 
-    Shape: [K, F, B] to [K, F, B].
+    Shape: [K, F, B] to [K, F, B]; of images, each place of a channel is a unit.
     """
 
     def __init__(self, rates: Tensor, keys: Tensor, layer: int) -> None:
@@ -161,15 +170,16 @@ class DropoutEnsemble:
     def forward(self, x: Tensor, *, training: bool, step: int) -> Tensor:
         if not training:
             return x
+        rows = x.shape[-1]
         return x * dropout_mask(
             self.keys,
             self.rates,
             step=step,
             layer=self.layer,
-            units=x.shape[1],
-            rows=x.shape[2],
+            units=x[0].numel() // rows,
+            rows=rows,
             dtype=x.dtype,
-        )
+        ).view(x.shape)
 
     def keep(self, kept: Tensor) -> None:
         self.rates, self.keys = self.rates[kept], self.keys[kept]
@@ -178,7 +188,7 @@ class DropoutEnsemble:
 class Elementwise:
     """An activation function, the same for all K models.
 
-    Shape: [K, F, B] to [K, F, B].
+    Shape: [K, ..., B] to [K, ..., B].
     """
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
@@ -188,7 +198,7 @@ class Elementwise:
         return []
 
     def forward(self, x: Tensor, *, training: bool, step: int) -> Tensor:
-        k, values = x.shape[0], x.shape[1] * x.shape[2]
+        k, values = x.shape[0], x[0].numel()
         rest = -values % VECTOR_VALUES
         if rest == 0:
             return self.function(x)
@@ -201,109 +211,91 @@ class Elementwise:
         pass
 
 
-def signature(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[object, ...]:
-    """What K models must share to be fused: the kinds and shapes of their layers.
+class MixedElementwise:
+    """Activation functions of K models that differ in them.
 
-    Dropout rates and initial weights may differ.
+    Shape: [K, ..., B] to [K, ..., B].
+    """
+
+    def __init__(self, functions: Sequence[nn.Module]) -> None:
+        """One function a trial; those that are written alike are one."""
+        self.functions = list(functions)
+        self._sort()
+
+    def _sort(self) -> None:
+        """Find the trials of each function."""
+        places: dict[str, list[int]] = {}
+        for place, function in enumerate(self.functions):
+            places.setdefault(repr(function), []).append(place)
+        self._parts = [(Elementwise(self.functions[part[0]]), part) for part in places.values()]
+        order = [place for _, part in self._parts for place in part]
+        self._back = sorted(range(len(order)), key=order.__getitem__)
+        self._indices: dict[torch.device, list[Tensor]] = {}
+
+    def parameters(self) -> list[Tensor]:
+        return []
+
+    def forward(self, x: Tensor, *, training: bool, step: int) -> Tensor:
+        if len(self._parts) == 1:
+            return self._parts[0][0].forward(x, training=training, step=step)
+        if x.device not in self._indices:
+            of_all = [*(part for _, part in self._parts), self._back]
+            self._indices[x.device] = [torch.tensor(part, device=x.device) for part in of_all]
+        *chosen, back = self._indices[x.device]
+        found = [
+            function.forward(x.index_select(0, part), training=training, step=step)
+            for (function, _), part in zip(self._parts, chosen, strict=True)
+        ]
+        return torch.cat(found).index_select(0, back)
+
+    def keep(self, kept: Tensor) -> None:
+        self.functions = [self.functions[place] for place in kept.tolist()]
+        self._sort()
+
+
+def product(weight: Tensor, x: Tensor) -> Tensor:
+    """K matrix products, [K, O, I] by [K, I, B], of which each has the same bits in any batch."""
+    (_, n_outputs, n_inputs), rows = weight.shape, x.shape[2]
+    slim = 1 in (n_outputs, n_inputs, rows)
+    if slim:
+        # A side of length 1 goes to another routine, or not, by the number of trials: zeros
+        # make it 2.
+        weight = F.pad(weight, (0, int(n_inputs == 1), 0, int(n_outputs == 1)))
+        x = F.pad(x, (0, int(rows == 1), 0, int(n_inputs == 1)))
+    y = torch.bmm(weight, x)
+    if slim:
+        # Contiguous for any number of trials: gelu computes strided values otherwise.
+        y = y[:, :n_outputs, :rows].contiguous()
+    return y
+
+
+def stack(tensors: Sequence[Tensor], sizes: tuple[int, ...] | None = None) -> Tensor:
+    """K tensors as one leaf of the gradient's graph.
 
     Args:
-        model: as its builder gives it.
-        input_shape: the shape of one input.
-
-    Raises:
-        NotFusable: naming the layer that only the plain trainer knows.
+        tensors: of one shape, or to be filled up.
+        sizes: of the first axes, or of all, to fill up to with zeros; None where all are equal.
     """
-    layers = _layers(model)
-    described = tuple(_describe(layer) for layer in layers)
-    if len(input_shape) > 1 and not (layers and type(layers[0]) is nn.Flatten):
-        raise NotFusable(f"inputs of shape {input_shape} without a Flatten before all else")
-    owned = [id(p) for layer in layers for p in layer.parameters(recurse=False)]
-    owned += [id(layer) for layer in layers if type(layer) is nn.Dropout]  # each has its own masks
-    if len(set(owned)) < len(owned):
-        raise NotFusable("weights or a Dropout that stand in two places")
-    return described
-
-
-def fuse(
-    models: Sequence[nn.Module], input_shape: tuple[int, ...], dropout_keys: Tensor
-) -> list[FusedLayer]:
-    """Take K models of one signature apart by layer.
-
-    Args:
-        models: K models, in the type and on the device to train in.
-        input_shape: the shape of one input.
-        dropout_keys: int32 [K].
-
-    Raises:
-        NotFusable: naming the layer that only the plain trainer knows.
-    """
-    signatures = {signature(model, input_shape) for model in models}
-    assert len(signatures) == 1, signatures
-    layers: list[FusedLayer] = []
-    n_dropouts = 0
-    for column in zip(*(_layers(model) for model in models), strict=True):
-        first = column[0]
-        if isinstance(first, nn.Linear):
-            layers.append(LinearEnsemble.from_linear(column))
-        elif isinstance(first, nn.BatchNorm1d):
-            layers.append(BatchNormEnsemble.from_batch_norm(column))
-        elif isinstance(first, nn.Dropout):
-            rates = torch.tensor(
-                [layer.p for layer in column], dtype=torch.float64, device=dropout_keys.device
-            )
-            layers.append(DropoutEnsemble(rates, dropout_keys, n_dropouts))
-            n_dropouts += 1
-        elif isinstance(first, _ACTIVATIONS):
-            layers.append(Elementwise(first))
-        else:
-            assert isinstance(first, nn.Flatten | nn.Identity), first  # inputs come flattened
-    return layers
-
-
-_ACTIVATIONS = (nn.ReLU, nn.Sigmoid, nn.Tanh, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU)
-
-
-def _layers(model: nn.Module) -> list[nn.Module]:
-    """The layers of a sequential model, in order; one that stands in two places comes twice."""
-    if type(model) is not nn.Sequential:
-        raise NotFusable(f"{type(model).__name__} (only nn.Sequential)")
-    layers: list[nn.Module] = []
-    for child in model:
-        layers.extend(_layers(child) if type(child) is nn.Sequential else [child])
-    return layers
-
-
-def _describe(layer: nn.Module) -> tuple[object, ...]:
-    """A layer's kind and all of it that K models must share."""
-    kind = type(layer)
-    if layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks:
-        raise NotFusable(f"{kind.__name__} with hooks")
-    trained = tuple(p.requires_grad for p in layer.parameters(recurse=False))
-    if isinstance(layer, nn.Linear) and kind is nn.Linear:
-        return ("Linear", tuple(layer.weight.shape), layer.bias is not None, trained)
-    if isinstance(layer, nn.BatchNorm1d) and kind is nn.BatchNorm1d:
-        BatchNormEnsemble.from_batch_norm([layer])
-        return ("BatchNorm1d", layer.num_features, layer.eps, layer.momentum, layer.affine, trained)
-    if kind is nn.Dropout:
-        return ("Dropout",)
-    if isinstance(layer, nn.Flatten) and (layer.start_dim, layer.end_dim) == (1, -1):
-        return ("Flatten",)
-    if kind in (nn.Identity, *_ACTIVATIONS):
-        return (repr(layer),)
-    raise NotFusable(str(layer) if kind is nn.Flatten else kind.__name__)
-
-
-def _stack(tensors: Sequence[Tensor]) -> Tensor:
-    """K tensors as one leaf of the gradient's graph."""
     requires_grad = tensors[0].requires_grad
-    return torch.stack([t.detach() for t in tensors]).requires_grad_(requires_grad)
+    if sizes is None:
+        return torch.stack([t.detach() for t in tensors]).requires_grad_(requires_grad)
+    stacked = tensors[0].detach().new_zeros(len(tensors), *sizes)
+    for place, tensor in enumerate(tensors):
+        part = stacked[place]
+        for axis, n in enumerate(tensor.shape):
+            part = part.narrow(axis, 0, n)
+        part.copy_(tensor.detach())
+    return stacked.requires_grad_(requires_grad)
 
 
-def _stack_or_none(tensors: Sequence[Tensor | None]) -> Tensor | None:
+def stack_or_none(
+    tensors: Sequence[Tensor | None], sizes: tuple[int, ...] | None = None
+) -> Tensor | None:
+    """`stack`, of layers that have such a tensor."""
     given = [t for t in tensors if t is not None]
-    return _stack(given) if given else None
+    return stack(given, sizes) if given else None
 
 
-def _keep(tensor: Tensor, kept: Tensor) -> Tensor:
+def keep_leaf(tensor: Tensor, kept: Tensor) -> Tensor:
     """Some of the trials of a leaf, as a leaf."""
     return tensor.detach()[kept].requires_grad_(tensor.requires_grad)

@@ -8,6 +8,7 @@ by itself and no batch-mate can change its last bit.
 Shapes: K trials, P elements of one parameter.
 """
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -33,6 +34,29 @@ class FusedOptimizer(Protocol):
         """Go on with some of the trials alone: int64 indices [K']."""
 
 
+class _Choice:
+    """Which trials do one thing, and which another: nothing is computed twice where all agree.
+
+    Attributes:
+        of_any, of_all: whether some, or all, do the first.
+    """
+
+    def __init__(self, first: Sequence[bool], device: torch.device) -> None:
+        self.of_any, self.of_all = any(first), all(first)
+        self._first = list(first)
+        self._mask = torch.tensor(self._first, device=device)
+
+    def __call__(self, first: Tensor, second: Tensor) -> Tensor:
+        """Of [K, ...] each trial's own; both are taken as they are, to the bit."""
+        if self.of_all or not self.of_any:
+            return first if self.of_all else second
+        return torch.where(self._mask.view(-1, *(1,) * (first.dim() - 1)), first, second)
+
+    def kept(self, kept: Tensor) -> "_Choice":
+        """The same for some of the trials."""
+        return _Choice([self._first[place] for place in kept.tolist()], kept.device)
+
+
 class FusedSGD:
     """v = momentum v + g, p = p - rate v, as torch.optim.SGD.
 
@@ -40,22 +64,23 @@ class FusedSGD:
 
     The average v = momentum v + (1 - momentum) g is the same rule at a rate (1 - momentum) times
     as large, with v scaled by 1 / (1 - momentum): that is how `sgd_ema` is done.
+
+    Trials may differ in both.
     """
 
     def __init__(self, specs: Sequence[OptimizerSpec], parameters: Sequence[Tensor]) -> None:
         device = parameters[0].device
         self.momentum = _per_trial([s.momentum for s in specs], device)
         self.weight_decay = _per_trial([s.weight_decay for s in specs], device)
-        self.averaged = specs[0].kind == "sgd_ema"
+        factors = [1 - s.momentum if s.kind == "sgd_ema" else 1.0 for s in specs]
+        self.factors = _per_trial(factors, device)
         self.decays = specs[0].weight_decay > 0
-        self.nesterov = specs[0].nesterov
+        self.nesterov = _Choice([s.nesterov for s in specs], device)
         self.velocities = [torch.zeros_like(p.detach()).flatten(1) for p in parameters]
 
     def step(self, parameters: Sequence[Tensor], grads: Sequence[Tensor], rates: Tensor) -> None:
         dtype = grads[0].dtype
-        if self.averaged:
-            rates = rates * (1 - self.momentum)
-        step_size = (-rates).to(dtype)[:, None]
+        step_size = (-(rates * self.factors)).to(dtype)[:, None]
         momentum = self.momentum.to(dtype)[:, None]
         decay = self.weight_decay.to(dtype)[:, None]
         with torch.no_grad():
@@ -64,11 +89,15 @@ class FusedSGD:
                 if self.decays:
                     g = torch.addcmul(g, p, decay)
                 torch.addcmul(g, velocity, momentum, out=velocity)
-                way = torch.addcmul(g, velocity, momentum) if self.nesterov else velocity
+                way = velocity
+                if self.nesterov.of_any:
+                    way = self.nesterov(torch.addcmul(g, velocity, momentum), velocity)
                 p.addcmul_(way, step_size)
 
     def keep(self, kept: Tensor) -> None:
         self.momentum, self.weight_decay = self.momentum[kept], self.weight_decay[kept]
+        self.factors = self.factors[kept]
+        self.nesterov = self.nesterov.kept(kept)
         self.velocities = [v[kept] for v in self.velocities]
 
 
@@ -77,7 +106,7 @@ class FusedAdam:
 
     AdamW, as torch.optim.AdamW, takes the weight decay off the parameters instead of adding it to
     the gradient: p = (1 - rate decay) p before each step (Loshchilov and Hutter 2019, algorithm 2,
-    whose lambda is the initial rate times this decay).
+    whose lambda is the initial rate times this decay). Trials may differ in that.
     """
 
     def __init__(self, specs: Sequence[OptimizerSpec], parameters: Sequence[Tensor]) -> None:
@@ -87,7 +116,7 @@ class FusedAdam:
         self.epsilon = _per_trial([s.epsilon for s in specs], device)
         self.weight_decay = _per_trial([s.weight_decay for s in specs], device)
         self.decays = specs[0].weight_decay > 0
-        self.decoupled = specs[0].kind == "adamw"
+        self.decoupled = _Choice([s.kind == "adamw" for s in specs], device)
         self.means = [torch.zeros_like(p.detach()).flatten(1) for p in parameters]
         self.squares = [torch.zeros_like(p.detach()).flatten(1) for p in parameters]
         # beta^t as running products: torch's power of a vector depends on the vector's length.
@@ -104,15 +133,16 @@ class FusedAdam:
         epsilon = self.epsilon.to(dtype)[:, None]
         decay = self.weight_decay.to(dtype)[:, None]
         with torch.no_grad():
-            if self.decays and self.decoupled:
-                shrink = (1 - rates * self.weight_decay).to(dtype)[:, None]
+            if self.decays and self.decoupled.of_any:
+                factors = 1 - rates * self.weight_decay
+                shrink = self.decoupled(factors, torch.ones_like(factors)).to(dtype)[:, None]
                 for parameter in parameters:
                     parameter.flatten(1).mul_(shrink)
             rows = zip(parameters, grads, self.means, self.squares, strict=True)
             for parameter, grad, mean, square in rows:
                 p, g = parameter.flatten(1), grad.flatten(1)
-                if self.decays and not self.decoupled:
-                    g = torch.addcmul(g, p, decay)
+                if self.decays and not self.decoupled.of_all:
+                    g = self.decoupled(g, torch.addcmul(g, p, decay))
                 mean.lerp_(g, new1)
                 square.mul_(beta2).addcmul_(g * g, new2)
                 denominator = square.sqrt().div_(root).add_(epsilon)
@@ -122,6 +152,7 @@ class FusedAdam:
         self.beta1, self.beta2 = self.beta1[kept], self.beta2[kept]
         self.power1, self.power2 = self.power1[kept], self.power2[kept]
         self.epsilon, self.weight_decay = self.epsilon[kept], self.weight_decay[kept]
+        self.decoupled = self.decoupled.kept(kept)
         self.means = [m[kept] for m in self.means]
         self.squares = [s[kept] for s in self.squares]
 
@@ -136,19 +167,52 @@ _FUSED: dict[OptimizerKind, type[FusedSGD] | type[FusedAdam]] = {
 
 def update_rule(spec: OptimizerSpec) -> tuple[object, ...]:
     """What of an optimizer K trials must share to be updated at once: which operations it has."""
-    looks_ahead = spec.nesterov and _FUSED[spec.kind] is FusedSGD
-    return spec.kind, spec.weight_decay > 0, looks_ahead
+    return _FUSED[spec.kind].__name__, spec.weight_decay > 0
+
+
+class MixedOptimizer:
+    """Several update rules, each for the trials that have it, which stand beside each other."""
+
+    def __init__(self, specs: Sequence[OptimizerSpec], parameters: Sequence[Tensor]) -> None:
+        self._parts: list[tuple[int, int, FusedOptimizer]] = []
+        start = 0
+        for _, group in itertools.groupby(specs, update_rule):
+            own = list(group)
+            stop = start + len(own)
+            views = [p.detach()[start:stop] for p in parameters]
+            self._parts.append((start, stop, _FUSED[own[0].kind](own, views)))
+            start = stop
+
+    def step(self, parameters: Sequence[Tensor], grads: Sequence[Tensor], rates: Tensor) -> None:
+        for start, stop, optimizer in self._parts:
+            optimizer.step(
+                [p.detach()[start:stop] for p in parameters],
+                [g[start:stop] for g in grads],
+                rates[start:stop],
+            )
+
+    def keep(self, kept: Tensor) -> None:
+        places, parts, begin = kept.tolist(), [], 0
+        assert places == sorted(places), places
+        for start, stop, optimizer in self._parts:
+            own = [place - start for place in places if start <= place < stop]
+            if own:
+                optimizer.keep(torch.tensor(own, dtype=torch.int64, device=kept.device))
+                parts.append((begin, begin + len(own), optimizer))
+                begin += len(own)
+        self._parts = parts
 
 
 def fused_optimizer(specs: Sequence[OptimizerSpec], parameters: Sequence[Tensor]) -> FusedOptimizer:
-    """The optimizer of K trials that share their `update_rule`.
+    """The optimizer of K trials, in which those of one `update_rule` stand beside each other.
 
     Args:
         specs: one per trial.
         parameters: [K, ...] each.
     """
-    assert len({update_rule(spec) for spec in specs}) == 1, specs
-    return _FUSED[specs[0].kind](specs, parameters)
+    if len({update_rule(spec) for spec in specs}) == 1:
+        return _FUSED[specs[0].kind](specs, parameters)
+    return MixedOptimizer(specs, parameters)
 
 
 class PlainOptimizer:

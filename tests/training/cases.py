@@ -1,6 +1,7 @@
 """Trials to train in tests, and what they computed to the bit."""
 
 import hashlib
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -8,7 +9,14 @@ from torch import Tensor
 from hpsuite.training import Resident
 from hpsuite.training.fused import FusedBatch
 from hpsuite.training.layers import BatchNormEnsemble
-from hpsuite.trials import ModelSpec, Numerics, OptimizerSpec, TrialSpec, frozen_arguments
+from hpsuite.trials import (
+    ModelSpec,
+    Numerics,
+    OptimizerSpec,
+    TrialResult,
+    TrialSpec,
+    frozen_arguments,
+)
 
 SEED = 20_261_123
 
@@ -69,3 +77,18 @@ def largest_difference(a: Tensor, b: Tensor) -> float:
     """The largest absolute difference of two tensors of one shape."""
     assert a.shape == b.shape, (a.shape, b.shape)
     return float(torch.abs(a.detach() - b.detach()).max())
+
+
+def rounded(result: TrialResult) -> TrialResult:
+    """A result without its time, its losses in digits that two ways of computing share."""
+
+    def short(loss: float | None) -> float | None:
+        return None if loss is None else float(f"{loss:.9g}")
+
+    return replace(
+        result,
+        seconds=0.0,
+        loss_curve=tuple(float(f"{loss:.9g}") for loss in result.loss_curve),
+        initial_loss=short(result.initial_loss),
+        val_loss=short(result.val_loss),
+    )

@@ -417,7 +417,7 @@ def test_the_planner_names_the_layer_once(
             planner.add(trial(resident_images, i, target=CONVNET, model=model))
         assert [len(planner.take()) for _ in range(5)] == [1, 1, 1, 1, 0]
     assert [record.getMessage() for record in caplog.records] == [
-        "hpsuite.models.convnet trains one by one: no fused form of Conv2d"
+        "hpsuite.models.convnet trains one by one: convolutions are faster so on a CPU"
     ]
     spec = trial(resident_images, target=RESNET, model={"channels": 2})
     (result,) = train([spec], resident_images)

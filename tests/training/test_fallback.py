@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from hpsuite.datasets import Data
 from hpsuite.training import NotFusable, Planner, Resident, train, train_fused, train_plain
 from hpsuite.training.fused import FusedBatch
-from hpsuite.training.layers import signature
+from hpsuite.training.fusing import signature
 from hpsuite.training.plain import PlainTrial
 from tests.training.cases import largest_difference, trial
 
@@ -17,7 +17,7 @@ HERE = "tests.training.test_fallback"
 
 
 class SkipNet(nn.Module):
-    """A skip connection, which only the plain trainer knows."""
+    """A skip connection, and a factor that is a weight, which only the plain trainer knows."""
 
     def __init__(self, input_shape: tuple[int, ...], n_classes: int, units: int = 16) -> None:
         super().__init__()
@@ -25,10 +25,11 @@ class SkipNet(nn.Module):
         self.second = nn.Linear(units, units)
         self.last = nn.Linear(units, n_classes)
         self.drop = nn.Dropout(0.1)
+        self.gain = nn.Parameter(torch.ones(()))
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.relu(self.first(x))
-        x = x + torch.relu(self.second(self.drop(x)))
+        x = x + self.gain * torch.relu(self.second(self.drop(x)))
         return self.last(x)  # type: ignore[no-any-return]
 
 
@@ -67,7 +68,8 @@ def test_a_skip_connection_trains_one_by_one_and_says_so_once(
     assert len(planner) == 0
     [record] = caplog.records
     assert record.getMessage() == (
-        f"{HERE}.SkipNet trains one by one: no fused form of SkipNet (only nn.Sequential)"
+        f"{HERE}.SkipNet trains one by one: no fused form of gain, a tensor used outside of "
+        "torch's own layers"
     )
     results = [result for batch in batches for result in train(batch, resident_few)]
     for spec, result in zip(specs, results, strict=True):
@@ -82,9 +84,8 @@ def test_a_skip_connection_trains_one_by_one_and_says_so_once(
         (nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4, momentum=None)), "momentum"),
         (nn.Sequential(nn.BatchNorm1d(4, track_running_stats=False)), "running statistics"),
         (nn.Sequential(nn.Linear(4, 1), nn.BatchNorm1d(1)), "two features or more"),
-        (nn.Sequential(nn.LayerNorm(4)), "LayerNorm"),
         (nn.Sequential(nn.Linear(4, 4), nn.Flatten(0)), "Flatten"),
-        (nn.Linear(4, 4), "Linear"),
+        (nn.Bilinear(4, 4, 2), "Bilinear"),
     ],
     ids=lambda value: str(value).split("\n", maxsplit=1)[0],
 )

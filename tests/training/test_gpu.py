@@ -1,18 +1,20 @@
 """On a GPU: fused equals plain in float64, and the same run gives the same bits again."""
 
+import logging
 from dataclasses import replace
 
 import pytest
 import torch
 
 from hpsuite.datasets import Data
-from hpsuite.training import Planner, Resident
+from hpsuite.training import Planner, Resident, train, train_fused
 from hpsuite.training.augmentation import training_inputs
 from hpsuite.training.fused import FusedBatch
 from hpsuite.training.plain import PlainTrial
 from hpsuite.training.streams import augmentation_key, dropout_key, dropout_mask
 from hpsuite.trials import OptimizerSpec, TrialSpec
-from tests.training.cases import largest_difference, states, trial
+from tests.training.cases import largest_difference, rounded, states, trial
+from tests.training.test_mixed import mixed
 
 pytestmark = pytest.mark.gpu
 
@@ -142,6 +144,81 @@ def test_convolutions(moved: tuple[Resident, Resident], target: str) -> None:
     first, second = PlainTrial(spec, moved[0]), PlainTrial(spec, moved[0])
     assert first.train().same_outcome(second.train())
     assert torch.equal(first.predict(moved[0].x_val), second.predict(moved[0].x_val))
+
+
+USERS = "tests.training.users"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *(f"{USERS}.{name}" for name in ("SmallResNet", "LeNet", "Pools", "SkipNet", "Gated")),
+        *(f"{USERS}.{name}" for name in ("Sequence", "norms", "activations")),
+        *("hpsuite.models.convnet", "hpsuite.models.resnet"),
+    ],
+)
+def test_any_module_equals_plain(moved: tuple[Resident, Resident], target: str) -> None:
+    """In float64 the plain trainer's; in float32 the same bits each time, with the same mates."""
+    on_gpu = moved[0]
+    model: dict[str, object] = {"channels": 4} if target.startswith("hpsuite") else {}
+    specs = [
+        trial(
+            on_gpu,
+            i,
+            target=target,
+            model=model,
+            optimizer=OptimizerSpec(kind=kind, learning_rate=0.005),  # type: ignore[arg-type]
+            dtype="float64",
+            steps=30,
+        )
+        for i, kind in enumerate(KINDS)
+    ]
+    batch = FusedBatch(specs, on_gpu)
+    results = batch.train()
+    predictions = dict(zip(batch.alive, batch.predict(on_gpu.x_val), strict=True))
+    for i, spec in enumerate(specs):
+        plain = PlainTrial(spec, on_gpu)
+        expected = plain.train()
+        assert largest_difference(predictions[i].T, plain.predict(on_gpu.x_val)) < 1e-10
+        assert results[i].loss_curve == pytest.approx(expected.loss_curve, rel=0, abs=1e-10)
+        assert results[i].val_curve == expected.val_curve
+    single = [replace(s, numerics=replace(s.numerics, dtype="float32")) for s in specs]
+    first, second = FusedBatch(single, on_gpu), FusedBatch(single, on_gpu)
+    for a, b in zip(first.train(), second.train(), strict=True):
+        assert a.same_outcome(b)
+
+
+def test_unequal_trials_equal_plain(on_gpu: Resident) -> None:
+    """Widths, activations, update rules and lengths of their own, in one program."""
+    specs = mixed(on_gpu, 12, norm="before", dtype="float64")
+    for found, spec in zip(train_fused(specs, on_gpu), specs, strict=True):
+        expected = PlainTrial(spec, on_gpu).train()
+        assert found.loss_curve == pytest.approx(expected.loss_curve, rel=0, abs=1e-10)
+        assert rounded(found) == rounded(expected)
+
+
+def test_a_batch_that_does_not_fit_is_halved(
+    few: Data, on_gpu: Resident, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All but 2 GiB of the memory is taken; 64 trials of 4096 units a layer need about 17."""
+    specs = [trial(on_gpu, i, model={"units": (4096, 4096)}, steps=2) for i in range(64)]
+    torch.cuda.empty_cache()
+    free, _ = torch.cuda.mem_get_info()
+    taken = torch.empty(max(free - 2 * 2**30, 0), dtype=torch.uint8, device="cuda")
+    with caplog.at_level(logging.WARNING):
+        found = train(specs, on_gpu)
+    del taken
+    assert "do not fit into memory" in caplog.text
+    assert [result.number for result in found] == list(range(64))
+    assert {result.steps for result in found} == {2}
+
+
+def test_convolutions_are_planned_together(images: Data) -> None:
+    planner = Planner({images.fingerprint: images}, torch.device("cuda"), n_workers=1)
+    of = Resident.place(images, planner.device)
+    for i in range(6):
+        planner.add(trial(of, i, target="hpsuite.models.resnet", model={"channels": 4}))
+    assert len(planner.take()) == 6
 
 
 def test_diverged_trials_leave(on_gpu: Resident) -> None:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from hpsuite.datasets import Data
 from hpsuite.executors import InlineExecutor, ProcessExecutor
 from hpsuite.training import Resident, train, train_fused
-from hpsuite.training.fused import FusedBatch, cross_entropy
+from hpsuite.training.fused import FusedBatch
+from hpsuite.training.losses import cross_entropy
 from hpsuite.trials import OptimizerSpec, TrialSpec
 from tests.training.cases import bits, trial
 
@@ -284,6 +285,7 @@ from hpsuite.datasets import prepare
 from hpsuite.datasets.digits import digits
 from hpsuite.training import Resident
 from hpsuite.training.fused import FusedBatch
+from hpsuite.training.losses import cross_entropy
 from tests.training.cases import bits
 from tests.training.test_independence import work
 data = prepare(digits(), split_seed=0, validation_size=359, test_size=360, train_fraction=0.2,

@@ -63,7 +63,6 @@ def test_the_first_look_changes_nothing_of_a_fused_trial(resident_few: Resident,
     batch = FusedBatch(specs, resident_few)
     while batch.step < batch.total_steps:
         batch.train_epoch()
-    batch._finish()
     for i, result in enumerate(looked):
         other = batch.results[i]
         assert (result.val_curve, result.loss_curve) == (other.val_curve, other.loss_curve)

@@ -1,6 +1,8 @@
 """The planner: every trial exactly once, with whom it can be mixed, lowest numbers first."""
 
 import itertools
+import logging
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +11,7 @@ import torch
 
 from hpsuite.datasets import Data
 from hpsuite.training import Planner, Resident, train_fused
+from hpsuite.training.economy import Load
 from hpsuite.training.planner import CPU_LEAST, CPU_MOST
 from hpsuite.trials import Numerics, OptimizerSpec, TrialSpec
 from tests.training.cases import trial
@@ -38,6 +41,20 @@ def test_what_can_be_mixed_is(planner: Planner, resident_few: Resident) -> None:
         trial(resident_few, model={"units": 8, "dropout": 0.4}),
         trial(resident_few, model={"units": (8, 8), "dropout": 0.4}),
         trial(resident_few, model={"units": 8, "dropout": 0.1, "initialization": "xavier"}),
+        # What costs a little more, and less than a program of its own.
+        replace(base, epochs=2),
+        replace(base, epochs=None, steps=3),
+        *(
+            replace(base, optimizer=replace(sgd, kind=kind))
+            for kind in ("sgd_ema", "adam", "adamw")
+        ),
+        replace(base, optimizer=replace(sgd, weight_decay=1e-3)),
+        replace(base, optimizer=replace(sgd, nesterov=True)),
+        replace(base, optimizer=replace(sgd, label_smoothing=0.1)),
+        *(
+            trial(resident_few, model={"units": 9, "dropout": 0.1, "activation": name})
+            for name in ("sigmoid", "tanh", "gelu")
+        ),
     ]
     assert len({planner.bucket(spec) for spec in same}) == 1
     results = train_fused(same, resident_few)  # and it truly can
@@ -48,29 +65,21 @@ def test_what_cannot_be_mixed_is_not(
     planner: Planner, resident_few: Resident, resident: Resident
 ) -> None:
     base = trial(resident_few, model={"units": 8}, steps=3)
-    sgd = base.optimizer
     others = [
         base,
         replace(base, batch_size=32),
-        replace(base, steps=4),
-        replace(base, steps=None, epochs=3),
         replace(base, dataset=resident.data.fingerprint),
         replace(base, numerics=Numerics(dtype="float64")),
         replace(base, numerics=Numerics(tf32=True)),
-        replace(base, optimizer=replace(sgd, kind="sgd_ema")),
-        replace(base, optimizer=replace(sgd, kind="adam")),
-        replace(base, optimizer=replace(sgd, weight_decay=1e-3)),
-        replace(base, optimizer=replace(sgd, nesterov=True)),
-        replace(base, optimizer=replace(sgd, label_smoothing=0.1)),
-        replace(base, optimizer=replace(sgd, kind="adamw")),
     ]
     others += [
         trial(resident_few, model={"units": 8, **arguments}, steps=3)
         for arguments in (
-            {"units": 9},
             {"layers": 1},
             {"layers": 3},
-            {"activation": "tanh"},
+            # Layer norm is of a number of units.
+            {"normalization": "before", "normalizer": "layer"},
+            {"normalization": "before", "normalizer": "layer", "units": 9},
             {"normalization": "before"},
             {"normalization": "after"},
             {"dropout": 0.5},
@@ -134,7 +143,7 @@ def test_every_trial_exactly_once_whatever_is_added_when(
         before = len(planner)
         lowest: dict[object, int] = {}
         for queue in planner._waiting.values():
-            lowest[planner.bucket(queue[0][2])] = min(entry[0] for entry in queue)
+            lowest[planner.bucket(queue.first())] = min(entry[0] for entry in queue.entries)
         batch = planner.take()
         assert len(planner) == before - len(batch)
         if before == 0:
@@ -164,15 +173,15 @@ def test_lowest_numbers_of_all_studies_come_first(planner: Planner, resident_few
 
 def test_full_batches_come_before_others(planner: Planner, resident_few: Resident) -> None:
     small = trial(resident_few, 0, model={"units": 8})
-    planner.add(replace(small, optimizer=OptimizerSpec(kind="adam")))
+    planner.add(replace(small, batch_size=32))
     assert not planner.has_full_batch()
     size = planner.most_at_once(small)
     for number in range(2 * size):
         planner.add(replace(small, number=100 + number))
     assert planner.has_full_batch()
     assert len(planner.take()) == size
-    assert {spec.optimizer.kind for spec in planner.take()} == {"sgd"}  # still a full one left
-    assert [spec.optimizer.kind for spec in planner.take()] == ["adam"]  # its number is lowest
+    assert {spec.batch_size for spec in planner.take()} == {64}  # still a full one left
+    assert [spec.batch_size for spec in planner.take()] == [32]  # its number is lowest
 
 
 def test_the_last_trials_are_shared_among_the_workers(few: Data, resident_few: Resident) -> None:
@@ -210,3 +219,80 @@ def test_costs_are_multiply_adds(planner: Planner, resident: Resident) -> None:
     spec = trial(resident, model={"units": (128, 128)}, epochs=10)
     n_parameters = 64 * 128 + 128 + 128 * 128 + 128 + 128 * 10 + 10
     assert planner.cost(spec) == pytest.approx(3 * 170 * 64 * n_parameters)
+
+
+def test_like_goes_to_like(few: Data, resident_few: Resident) -> None:
+    """Trials of four widths and two lengths: batches fill up little, and wait little."""
+    planner = Planner({few.fingerprint: few}, CPU, n_workers=1)
+    rng = np.random.default_rng(0)
+    specs = [
+        trial(
+            resident_few,
+            number,
+            model={"units": (int(2 ** rng.integers(4, 9)), int(2 ** rng.integers(4, 9)))},
+            epochs=int(2 ** rng.integers(2, 6)),
+        )
+        for number in range(300)
+    ]
+    for spec in specs:
+        planner.add(spec)
+    batches = []
+    while len(planner):
+        batch = planner.take()
+        check_batch(planner, batch)
+        batches.append(batch)
+    assert sorted(s.number for batch in batches for s in batch) == list(range(300))
+    loads = []
+    for batch in batches:
+        load = Load(planner.economy)
+        for spec in batch:
+            load = load.with_one(planner._demand(spec))
+        loads.append(load)
+    alone = sum(Load(planner.economy).with_one(planner._demand(s)).cost() for s in specs)
+    assert sum(load.cost() for load in loads) < alone / 2.5
+    assert all(load.growth() < 3 for load in loads)
+
+
+def test_the_last_work_is_shared_not_the_last_trials(few: Data, resident_few: Resident) -> None:
+    """Of a few long trials and many short ones, the long ones' worker gets no more than it must."""
+    planner = Planner({few.fingerprint: few}, CPU, n_workers=2)
+    most = planner.most_at_once(trial(resident_few, model={"units": 8}))
+    for number in range(most + most // 4):
+        epochs = 20 if number < most // 4 else 10
+        planner.add(trial(resident_few, number, model={"units": 8}, epochs=epochs))
+    first = planner.take()
+    assert most // 2 <= len(first) < (most + most // 4) // 2
+    assert {spec.epochs for spec in first} == {20, 10}
+
+
+def test_what_is_much_wider_stays_apart(planner: Planner, resident_few: Resident) -> None:
+    planner.n_workers = 1
+    for number, units in enumerate((16, 256, 16, 256, 20)):
+        planner.add(trial(resident_few, number, model={"units": units}, batch_size=128))
+    assert [[spec.number for spec in planner.take()] for _ in range(2)] == [[0, 2, 4], [1, 3]]
+
+
+def test_long_sums_are_not_filled_up(planner: Planner, resident_few: Resident) -> None:
+    planner.n_workers = 1
+    for number, units in enumerate((300, 310, 300, 290)):
+        planner.add(trial(resident_few, number, model={"units": units}))
+    assert [[spec.number for spec in planner.take()] for _ in range(2)] == [[0, 2, 3], [1]]
+
+
+def test_a_batch_is_explained(
+    planner: Planner, resident_few: Resident, caplog: pytest.LogCaptureFixture
+) -> None:
+    planner.add(trial(resident_few, 0, model={"units": 16}, steps=9))
+    planner.add(trial(resident_few, 1, model={"units": 24}, epochs=3))
+    planner.add(
+        trial(resident_few, 2, model={"units": 24}, optimizer=OptimizerSpec(kind="adam"), epochs=3)
+    )
+    planner.n_workers = 1
+    with caplog.at_level(logging.DEBUG, logger="hpsuite.training.planner"):
+        assert len(planner.take()) == 3
+    [record] = caplog.records
+    assert re.fullmatch(
+        r"next batch: 3 trials of hpsuite.models.mlp, batch size 64, 9 to 12 steps, "
+        r"2 widths, filled up to 1\.\d\d times the products, 2 update rules",
+        record.getMessage(),
+    )
