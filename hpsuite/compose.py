@@ -6,6 +6,7 @@ DictConfig stops here: what goes on is plain dictionaries, to config.py.
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -63,10 +64,16 @@ def compose_experiment(
         config, choices = _compose(config_name, overrides)
     config |= tier.whole
     settings = parse_settings(config | {"tier": tier.name})
+    cells = list(_cells(config_name, config, choices, overrides))
+    # What all cells have in common tells none apart: a tier may have one value where a larger one
+    # has more.
+    shared = set.intersection(*(set(variant) for _, _, variant in cells)) if tier.name else set()
     arms = [
-        parse_arm(cell, choices=cell_choices, variant=variant)
-        for cell, cell_choices, variant in _cells(config_name, config, choices, overrides)
+        parse_arm(cell, choices=cell_choices, variant=tuple(v for v in variant if v not in shared))
+        for cell, cell_choices, variant in cells
     ]
+    claims = tuple(claim.without(shared) for claim in settings.claims)
+    settings = replace(settings, claims=claims)
     labels = [arm.label for arm in arms]
     for arm in arms:
         if labels.count(arm.label) > 1:

@@ -15,8 +15,8 @@ a cell of its own, in which the two are compared. `primary` names the cell whose
 claim's.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from annotated_types import Ge, Gt, Lt
@@ -91,6 +91,14 @@ class Declared:
     trials_a: Annotated[int, Ge(1)] | None = None
     trials_b: Annotated[int, Ge(1)] | None = None
 
+    def without(self, shared: Collection[tuple[str, str]]) -> "Declared":
+        """The claim, where all setups share these axes and values, and none is told by them."""
+
+        def left(chosen: Mapping[str, object]) -> dict[str, object]:
+            return {axis: v for axis, v in chosen.items() if (axis, as_text(v)) not in shared}
+
+        return replace(self, primary=left(self.primary))
+
     @property
     def of_setups(self) -> bool:
         """Whether setups are compared, not arms or hyperparameters."""
@@ -132,9 +140,12 @@ def parse_claims(given: object) -> tuple[Declared, ...]:
 
 def matches(names: Mapping[str, str], chosen: Mapping[str, object]) -> bool:
     """Whether what a setup or arm is called has all that was chosen."""
-    return all(
-        names.get(axis) == (v if isinstance(v, str) else show(v)) for axis, v in chosen.items()
-    )
+    return all(names.get(axis) == as_text(v) for axis, v in chosen.items())
+
+
+def as_text(value: object) -> str:
+    """A value of an axis, as setups and arms are called by it."""
+    return value if isinstance(value, str) else show(value)
 
 
 def rest(names: Mapping[str, str], *chosen: Mapping[str, object]) -> tuple[tuple[str, str], ...]:

@@ -8,7 +8,7 @@ from hpsuite.analysis.intervals import Interval
 from hpsuite.analysis.verdicts import verdict
 from hpsuite.checks import UserError, show
 from hpsuite.config import Arm
-from hpsuite.declared import ARM_STATISTICS, HYPERPARAMETER, Declared, matches, rest
+from hpsuite.declared import ARM_STATISTICS, HYPERPARAMETER, Declared, as_text, matches, rest
 from hpsuite.findings import ArmFinding, Findings, SetupFinding, setup_axes
 from hpsuite.measuring import (
     NotMeasured,
@@ -235,7 +235,7 @@ def _sides(
 
 def _primary(key: str, declared: Declared, cells: Mapping[CellAxes, object]) -> CellAxes:
     """The cell whose verdict is the claim's: the one of just these axes, or with fewest more."""
-    asked = {(axis, _text(value)) for axis, value in declared.primary.items()}
+    asked = {(axis, as_text(value)) for axis, value in declared.primary.items()}
     found = [cell for cell in cells if asked <= set(cell)]
     fewest = [cell for cell in found if len(cell) == min(map(len, found))]
     if len(fewest) != 1:
@@ -252,10 +252,6 @@ def _some(names: Sequence[str], most: int = 6) -> str:
     different = list(dict.fromkeys(names))
     left = len(different) - most
     return "; ".join(different[:most]) + (f"; and {left} more" if left > 0 else "")
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else show(value)
 
 
 def _chosen_axes(declared: Declared) -> list[Mapping[str, object]]:
