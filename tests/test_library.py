@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 import hpsuite
+from tests.ids import without_address
 
 SMALL = ("model.layers=1", "model.units=8", "dataset.train_fraction=0.2")
 FEW = {"epochs": 2, "progress": False}
@@ -201,7 +202,7 @@ def _local() -> type[nn.Module]:
         ({"config_dir": "nowhere"}, "config_dir: found 'nowhere'; accepted: a folder"),
         ({"storage": "."}, "storage: found '.'; accepted: a file"),
     ],
-    ids=str,
+    ids=without_address,
 )
 def test_mistakes_are_one_line(arguments: dict[str, object], line: str) -> None:
     with pytest.raises(ValueError, match=f"^{line}") as caught:

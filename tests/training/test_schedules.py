@@ -7,6 +7,7 @@ import torch
 
 from hpsuite.training.schedules import learning_rates
 from hpsuite.trials import OptimizerSpec
+from tests.ids import without_address
 
 # 17 steps to an epoch, 40 steps in all: two epochs and a part of the third.
 TOTAL, PER_EPOCH = 40, 17
@@ -25,7 +26,7 @@ TOTAL, PER_EPOCH = 40, 17
         ({"schedule": "inverse_time", "decay_rate": 2.0}, lambda s, t: 0.3 / (1 + 2 * t)),
         ({"schedule": "cosine"}, lambda s, t: 0.3 * (1 + math.cos(math.pi * s / TOTAL)) / 2),
     ],
-    ids=str,
+    ids=without_address,
 )
 def test_closed_forms(arguments: dict[str, object], rate_after: object) -> None:
     spec = OptimizerSpec(learning_rate=0.3, **arguments)  # type: ignore[arg-type]
@@ -51,7 +52,7 @@ def test_closed_forms(arguments: dict[str, object], rate_after: object) -> None:
         ),
         ({"schedule": "cosine"}, lambda s, n: (1 + math.cos(math.pi * s / n)) / 2),
     ],
-    ids=str,
+    ids=without_address,
 )
 def test_warmup_rises_to_the_rate_and_the_decay_begins_after_it(
     arguments: dict[str, object], factor_after: object, fraction: float, warmup: int
