@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +67,13 @@ def command(
         return Ended(int(ended.value.code or 0), out, err, names(folder))
 
     return command
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose path leaves room for the name of a socket, of 107 characters at most."""
+    with tempfile.TemporaryDirectory(prefix="a b ") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

@@ -204,9 +204,8 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_workers_end_with_a_main_process_that_was_terminated(tmp_path: Path) -> None:
-    folder = tmp_path / "with a space"
-    folder.mkdir()
+def test_workers_end_with_a_main_process_that_was_terminated(short_folder: Path) -> None:
+    folder = short_folder
     script = folder / "a script.py"
     script.write_text(SCRIPT.format(root=str(Path(__file__).resolve().parents[1])))
     with subprocess.Popen(

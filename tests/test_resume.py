@@ -141,18 +141,16 @@ Start = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start(tmp_path: Path, short_folder: Path) -> Iterator[Start]:
     """Starts the command in a folder, in a session of its own."""
     started: list[subprocess.Popen[str]] = []
 
     def start(folder: str, *overrides: str) -> subprocess.Popen[str]:
         (tmp_path / folder).mkdir(exist_ok=True)
-        temporary = tmp_path / "temporary"
-        temporary.mkdir(exist_ok=True)
         process = subprocess.Popen(
             [sys.executable, "-m", "hpsuite", *COMMAND, *overrides],
             cwd=tmp_path / folder,
-            env={**os.environ, "TMPDIR": str(temporary)},
+            env={**os.environ, "TMPDIR": str(short_folder)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -219,7 +217,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="re
 
 
 @needs_proc
-def test_killed_commands_are_continued(start: Start, tmp_path: Path) -> None:
+def test_killed_commands_are_continued(start: Start, tmp_path: Path, short_folder: Path) -> None:
     finish(start, "whole", "executor=inline")
     expected = trials_csv(tmp_path / "whole")
     assert len(expected) == 2 * 3 * 12
@@ -246,7 +244,7 @@ def test_killed_commands_are_continued(start: Start, tmp_path: Path) -> None:
     assert "the same command continues it" in output.splitlines()[-1]
     wait_until(lambda: not processes_of(process.pid), seconds=10)
     assert n_told(journal) < len(expected)
-    assert not list((tmp_path / "temporary").glob("hpsuite-*"))
+    assert not list(short_folder.glob("hpsuite-*"))
 
     finish(start, folder, "executor=inline")
     assert trials_csv(tmp_path / folder) == expected
