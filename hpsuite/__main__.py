@@ -74,10 +74,14 @@ def run(overrides: Sequence[str], config_name: str = "config", flags: Sequence[s
 
 
 def _command(flags: Sequence[str], overrides: Sequence[str]) -> str:
-    """What was typed, as it can be typed again."""
+    """What was typed, as it can be typed again, but for passwords."""
     from hpsuite.overrides import as_typed
+    from hpsuite.tracking.address import without_password
 
-    return shlex.join(["python", "-m", "hpsuite", *flags, *map(as_typed, overrides)])
+    # It will stand in reports, which are passed on.
+    return without_password(
+        shlex.join(["python", "-m", "hpsuite", *flags, *map(as_typed, overrides)])
+    )
 
 
 def _flags() -> list[str]:
@@ -103,7 +107,9 @@ def _folder_to_complete(arguments: Sequence[str]) -> list[str]:
 
 
 def _complain(error: object, status: int = 2) -> int:
-    print(f"hpsuite: {error}", file=sys.stderr)
+    from hpsuite.tracking.address import without_password
+
+    print(f"hpsuite: {without_password(str(error))}", file=sys.stderr)
     return status
 
 

@@ -12,10 +12,19 @@ import optuna
 from rich.console import Console
 from rich.markup import escape
 
-from hpsuite.checks import UserError, build
+from hpsuite.checks import UserError, build, refuse
 from hpsuite.config import AnalysisConfig, Name, PathText, TrackingConfig
 from hpsuite.evidence import SetupEvidence, setup_evidence
-from hpsuite.foreign import KEYS, Foreign, Request, group_differences, parse_request, read_samples
+from hpsuite.foreign import (
+    KEYS,
+    MLFLOW,
+    Foreign,
+    Request,
+    group_differences,
+    parse_request,
+    read_samples,
+)
+from hpsuite.places import check_folder
 from hpsuite.provenance import commit, processor, versions
 from hpsuite.report.console import make_console
 from hpsuite.report.files import write_json, write_rows, write_whole
@@ -82,7 +91,12 @@ def parse_analysis(
     analysis = build("analysis", AnalysisConfig, _group(config, "analysis"))
     plain = {key: config[key] for key in WRITING[:5] if key in config}
     settings = build("", AnalyzeSettings, plain, tracking=tracking, analysis=analysis)
-    return settings, parse_request({key: config[key] for key in KEYS if key in config})
+    request = parse_request({key: config[key] for key in KEYS if key in config})
+    if settings.tracking.enabled and request.trials == f"{MLFLOW}{settings.name}":
+        other = "another name: that of the experiment that is read would get our runs"
+        raise refuse("name", settings.name, other)
+    check_folder("output_dir", settings.output_dir, Path(settings.output_dir) / settings.name)
+    return settings, request
 
 
 def run_analysis(settings: AnalyzeSettings, request: Request, command: str = "") -> None:

@@ -93,7 +93,8 @@ def setup_evidence(
         bands: of the tuning curve: `ks` takes milliseconds, `tight` minutes.
     """
     unit = sample.unit
-    best = estimate_best(sample.scores, retrained, generator=generator(), unit=unit)
+    noise = sample.noise_sd if retrained is None else None
+    best = estimate_best(sample.scores, retrained, generator=generator(), unit=unit, noise_sd=noise)
     figures = sensitivity(
         sample.scores,
         sample.tests,

@@ -18,18 +18,23 @@ def check_places(settings: Settings) -> None:
         UserError: a folder that cannot be written, a file in the place of one, or a record that is
             something else.
     """
-    _check_folder("output_dir", settings.output_dir, Path(settings.output_dir) / settings.name)
+    check_folder("output_dir", settings.output_dir, Path(settings.output_dir) / settings.name)
     if "://" in settings.storage:
         return
     record = Path(settings.storage).expanduser()
     if record.is_dir():
         raise refuse("storage", settings.storage, "a file, but this is a folder")
-    _check_folder("storage", settings.storage, record.parent)
+    check_folder("storage", settings.storage, record.parent)
     if record.exists():
         _check_journal(settings.storage, record)
 
 
-def _check_folder(key: str, found: str, folder: Path) -> None:
+def check_folder(key: str, found: str, folder: Path) -> None:
+    """Check that a folder can be made and written; nothing is left behind.
+
+    Raises:
+        UserError: naming the key.
+    """
     there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
     if not there.is_dir():
         raise refuse(key, found, f"a folder, but {there} is a file")

@@ -27,6 +27,8 @@ class Sample:
         points: how far from the best counts as close, in points.
         random: whether the trials are i.i.d. over the space, each hyperparameter on its scale.
         notes: what a reader should know of it.
+        noise_sd: standard deviation over seeds of a good configuration's score, in the score's
+            unit; 0 where it is not known, None for what accuracies are assumed to have.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Sample:
     points: tuple[float, ...] = (1.0, 2.0, 5.0)
     random: bool = True
     notes: tuple[str, ...] = ()
+    noise_sd: float | None = None
 
     def __len__(self) -> int:
         return len(self.scores)

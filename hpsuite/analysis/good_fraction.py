@@ -299,10 +299,11 @@ def _noise(noise_sd: float | None, unit: float | None, best: BestLevel | None) -
 def _method(how: str, best: BestLevel | None, noise_points: float) -> str:
     """How an interval was found, for a reader; noise in points."""
     if best is None or not best.retrained:
-        return (
-            f"{how} that recomputes b; "
-            + ("upper end " if how.startswith("Wilson") else "")
+        return f"{how} that recomputes b; " + (
+            ("upper end " if how.startswith("Wilson") else "")
             + f"allows for seed noise of {noise_points:g} points; approximate"
+            if noise_points > 0
+            else "seed noise is not known, and nothing is allowed for it; approximate"
         )
     return f"{how} around a retrained b; allows for the measured seed noise; approximate"
 

@@ -11,7 +11,7 @@ from scipy import stats
 from hpsuite.analysis.best import (
     best_levels,
     checked_in,
-    estimate_best,
+    checked_noise,
     noise_allowance,
     point_of,
     tie_of,
@@ -46,6 +46,7 @@ def unpaired_difference(
     level: float = 0.95,
     resamples: int = RESAMPLES,
     unit: float | None = None,
+    noise_sd: float | None = None,
 ) -> UnpairedDifference:
     """Differences of good fractions of two samples that were drawn apart.
 
@@ -60,7 +61,7 @@ def unpaired_difference(
     Args:
         scores_a: shape [n], scores of i.i.d. random configurations under A; see `good_fractions`.
         scores_b: shape [m], of others under B.
-        generator, points, level, resamples, unit: see `good_fractions`.
+        generator, points, level, resamples, unit, noise_sd: see `good_fractions`.
 
     Raises:
         ValueError: for arguments outside their ranges.
@@ -72,7 +73,9 @@ def unpaired_difference(
         for name, scores in (("scores_a", scores_a), ("scores_b", scores_b))
     ]
     shares = [
-        good_fractions(s, generator=generator, points=points, level=level, unit=unit)
+        good_fractions(
+            s, generator=generator, points=points, level=level, unit=unit, noise_sd=noise_sd
+        )
         for s in samples
     ]
     own = {e: combined([share[e] for share in shares], (1, -1)) for e in points}
@@ -83,8 +86,7 @@ def unpaired_difference(
     best = bests[leader]
     moved = np.max([best_levels(rows) for rows in resampled], axis=0)
     # The allowance of a common best is that of the sample which sets it.
-    noise = estimate_best(samples[leader], None, generator=generator, unit=unit).noise_sd
-    allowance = noise_allowance(samples[leader], noise, generator)
+    allowance = noise_allowance(samples[leader], checked_noise(noise_sd, unit), generator)
     t = float(stats.t.isf((1 - level) / 2, max(1, min(map(len, samples)) - 1)))
 
     def difference(threshold: float) -> float:

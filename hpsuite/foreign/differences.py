@@ -56,12 +56,18 @@ def group_differences(found: Sequence[SetupEvidence]) -> list[GroupDifference]:
                 generator=generator(),
                 points=points,
                 unit=unit,
+                noise_sd=sample.noise_sd,
             )
             n = (pair.n, pair.n)
             differences.append(GroupDifference(*names, n, True, pair.own, pair.common, pair.only))
             continue
         apart = unpaired_difference(
-            sample.scores, first.scores, generator=generator(), points=points, unit=unit
+            sample.scores,
+            first.scores,
+            generator=generator(),
+            points=points,
+            unit=unit,
+            noise_sd=sample.noise_sd,
         )
         differences.append(GroupDifference(*names, apart.n, False, apart.own, apart.common))
     return differences

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
-from annotated_types import Gt
+from annotated_types import Ge, Gt
 
 from hpsuite.checks import UserError, build, refuse
 from hpsuite.space import SCALES, Scale
@@ -34,6 +34,8 @@ class Request:
         test_score: the column of the score on test data; None for none.
         failure_score: what a trial without a finite score counts as, in the score's unit; None
             takes the worst score of the others.
+        noise: standard deviation over seeds of a good configuration's score, in the score's unit,
+            >= 0; None where it is not known: then nothing is allowed for the luck of the best.
         sampled: `random` where configurations were drawn at random, each hyperparameter on the
             scale given; `unknown` puts a warning beside the figures that need it.
     """
@@ -47,6 +49,7 @@ class Request:
     group: str | None = None
     test_score: str | None = None
     failure_score: float | None = None
+    noise: Annotated[float, Ge(0)] | None = None
     sampled: Literal["random", "unknown"] = "unknown"
 
     @property

@@ -109,6 +109,7 @@ def read_samples(request: Request, uri: str | None = None) -> Foreign:
                 points=tuple(float(f"{margin / unit:.6g}") for margin in request.margins),
                 random=request.sampled == "random",
                 notes=tuple(notes),
+                noise_sd=request.noise or 0.0,
             )
         )
     return Foreign(table.source, score, tuple(samples), request.group)

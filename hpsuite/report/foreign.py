@@ -16,7 +16,12 @@ from hpsuite.foreign import Foreign, GroupDifference
 from hpsuite.report.files import SCHEMA
 from hpsuite.report.flat import ends, metrics, sample_figures
 from hpsuite.report.markdown import escape as escape_markdown
-from hpsuite.report.runs import COMPARISON, attached_pictures, written_files
+from hpsuite.report.runs import (
+    COMPARISON,
+    attached_pictures,
+    metric_prefixes,
+    written_files,
+)
 from hpsuite.report.tables import make_table, points, with_ends
 from hpsuite.report.telling import tell_samples
 from hpsuite.report.telling_scores import Scores, range_words
@@ -139,9 +144,10 @@ class ForeignFindings:
                     files=pictures.get(number, {}),
                 )
             )
+        prefixes = metric_prefixes([pair.label for pair in self.differences])
         found_of = {
-            f"{_metric(pair.label)}/{figure}": value
-            for pair in self.differences
+            f"{prefix}/{figure}": value
+            for prefix, pair in zip(prefixes, self.differences, strict=True)
             for figure, value in metrics(difference_figures(pair)).items()
         }
         contents = [_content(sample) for sample in self.trials.samples]
@@ -323,8 +329,3 @@ def _content(sample: Sample) -> str:
     """A hash of all that a sample's figures come from, 16 hexadecimal digits."""
     parts = (sample.names, list(map(dict, sample.values)), sample.scores.tolist(), sample.unit)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-
-
-def _metric(text: str) -> str:
-    """A name that MLflow takes for a metric."""
-    return re.sub(r"[^\w .-]", "_", text)

@@ -6,7 +6,7 @@ Child runs hold the best trials. The comparison's run bears the report, a setup'
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -161,17 +161,18 @@ def _sha256(text: str) -> str:
 
 def _comparison_view(findings: Findings, report: Report | None) -> RunView:
     """The run with all contrasts of the experiment, and with its report."""
+    named = [
+        (" minus ".join(setup.setup.label for setup in (pair.a, pair.b)), comparison_figures(pair))
+        for pair in findings.differences
+    ]
+    named += strategy_sections(findings)
     found: dict[str, float] = {}
-    for pair in findings.differences:
-        a, b = (setup.setup.label for setup in (pair.a, pair.b))
-        prefix = _metric(f"{a} minus {b}")
-        figures = metrics(comparison_figures(pair))
-        found |= {f"{prefix}/{name}": value for name, value in figures.items()}
-    for prefix, named in strategy_sections(findings):
-        found |= {f"{_metric(prefix)}/{name}": value for name, value in metrics(named).items()}
+    prefixes = metric_prefixes([label for label, _ in named])
+    for prefix, (_, figures) in zip(prefixes, named, strict=True):
+        found |= {f"{prefix}/{name}": value for name, value in metrics(figures).items()}
     for i, verdict in enumerate(findings.verdicts, start=1):
-        figures = metrics(verdict_figures(verdict))
-        found |= {f"claim {i}/{name}": value for name, value in figures.items()}
+        verdicts = metrics(verdict_figures(verdict))
+        found |= {f"claim {i}/{name}": value for name, value in verdicts.items()}
     identities = sorted({arm.table.identity for arm in findings.arms})
     answers = [] if report is None else [prose(answer) for answer in report.answers]
     return RunView(
@@ -183,9 +184,21 @@ def _comparison_view(findings: Findings, report: Report | None) -> RunView:
     )
 
 
-def _metric(text: str) -> str:
-    """A name that MLflow takes for a metric."""
-    return re.sub(r"[^\w .-]", "_", text)
+# MLflow takes 250 characters; a figure's own name follows after these.
+LONGEST_PREFIX = 150
+
+
+def metric_prefixes(labels: Sequence[str]) -> list[str]:
+    """Names that MLflow takes for metrics, one for each label, and no two alike."""
+    found: list[str] = []
+    for label in labels:
+        plain = name = re.sub(r"[^\w .-]", "_", label)[:LONGEST_PREFIX]
+        n = 1
+        while name in found:
+            n += 1
+            name = f"{plain} {n}"
+        found.append(name)
+    return found
 
 
 def _setup_view(setup: SetupFinding) -> RunView:

@@ -178,7 +178,7 @@ def differences_table(compared: Sequence[Compared], scores: Scores) -> Table:
                 cells.append(EMPTY if alone is None else Cell(text, alone[0]))
             rows.append(tuple(cells))
     note = "In points of the space, with 95% intervals. Own best: each setup against its own b"
-    note += "; common best: both against the higher of the two." if common else "."
+    note += "; common best: both against the better of the two." if common else "."
     if only:
         note += (
             " Good in one alone: configurations that are good in the first and not in the second, "
@@ -236,6 +236,8 @@ def _cautions(shown: Sequence[tuple[Told, SetupEvidence]]) -> Iterator[str]:
         most = max((estimate_bias(t, e) for t, e in by_bias), key=lambda pair: pair[0])
         names = "" if len(by_bias) == len(shown) else f" of {listed([t.name for t, _ in by_bias])}"
         by = f", by about {most[1]} at most" if most[0] > 0 else ""
+        if all(e.best.noise_sd == 0 for _, e in by_bias):
+            by = ", by how much is not known, as the noise of seeds is not"
         yield (
             f"b{names} is the plain mean of the best 4%, not trained again with fresh seeds: it is "
             f"too good by the luck of the selected{by}, so that good fractions are too low."

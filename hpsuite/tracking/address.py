@@ -45,12 +45,12 @@ def how_to_open(uri: str, experiment_id: str, kind: str = "arm") -> list[str]:
         experiment_id: as returned by `sync`.
         kind: the runs to show, by their tag `hpsuite.kind`.
     """
-    search = quote(f'tags."{KIND}" = "{kind}"', safe="")
     # Without the workflow type, the page opens among tools for language models.
-    page = f"#/experiments/{experiment_id}/runs?workflowType=machine_learning"
-    page += f"&compareRunsMode=CHART&searchFilter={search}"
+    page = f"#/experiments/{experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
     if re.match(r"https?://", uri):  # whose version may not know our saved views (`pages.py`)
-        return [f"open  {without_password(uri).rstrip('/')}/{page}"]
+        search = quote(f'tags."{KIND}" = "{kind}"', safe="")
+        return [f"open  {without_password(uri).rstrip('/')}/{page}&searchFilter={search}"]
+    # A filter in the address would keep the view's own charts away.
     page += f"&viewStateShareKey={page_key(kind)}"
     backend = without_password(uri)
     database = Path(uri.removeprefix("sqlite:///"))

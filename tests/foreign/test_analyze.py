@@ -181,6 +181,9 @@ def test_a_plan_writes_nothing(command: Command, tmp_path: Path) -> None:
         ("trials=x.csv points=1 model=mlp", "model: found a key that trains, which analyze does"),
         ("trials=x.csv points=1 budget.trials=3", "budget.trials: found a key that trains"),
         ("trials=x.csv points=1 tracking.best_trials=-2", "tracking.best_trials: found -2; accep"),
+        ("trials=mlflow:x points=1 name=x", "name: found 'x'; accepted: another name: that of the"),
+        ("trials=x.csv points=1 output_dir=/proc/x", "output_dir: found '/proc/x'; accepted: a fo"),
+        ("trials=x.csv points=1 noise=-1", "noise: found -1; accepted: greater than or equal to 0"),
         ("trials=x.csv points=1 name=a/b", "name: found 'a/b'; accepted: letters, digits"),
         ("trials=x.csv points=a", "points: found 'a'; accepted: "),
         ("trials=x.csv points=1 params=lr", "params: found 'lr'; accepted: keys with values"),
@@ -209,3 +212,54 @@ def test_several_analyses_in_one_go_are_checked_first(command: Command, tmp_path
     table = saved(trials(), tmp_path)
     asked = ("-m", "+experiment=analyze", f"trials={table}", "score=loss", ASKED)
     check_refused(command(*asked, "points=1,-1"), "points: found -1; accepted: ")
+
+
+def test_noise_widens_upwards_and_is_never_made_up(command: Command, tmp_path: Path) -> None:
+    table = saved(trials(80), tmp_path)
+    asked = ("+experiment=analyze", f"trials={table}", "score=accuracy", ASKED, "tracking=none")
+    ends = []
+    ways = (("points=0.02",), ("points=[0.001,0.02]",), ("points=0.02", "noise=0.01"))
+    for i, more in enumerate(ways):
+        assert command(*asked, *more, f"name=n{i}").status == 0
+        (folder,) = Path(f"outputs/n{i}").iterdir()
+        (setup,) = json.loads((folder / "summary.json").read_text())["setups"]
+        name = "good_fraction_20pt" if i == 1 else "good_fraction_1pt"
+        ends.append((setup[name], setup[f"{name}_low"], setup[f"{name}_high"]))
+        said = "by how much is not known" in (folder / "report.md").read_text()
+        assert said == (i < 2)
+    # The same margin has the same interval, whatever stands beside it.
+    assert ends[0] == pytest.approx(ends[1])
+    assert ends[2][:2] == pytest.approx(ends[0][:2])
+    assert ends[2][2] > ends[0][2]
+
+
+def test_groups_whose_names_become_one_keep_their_figures(command: Command, tmp_path: Path) -> None:
+    frame = trials(90).assign(model=["0", "a/b", "a:b"] * 30)
+    table = saved(frame, tmp_path)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    asked = (f"trials={table}", "score=accuracy", "points=0.02", "group=model")
+    assert command("+experiment=analyze", ASKED, *asked, f"tracking.uri={uri}").status == 0
+    with address.quiet():
+        client = mlflow.MlflowClient(tracking_uri=uri)
+        experiment = client.get_experiment_by_name("analyze")
+        assert experiment is not None
+        runs = client.search_runs([experiment.experiment_id])
+    (run,) = [r for r in runs if r.data.tags["hpsuite.kind"] == "comparison"]
+    pairs = json.loads((written(Path.cwd()) / "summary.json").read_text())["comparisons"]
+    found = [
+        run.data.metrics[f"{prefix}/good_fraction_1pt"]
+        for prefix in ("a_b minus 0", "a_b minus 0 2")
+    ]
+    assert found == [pair["good_fraction_1pt"] for pair in pairs]
+
+
+def test_passwords_stay_out_of_what_is_passed_on(command: Command, tmp_path: Path) -> None:
+    there = "postgresql://me:secret@127.0.0.1:1/x"
+    ended = command("+experiment=analyze", f"trials={there}", "points=1")
+    assert ended.status == 2
+    assert "secret" not in ended.err
+    table = saved(trials(), tmp_path)
+    asked = (f"trials={table}", "score=loss", "points=1", ASKED, f"tracking.uri={there}")
+    assert command("+experiment=analyze", *asked).status == 0
+    for path in written(Path.cwd()).iterdir():
+        assert path.is_dir() or "secret" not in path.read_text(), path
