@@ -18,7 +18,7 @@ ASKED = "params={lr: log, depth: integer, kind: choice}"
 
 
 def written(folder: Path) -> Path:
-    (only,) = folder.glob("outputs/*/*")
+    (only,) = folder.glob("outputs/analyze/*")
     return only
 
 
