@@ -1,8 +1,8 @@
 """What an experiment trains with fresh seeds: setups' best and defaults, and searches' choices.
 
 The best of many noisy scores is lucky, and so is what a search selected: what they are worth shows
-in trials that did not select them (docs/statistics.md). A setup's default configuration, with the
-same seeds, shows what tuning gains at all.
+in trials that did not select them (docs/statistics.md). A setup's default configuration, with as
+many fresh seeds, shows what tuning gains at all.
 """
 
 from collections.abc import Sequence

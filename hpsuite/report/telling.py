@@ -56,7 +56,7 @@ def tell(findings: Findings, about: About) -> Report:
         ]
     return _report(
         about,
-        answers=tuple(answers(findings.verdicts, told, compared, by_setup)),
+        answers=tuple(answers(findings.verdicts, told, compared, by_setup, findings.splits)),
         findings=findings.verdicts,
         sections=sections,
         conditions=conditions(findings),

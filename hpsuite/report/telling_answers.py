@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from hpsuite.analysis import Interval
 from hpsuite.analysis.claims import Verdict
 from hpsuite.analysis.ranking import MIN_REPEATS
-from hpsuite.findings import ArmFinding
+from hpsuite.findings import ArmFinding, SplitFinding
 from hpsuite.report.telling_arms import ByName
 from hpsuite.report.telling_scores import listed, percent, points
 from hpsuite.report.told import Compared, Told
@@ -20,12 +20,17 @@ def answers(
     told: Sequence[Told],
     compared: Sequence[Compared],
     by_setup: ByName,
+    splits: Sequence[SplitFinding] = (),
 ) -> Iterator[str]:
     """What an experiment found; of declared claims, the verdicts say it, and this counts them."""
     if verdicts:
         yield _counted(verdicts)
         return
-    yield from _of_setups(told, compared)
+    over_splits = list(_over_splits(splits))
+    if over_splits:
+        yield from over_splits
+    else:
+        yield from _of_setups(told, compared)
     yield from _of_searches(by_setup)
 
 
@@ -63,6 +68,17 @@ def _of_setups(told: Sequence[Told], compared: Sequence[Compared]) -> Iterator[s
             f"With {min(sizes)} configurations in the smallest sample, these figures are rough: "
             "read the intervals, not the estimates."
         )
+
+
+def _over_splits(splits: Sequence[SplitFinding]) -> Iterator[str]:
+    """Differences of setups on average over splits, instead of split by split."""
+    for found in splits:
+        spread = found.figures.get("good_fraction_2pt")
+        if found.kind == "difference" and spread is not None:
+            yield (
+                f"{found.name}, on average over {spread.splits} splits of the data: "
+                f"{points(spread.mean).text} points of the space within 2 points of their own best."
+            )
 
 
 def _of_one(t: Told) -> str:

@@ -137,7 +137,7 @@ def tuning_pictures(shown: Sequence[Told]) -> Iterator[Picture]:
             ),
             f"Best of k random trials against k, of {_names(group)}."
             + (" Beside it the test score of the selected trial." if test else ""),
-            "It holds for random search alone, not for other strategies.",
+            "What random search reaches; it says nothing of other strategies.",
         )
 
 
