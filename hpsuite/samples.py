@@ -18,7 +18,8 @@ class Sample:
     Attributes:
         name: what the setup is called.
         hyperparameters: what varied, in order of the columns of `units`.
-        values: of each trial, its hyperparameters by name.
+        values: of each trial, its hyperparameters by name; others, which did not vary, may stand
+            among them.
         scores: float64 [n], finite, higher is better.
         failed: bool [n], trials that count with a failure's score.
         tests: float64 [n], scores on test data, in the same sense; None where there are none.
@@ -27,6 +28,7 @@ class Sample:
         points: how far from the best counts as close, in points.
         random: whether the trials are i.i.d. over the space, each hyperparameter on its scale.
         notes: what a reader should know of it.
+        numbers: how the trials' source counts or names them; none where that is their order.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Sample:
     points: tuple[float, ...] = (1.0, 2.0, 5.0)
     random: bool = True
     notes: tuple[str, ...] = ()
+    numbers: tuple[int | str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.scores)
