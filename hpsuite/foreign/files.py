@@ -24,7 +24,14 @@ def read_file(request: Request) -> Table:
         UserError: a file that is missing, cannot be read, or lacks what is asked for.
     """
     path = Path(request.trials).expanduser()
-    if not path.is_file():
+    try:
+        is_file = path.is_file()
+        if is_file:
+            path.open("rb").close()
+    except OSError as error:
+        accepted = f"a file that can be read ({error.strerror})"
+        raise refuse("trials", request.trials, accepted) from error
+    if not is_file:
         accepted = "a file that is there, the address of an Optuna storage, or mlflow:EXPERIMENT"
         raise refuse("trials", request.trials, accepted)
     reader = READERS.get(path.suffix.lower())
@@ -34,12 +41,6 @@ def read_file(request: Request) -> Table:
             accepted += f"; or a database's address: trials=sqlite:///{request.trials}"
         raise refuse("trials", request.trials, accepted)
     columns = wanted_columns(request)
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise refuse(
-            "trials", request.trials, f"a file that can be read ({error.strerror})"
-        ) from error
     try:
         frame, place = reader(path, columns, request)
     except UserError:

@@ -109,7 +109,12 @@ def _is_finite(value: object) -> bool:
 
 
 def _opened(address: str) -> BaseStorage:
-    if not storage_exists(address):
+    try:
+        there = storage_exists(address)
+    except OSError as error:
+        accepted = f"a storage that can be read ({error.strerror})"
+        raise refuse("trials", address, accepted) from error
+    if not there:
         raise refuse("trials", address, "a storage that is there")
     try:
         _check_tables(address)
