@@ -287,7 +287,6 @@ def test_values_outside_a_studys_range_say_what_widens_it(tmp_path: Path) -> Non
     address, opened = sqlite(tmp_path)
     study = optuna.create_study(storage=opened, study_name="queued")
     study.enqueue_trial({"lr": 3.0})
-    study.add_trial(create_trial(state=TrialState.WAITING))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         study.optimize(lambda t: t.suggest_float("lr", 1e-5, 1.0, log=True), n_trials=12)
