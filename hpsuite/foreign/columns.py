@@ -48,11 +48,15 @@ def numbers_of(series: "pd.Series[Any]", key: str, place: str) -> NDArray[np.flo
         found = repr(series.iloc[row])
         if len(found) > LONGEST_SHOWN:
             found = f"{found[:LONGEST_SHOWN]}... ({len(found)} characters)"
-        raise UserError(f"{key}: found {found} in {place} {series.index[row]}; accepted: numbers")
+        large = isinstance(series.iloc[row], int) and not isinstance(series.iloc[row], bool)
+        accepted = f"-{LARGEST:g} to {LARGEST:g}" if large else "numbers"
+        raise UserError(
+            f"{key}: found {found} in {place} {series.index[row]}; accepted: {accepted}"
+        )
     found_numbers = np.array(numbers.to_numpy(dtype=np.float64, na_value=np.nan))
-    large = np.isfinite(found_numbers) & (np.abs(found_numbers) > LARGEST)
-    if large.any():
-        row = int(np.flatnonzero(large)[0])
+    beyond = np.isfinite(found_numbers) & (np.abs(found_numbers) > LARGEST)
+    if beyond.any():
+        row = int(np.flatnonzero(beyond)[0])
         found = f"{found_numbers[row]:g} in {place} {series.index[row]}"
         raise UserError(f"{key}: found {found}; accepted: -{LARGEST:g} to {LARGEST:g}")
     return found_numbers

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 from hpsuite.checks import UserError, one_line, refuse
 from hpsuite.foreign.request import Request, parse_dimensions
-from hpsuite.foreign.table import MOST_TRIALS, Table, check_columns, check_rows, wanted_columns
+from hpsuite.foreign.table import (
+    MOST_TRIALS,
+    Table,
+    check_columns,
+    check_rows,
+    counted,
+    wanted_columns,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +72,7 @@ def _csv(path: Path, columns: Sequence[str], request: Request) -> "tuple[pd.Data
         for row in (rows := csv.reader(file)):
             # pandas would leave out values, or take one for another.
             if row and len(row) != len(header):
-                found = f"{len(row)} values for {len(header)} columns in line {line}"
+                found = f"{counted(len(row), 'value')} for {len(header)} columns in line {line}"
                 raise UserError(f"trials: found {found}; accepted: one for each")
             if row:
                 lines.append(line)

@@ -297,7 +297,7 @@ def test_an_integer_of_400_digits(tmp_path: Path) -> None:
     row = {"lr": 0.1, "depth": 2, "kind": "relu", "accuracy": int("7" * 400)}
     path.write_text(path.read_text() + json.dumps(row) + "\n")
     with pytest.raises(
-        UserError, match=r"^score: found 7{40}... \(400 characters\) in line 61; acc"
+        UserError, match=r"^score: found 7{40}... \(400 characters\) in line 61; accepted: -1e"
     ):
         read(str(path), score="accuracy", params=PARAMS)
 
