@@ -176,10 +176,14 @@ def print_heading(console: Console, settings: AnalyzeSettings, trials: Foreign) 
     samples = trials.samples
     n = sum(map(len, samples))
     names = list(dict.fromkeys(name for sample in samples for name in sample.names))
-    groups = f" in {len(samples)} groups by {trials.group}" if trials.group else ""
+    groups = (
+        f" in {len(samples)} group{'' if len(samples) == 1 else 's'} by {trials.group}"
+        if trials.group
+        else ""
+    )
     varied = f"{len(names)} hyperparameter{'' if len(names) == 1 else 's'}"
     console.print(
-        f"{n:,} trials{groups} of {trials.source}, {varied}"
+        f"{n:,} trial{'' if n == 1 else 's'}{groups} of {trials.source}, {varied}"
         + (f": {', '.join(names)}" if names else ""),
         highlight=False,
         soft_wrap=True,

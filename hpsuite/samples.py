@@ -18,7 +18,8 @@ class Sample:
     Attributes:
         name: what the setup is called.
         hyperparameters: what varied, in order of the columns of `units`.
-        values: of each trial, its hyperparameters by name.
+        values: of each trial, its hyperparameters by name; others, which did not vary, may stand
+            among them.
         scores: float64 [n], finite, higher is better.
         failed: bool [n], trials that count with a failure's score.
         tests: float64 [n], scores on test data, in the same sense; None where there are none.
@@ -29,6 +30,7 @@ class Sample:
         notes: what a reader should know of it.
         noise_sd: standard deviation over seeds of a good configuration's score, in the score's
             unit; 0 where it is not known, None for what accuracies are assumed to have.
+        numbers: how the trials' source counts or names them; none where that is their order.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Sample:
     random: bool = True
     notes: tuple[str, ...] = ()
     noise_sd: float | None = None
+    numbers: tuple[int | str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.scores)

@@ -73,11 +73,13 @@ def group_differences(found: Sequence[SetupEvidence]) -> list[GroupDifference]:
     return differences
 
 
-def _by_configuration(sample: Sample) -> dict[tuple[object, ...], float] | None:
-    """Scores by configuration; None where one was tried twice, or nothing varied."""
-    names = sorted(sample.names)
-    found: dict[tuple[object, ...], float] = {
-        (*names, *(values[name] for name in names)): float(score)
+def _by_configuration(sample: Sample) -> dict[tuple[tuple[str, str], ...], float] | None:
+    """Scores by configuration; None where one was tried twice, or nothing varied.
+
+    A configuration is all that was asked for, also what all trials of the group have alike.
+    """
+    found = {
+        tuple(sorted((name, repr(value)) for name, value in values.items())): float(score)
         for values, score in zip(sample.values, sample.scores, strict=True)
     }
-    return found if names and len(found) == len(sample) else None
+    return found if sample.names and len(found) == len(sample) else None

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 from hpsuite.checks import UserError, one_line, refuse
 from hpsuite.foreign.request import Request, parse_dimensions
-from hpsuite.foreign.table import MOST_TRIALS, Table, check_columns, check_rows, wanted_columns
+from hpsuite.foreign.table import (
+    MOST_TRIALS,
+    Table,
+    check_columns,
+    check_rows,
+    counted,
+    wanted_columns,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +31,14 @@ def read_file(request: Request) -> Table:
         UserError: a file that is missing, cannot be read, or lacks what is asked for.
     """
     path = Path(request.trials).expanduser()
-    if not path.is_file():
+    try:
+        is_file = path.is_file()
+        if is_file:
+            path.open("rb").close()
+    except OSError as error:
+        accepted = f"a file that can be read ({error.strerror})"
+        raise refuse("trials", request.trials, accepted) from error
+    if not is_file:
         accepted = "a file that is there, the address of an Optuna storage, or mlflow:EXPERIMENT"
         raise refuse("trials", request.trials, accepted)
     reader = READERS.get(path.suffix.lower())
@@ -35,16 +49,16 @@ def read_file(request: Request) -> Table:
         raise refuse("trials", request.trials, accepted)
     columns = wanted_columns(request)
     try:
-        frame = reader(path, columns, request)
+        frame, place = reader(path, columns, request)
     except UserError:
         raise
     except Exception as error:  # pandas, pyarrow, csv and json have a dozen kinds
         raise refuse("trials", request.trials, f"a whole table ({one_line(error)})") from error
     check_rows(request, len(frame))
-    return Table(frame, path.name)
+    return Table(frame, path.name, place)
 
 
-def _csv(path: Path, columns: Sequence[str], request: Request) -> "pd.DataFrame":
+def _csv(path: Path, columns: Sequence[str], request: Request) -> "tuple[pd.DataFrame, str]":
     import pandas as pd
 
     with path.open(newline="", encoding="utf-8-sig") as file:
@@ -53,20 +67,25 @@ def _csv(path: Path, columns: Sequence[str], request: Request) -> "pd.DataFrame"
             raise refuse("trials", request.trials, "a table whose first line names its columns")
         header = next(csv.reader([first]), [])
         check_columns(request, header, columns)  # pandas would rename what stands twice
-        for n, row in enumerate(rows := csv.reader(file)):
+        lines: list[int] = []
+        line = 2
+        for row in (rows := csv.reader(file)):
             # pandas would leave out values, or take one for another.
             if row and len(row) != len(header):
-                found = f"{len(row)} values for {len(header)} columns in line {rows.line_num + 1}"
+                found = f"{counted(len(row), 'value')} for {len(header)} columns in line {line}"
                 raise UserError(f"trials: found {found}; accepted: one for each")
-            if n > MOST_TRIALS:
+            if row:
+                lines.append(line)
+            if len(lines) > MOST_TRIALS:
                 break
+            line = rows.line_num + 2
     # A word such as `None` is a value where values are names, and a missing one among numbers.
     dimensions = parse_dimensions(request.params or {})
     names = {name for name, dimension in dimensions.items() if dimension.scale == "choice"}
     if request.group is not None:
         names.add(request.group)
     missing = {c: [""] if c in names else MISSING for c in columns}
-    return pd.read_csv(
+    frame = pd.read_csv(
         path,
         usecols=list(columns),
         nrows=MOST_TRIALS + 1,
@@ -76,13 +95,17 @@ def _csv(path: Path, columns: Sequence[str], request: Request) -> "pd.DataFrame"
         na_values=missing,
         index_col=False,
     )
+    if len(frame) != len(lines):
+        found = f"{len(lines)} rows, or {len(frame)}, by how lines end"
+        raise UserError(f"trials: found {found}; accepted: a row a line")
+    return frame.set_index(pd.Index(lines)), "line"
 
 
 # How a missing number is written.
 MISSING = ["", "NA", "N/A", "NaN", "nan", "None", "none", "null", "NULL", "<NA>", "#N/A"]
 
 
-def _parquet(path: Path, columns: Sequence[str], request: Request) -> "pd.DataFrame":
+def _parquet(path: Path, columns: Sequence[str], request: Request) -> "tuple[pd.DataFrame, str]":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -91,13 +114,13 @@ def _parquet(path: Path, columns: Sequence[str], request: Request) -> "pd.DataFr
         check_rows(request, file.metadata.num_rows)
         table: pa.Table = file.read(columns=list(columns))
     frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
-    return frame
+    return frame, "row"
 
 
-def _json_lines(path: Path, columns: Sequence[str], request: Request) -> "pd.DataFrame":
+def _json_lines(path: Path, columns: Sequence[str], request: Request) -> "tuple[pd.DataFrame, str]":
     import pandas as pd
 
-    kept: list[dict[str, object]] = []
+    kept: dict[int, dict[str, object]] = {}
     seen: dict[str, None] = {}
     with path.open(encoding="utf-8-sig") as file:
         number = 0
@@ -107,16 +130,21 @@ def _json_lines(path: Path, columns: Sequence[str], request: Request) -> "pd.Dat
                 raise UserError(f"trials: found a line {number} without end; accepted: JSON lines")
             if not line.strip():
                 continue
-            entry = json.loads(line, object_pairs_hook=_once)
+            try:
+                entry = json.loads(line, object_pairs_hook=_once)
+            except (ValueError, RecursionError) as error:
+                found = f"line {number} torn or no JSON ({one_line(error)})"
+                raise UserError(f"trials: found {found}; accepted: an object a line") from error
             if not isinstance(entry, dict):
                 raise UserError(f"trials: found line {number} without keys; accepted: an object")
             seen |= dict.fromkeys(entry)
-            kept.append({column: entry.get(column) for column in columns})
+            kept[number] = {column: entry.get(column) for column in columns}
             if len(kept) > MOST_TRIALS:
                 break
     if kept:
         check_columns(request, list(seen), columns)
-    return pd.DataFrame(kept, columns=list(columns))
+    frame = pd.DataFrame(list(kept.values()), index=list(kept), columns=list(columns))
+    return frame, "line"
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -125,11 +153,12 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise UserError(f"trials: found the key {twice!r} twice in one object; accepted: once")
+        raise ValueError(f"the key {twice!r} twice in one object")
     return found
 
 
-Reader = Callable[[Path, Sequence[str], Request], "pd.DataFrame"]
+# The table, indexed by line or row, and which of them it is.
+Reader = Callable[[Path, Sequence[str], Request], "tuple[pd.DataFrame, str]"]
 READERS: Mapping[str, Reader] = {
     ".csv": _csv,
     ".parquet": _parquet,

@@ -1,17 +1,19 @@
 """What is asked of trials that hpsuite did not make: where they lie, what their columns mean."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt
 
-from hpsuite.checks import UserError, build, refuse
-from hpsuite.space import SCALES, Scale
+from hpsuite.checks import UserError, build, refuse, show
+from hpsuite.space import SCALES, Hyperparameter, Scale
 
 Direction = Literal["maximize", "minimize"]
 Positive = Annotated[float, Gt(0)]
 
+# No larger number is taken: the figures square their differences.
+LARGEST = 1e150
 # How `trials` begins where it names an MLflow experiment.
 MLFLOW = "mlflow:"
 
@@ -94,6 +96,14 @@ def parse_request(given: Mapping[str, object]) -> Request:
     margins = request.margins
     if not margins or list(margins) != sorted(set(margins)):
         raise refuse("points", given["points"], "one number above 0, or several, ascending")
+    if max(margins) > LARGEST or min(margins) < 1 / LARGEST:
+        raise refuse("points", given["points"], f"{1 / LARGEST:g} to {LARGEST:g}")
+    written = [(f"{margin:g}", f"{margin / margins[0]:.6g}") for margin in margins]
+    for texts in zip(*written, strict=True):
+        if len(set(texts)) < len(texts):
+            raise refuse("points", given["points"], "numbers that differ in their first 6 digits")
+    if request.failure_score is not None and abs(request.failure_score) > LARGEST:
+        raise refuse("failure_score", request.failure_score, f"-{LARGEST:g} to {LARGEST:g}")
     parse_dimensions(request.params or {})
     named = [request.score, request.group, request.test_score, *(request.params or {})]
     used = [column for column in named if column is not None]
@@ -117,10 +127,41 @@ def parse_dimensions(params: Mapping[str, object]) -> dict[str, Dimension]:
         entry = {"scale": said} if isinstance(said, str) else said
         if not isinstance(entry, Mapping):
             raise refuse(key, said, f"a scale ({', '.join(SCALES)}), or scale, low and high")
+        if "scale" not in entry and not set(entry) <= {"low", "high"}:
+            dotted = ", ".join(f"{name}: {show(inner)}" for name, inner in _dotted(column, entry))
+            accepted = "scale, low and high; of columns with dots in their names: "
+            raise refuse(key, entry, f"{accepted}params={{{dotted.replace(chr(39), '')}}}")
         dimension = build(key, Dimension, {str(name): value for name, value in entry.items()})
         if (dimension.low is None) != (dimension.high is None):
             raise UserError(f"{key}: found one of low and high; accepted: both or neither")
         if dimension.low is not None and dimension.scale == "choice":
             raise refuse(key, entry, "a choice without low and high")
+        if dimension.low is not None and dimension.high is not None:
+            ends = (dimension.low, dimension.high)
+            for end, value in zip(("low", "high"), ends, strict=True):
+                if abs(value) > LARGEST:
+                    raise refuse(f"{key}.{end}", value, f"-{LARGEST:g} to {LARGEST:g}")
+            hyperparameter(column, dimension.scale, *ends)
         dimensions[column] = dimension
     return dimensions
+
+
+def hyperparameter(column: str, scale: Scale, low: float, high: float) -> Hyperparameter:
+    """A hyperparameter with a range.
+
+    Raises:
+        UserError: a range that is none, or none of the scale.
+    """
+    try:
+        return Hyperparameter(column, scale, low, high)
+    except ValueError as error:
+        raise UserError(str(error).replace("space.", "params.", 1)) from error
+
+
+def _dotted(column: str, said: object) -> Iterator[tuple[str, object]]:
+    """Names with dots, which the command line takes for keys within keys, and what is said."""
+    if isinstance(said, Mapping) and "scale" not in said:
+        for name, inner in said.items():
+            yield from _dotted(f"{column}.{name}", inner)
+    else:
+        yield column, said

@@ -2,14 +2,22 @@
 
 from hpsuite.checks import UserError, one_line, refuse
 from hpsuite.foreign.request import MLFLOW, Request, parse_dimensions
-from hpsuite.foreign.table import MOST_TRIALS, Table, check_columns, check_rows, wanted_columns
+from hpsuite.foreign.table import (
+    MOST_TRIALS,
+    Table,
+    check_columns,
+    check_rows,
+    counted,
+    wanted_columns,
+)
 from hpsuite.tracking import TrackingError, read_runs
 
 
 def read_experiment(request: Request, uri: str | None) -> Table:
     """The runs of an experiment that have ended; nothing is written.
 
-    A run that has none of the columns of hyperparameters is no trial (a parent run, say).
+    A run that has none of the columns of hyperparameters is no trial (a parent run, say), nor is
+    one in which hpsuite shows what it found.
 
     Args:
         request: what is asked for.
@@ -26,18 +34,36 @@ def read_experiment(request: Request, uri: str | None) -> Table:
         found = read_runs(experiment, at_most=MOST_TRIALS + 1, uri=uri)
     except TrackingError as error:
         raise UserError(f"trials: {one_line(error)}; accepted: mlflow:EXPERIMENT") from error
-    if not found:
-        raise refuse("trials", request.trials, "an experiment with runs that have ended")
-    check_rows(request, len(found))
-    check_columns(request, list(dict.fromkeys(name for row in found for name in row)), columns)
+    if not found.rows:
+        accepted = "an experiment with runs that have ended"
+        if found.findings:
+            accepted += f" (this has hpsuite's findings alone, {counted(found.findings, 'run')})"
+        raise refuse("trials", request.trials, accepted)
+    check_rows(request, len(found.rows))
+    there = dict.fromkeys(name for row in found.rows.values() for name in row)
+    check_columns(request, list(there), columns)
     params = list(request.params or {})
-    rows = [row for row in found if not params or any(name in row for name in params)]
-    frame = pd.DataFrame([{column: row.get(column) for column in columns} for row in rows])
+    rows = {
+        run: row
+        for run, row in found.rows.items()
+        if not params or any(name in row for name in params)
+    }
+    frame = pd.DataFrame(
+        [{column: row.get(column) for column in columns} for row in rows.values()],
+        index=list(rows),
+        columns=columns,
+    )
     # MLflow keeps parameters as text: numbers of them, but not what names a group or a choice.
     dimensions = parse_dimensions(request.params or {})
     names = {name for name, dimension in dimensions.items() if dimension.scale == "choice"}
     for column in frame.columns.difference([request.group or "", *names]):
         frame[column] = frame[column].replace({"None": None, "nan": None})
-    left = len(found) - len(rows)
-    notes = (f"{left} runs have none of the hyperparameters and are left out",) if left else ()
-    return Table(frame, f"MLflow experiment {experiment}", notes=notes)
+    notes = []
+    left = len(found.rows) - len(rows)
+    if left:
+        has, are = ("has", "is") if left == 1 else ("have", "are")
+        notes.append(f"{counted(left, 'run')} {has} none of the hyperparameters and {are} left out")
+    if found.findings:
+        n, are = found.findings, "is" if found.findings == 1 else "are"
+        notes.append(f"{counted(n, 'run')} {are} left out, as hpsuite wrote them of other trials")
+    return Table(frame, f"MLflow experiment {experiment}", "run", notes=tuple(notes))

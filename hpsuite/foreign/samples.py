@@ -3,20 +3,20 @@
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpsuite.checks import UserError, refuse
+from hpsuite.foreign.columns import hyperparameter_of, numbers_of, over_all, unusable, values_of
 from hpsuite.foreign.files import read_file
-from hpsuite.foreign.request import MLFLOW, Dimension, Request, parse_dimensions
+from hpsuite.foreign.request import MLFLOW, Dimension, Direction, Request, parse_dimensions
 from hpsuite.foreign.runs import read_experiment
 from hpsuite.foreign.studies import is_storage, read_study
-from hpsuite.foreign.table import Table, check_columns
+from hpsuite.foreign.table import Table, check_columns, counted
 from hpsuite.samples import Sample
 from hpsuite.space import Hyperparameter
-from hpsuite.trials import Scalar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,31 +64,36 @@ def read_samples(request: Request, uri: str | None = None) -> Foreign:
     check_columns(request, columns, [score, *extra, *(request.params or {})])
     direction = request.direction or table.direction or "maximize"
     sign = 1.0 if direction == "maximize" else -1.0
-    scores = sign * _numbers(frame[score], "score")
+    scores = sign * numbers_of(frame[score], "score", table.place)
     failed = ~np.isfinite(scores)
     if failed.all():
-        found = f"no finite score in {len(scores)} trials"
+        found = f"no finite score in {counted(len(scores), 'trial')}"
         raise UserError(f"score: found {found}; accepted: a column with scores")
     worst = float(scores[~failed].min())
     given = request.failure_score
-    scores = np.where(failed, worst if given is None else sign * given, scores)
-    tests = None if request.test_score is None else sign * _numbers(frame[request.test_score], "")
+    tests = None
+    if request.test_score is not None:
+        tests = sign * numbers_of(frame[request.test_score], "test_score", table.place)
     dimensions = _dimensions(request, table, {score, *extra})
-    ranges = {c: _over_all(frame[c], c, dimension) for c, dimension in dimensions.items()}
+    ranges = {c: over_all(frame[c], c, d, table) for c, d in dimensions.items()}
+    values = {c: values_of(frame[c], c, dimension, table) for c, dimension in ranges.items()}
+    groups = _groups(frame, request)
+    if given is not None:
+        _check_failure_score(sign * given, scores, failed, groups, direction)
+    scores = np.where(failed, worst if given is None else sign * given, scores)
+    about = [*table.notes, *_without_group(frame, failed, request, groups)]
     unit = request.margins[0]
     samples = []
-    for name, rows in _groups(frame, request).items():
-        part = frame.iloc[rows]
-        notes = [*table.notes, *_failures(failed[rows], request)]
+    for name, rows in groups.items():
+        notes = [*about, *_failures(failed[rows], request)]
         hyperparameters: list[Hyperparameter] = []
-        values: dict[str, list[Scalar]] = {}
         for column, dimension in ranges.items():
-            reason = _unusable(part[column])
+            own_values = [values[column][row] for row in rows]
+            reason = unusable(own_values)
             if reason:
                 notes.append(f"{column} is left out: {reason}")
-                continue
-            hyperparameter, values[column] = _column(part[column], column, dimension)
-            hyperparameters.append(hyperparameter)
+            else:
+                hyperparameters.append(hyperparameter_of(column, dimension, own_values))
         own = None if tests is None else tests[rows]
         if own is not None and not np.isfinite(own[~failed[rows]]).all():
             own = None
@@ -100,7 +105,7 @@ def read_samples(request: Request, uri: str | None = None) -> Foreign:
             Sample(
                 name=name,
                 hyperparameters=tuple(hyperparameters),
-                values=[{c: values[c][i] for c in values} for i in range(len(rows))],
+                values=[{c: values[c][row] for c in values} for row in rows],
                 scores=scores[rows],
                 failed=failed[rows],
                 tests=own,
@@ -110,6 +115,7 @@ def read_samples(request: Request, uri: str | None = None) -> Foreign:
                 random=request.sampled == "random",
                 notes=tuple(notes),
                 noise_sd=request.noise or 0.0,
+                numbers=tuple(frame.index[rows].tolist()),
             )
         )
     return Foreign(table.source, score, tuple(samples), request.group)
@@ -129,34 +135,44 @@ def _read(request: Request, uri: str | None) -> Table:
 
 
 def _failures(failed: NDArray[np.bool_], request: Request) -> list[str]:
-    if not failed.any():
+    n = int(failed.sum())
+    if not n:
         return []
     given = request.failure_score
     rule = "the worst score of all others" if given is None else f"failure_score={given:g}"
-    return [
-        f"{int(failed.sum())} of {len(failed)} trials have no finite score: they count as {rule}"
-    ]
+    has, count = ("has", "it counts") if n == 1 else ("have", "they count")
+    of = counted(len(failed), "trial")
+    return [f"{n} of {of} {has} no finite score: {count} as {rule}"]
 
 
-def _numbers(series: "pd.Series[Any]", key: str) -> NDArray[np.float64]:
-    """A column as float64 with nan for what is missing.
+def _check_failure_score(
+    given: float,
+    scores: NDArray[np.float64],
+    failed: NDArray[np.bool_],
+    groups: Mapping[str, NDArray[np.intp]],
+    direction: Direction,
+) -> None:
+    """Check that no failure would be better than all that did not fail, in any group.
+
+    Args:
+        given: what a failure counts as; higher is better, as in `scores`.
+        scores, failed: of all trials.
+        groups: rows by group.
+        direction: of the scores as the user has them.
 
     Raises:
-        UserError: naming the trial of the first value that is no number.
+        UserError: where one would be.
     """
-    import pandas as pd
-
-    named = f"{key}: " if key in ("score", "group") else f"{series.name}: "
-    if series.dtype == bool:
-        raise UserError(f"{named}found true and false; accepted: a column of numbers")
-    numbers = pd.to_numeric(series, errors="coerce")
-    wrong = numbers.isna() & series.notna() & (series.astype(str).str.lower() != "nan")
-    wrong |= series.map(lambda value: isinstance(value, bool))
-    if wrong.any():
-        row = int(np.flatnonzero(wrong.to_numpy())[0])
-        found = f"{series.iloc[row]!r} in trial {row}"
-        raise UserError(f"{named}found {found}; accepted: numbers")
-    return np.array(numbers.to_numpy(dtype=np.float64, na_value=np.nan))
+    sign = 1.0 if direction == "maximize" else -1.0
+    at, why = ("at most", "") if sign > 0 else ("at least", ", as lower is better")
+    everyone = np.arange(len(scores))
+    for name, rows in {"": everyone, **groups}.items():
+        fine = scores[rows][~failed[rows]]
+        # Where nothing failed, the least good of several bests does not matter.
+        if len(fine) and given > fine.max() and (not name or failed[rows].any()):
+            whose = f" in {name}" if name and len(groups) > 1 else ""
+            accepted = f"{at} the best score{whose}, {sign * fine.max():g}{why}"
+            raise UserError(f"failure_score: found {sign * given:g}; accepted: {accepted}")
 
 
 def _dimensions(request: Request, table: Table, named: Collection[str]) -> dict[str, Dimension]:
@@ -174,89 +190,45 @@ def _dimensions(request: Request, table: Table, named: Collection[str]) -> dict[
     return dimensions
 
 
-def _unusable(series: "pd.Series[Any]") -> str:
-    """Why a group's column says nothing of its scores; empty where it does."""
-    if bool(series.isna().all()):
-        return "no trial has it"
-    if bool(series.isna().any()):
-        return "not all trials have it"
-    if series.map(str).nunique() < 2:
-        return "all trials have the same"
-    return ""
-
-
-def _over_all(series: "pd.Series[Any]", column: str, dimension: Dimension) -> Dimension:
-    """A hyperparameter's range over all groups, so that each is measured by the same.
-
-    Raises:
-        UserError: a value that is no number, or none of the scale.
-    """
-    if dimension.scale == "choice":
-        return dimension
-    numbers = _numbers(series, column)
-    there = numbers[~np.isnan(numbers)]
-    if not len(there):
-        return dimension
-    low = float(there.min()) if dimension.low is None else dimension.low
-    high = float(there.max()) if dimension.high is None else dimension.high
-    checks = [(~np.isinf(numbers), "finite numbers")]
-    if dimension.scale in ("log", "log_integer"):
-        checks.append((~(numbers <= 0), f"more than 0 on a {dimension.scale} scale"))
-    if dimension.scale == "one_minus_log":
-        checks.append((~(numbers >= 1), "less than 1, as 1 - x is on a log scale"))
-    if dimension.scale in ("integer", "log_integer", "power_of_two"):
-        checks.append((np.isnan(numbers) | (numbers == np.round(numbers)), "whole numbers"))
-    if dimension.scale == "power_of_two":
-        powers = np.frexp(np.where(numbers > 0, numbers, np.nan))[0] == 0.5
-        checks.append((np.isnan(numbers) | powers, "powers of two: 1, 2, 4, 8, ..."))
-    inside = np.isnan(numbers) | ((numbers >= low) & (numbers <= high))
-    checks.append((inside, f"{low:g} to {high:g}"))
-    for fine, accepted in checks:
-        if not fine.all():
-            row = int(np.flatnonzero(~fine)[0])
-            found = f"{numbers[row]:g} in trial {row}"
-            raise UserError(f"params.{column}: found {found}; accepted: {accepted}")
-    return Dimension(dimension.scale, low, high)
-
-
-def _column(
-    series: "pd.Series[Any]", column: str, dimension: Dimension
-) -> tuple[Hyperparameter, list[Scalar]]:
-    """A hyperparameter and its values."""
-    if dimension.scale == "choice":
-        raw = [v.item() if hasattr(v, "item") else v for v in series.tolist()]
-        values: list[Scalar] = [
-            v if isinstance(v, bool | int | float | str) else str(v) for v in raw
-        ]
-        if len({type(v) for v in values}) > 1:
-            values = [str(v) for v in values]  # 1, True and 1.0 are one value in Python
-        choices = tuple(sorted(set(values), key=_order))
-        return Hyperparameter(column, "choice", choices=choices), values
-    try:
-        hyperparameter = Hyperparameter(column, dimension.scale, dimension.low, dimension.high)
-    except ValueError as error:
-        raise UserError(str(error).replace("space.", "params.", 1)) from error
-    numbers = _numbers(series, column)
-    whole = dimension.scale in ("integer", "log_integer", "power_of_two")
-    return hyperparameter, [int(v) if whole else float(v) for v in numbers]
-
-
-def _order(value: Scalar) -> tuple[float, str]:
-    """A key that sorts numbers as numbers, and names by the alphabet."""
-    return (0.0, value) if isinstance(value, str) else (float(value or 0), "")
-
-
 def _groups(frame: "pd.DataFrame", request: Request) -> Mapping[str, NDArray[np.intp]]:
-    """Rows by the name of their group, in order of the names."""
+    """Rows by the name of their group, in order of the names; those without one last."""
     if request.group is None:
         return {ALL: np.arange(len(frame))}
     column = frame[request.group]
-    names = column.map(str).where(column.notna(), NO_GROUP).to_numpy()
-    different = sorted(set(names), key=_natural)
-    if len(different) > MOST_GROUPS:
-        found = f"{len(different)} values of {request.group}"
+    missing = column.isna().to_numpy(dtype=bool)
+    names = column.map(str).to_numpy(dtype=object)
+    different = sorted(set(names[~missing]), key=_natural)
+    groups = {name: np.flatnonzero((names == name) & ~missing) for name in different[:MOST_GROUPS]}
+    n = len(different) + int(missing.any())
+    if n > MOST_GROUPS:
+        found = f"{n} values of {request.group}"
         raise UserError(f"group: found {found}; accepted: a column of {MOST_GROUPS} or fewer")
-    return {str(name): np.flatnonzero(names == name) for name in different}
+    if missing.any():
+        name = NO_GROUP
+        while name in groups:
+            name = f"({name})"
+        groups[name] = np.flatnonzero(missing)
+    return groups
+
+
+def _without_group(
+    frame: "pd.DataFrame",
+    failed: NDArray[np.bool_],
+    request: Request,
+    groups: Mapping[str, NDArray[np.intp]],
+) -> list[str]:
+    """That trials have no value in the group's column, as those do that failed before it."""
+    if request.group is None:
+        return []
+    missing = frame[request.group].isna().to_numpy(dtype=bool)
+    n, lost = int(missing.sum()), int((missing & failed).sum())
+    if not n or len(groups) < 2:
+        return []
+    has, are = ("has", "is") if n == 1 else ("have", "are")
+    text = f"{n} of {counted(len(frame), 'trial')} {has} no {request.group}"
+    if lost:
+        text += f", {lost} of them without a finite score (they fail in no other group)"
+    return [f"{text}, and {are} in the group {list(groups)[-1]}"]
 
 
 def _natural(name: str) -> list[tuple[bool, float, str]]:

@@ -1,7 +1,9 @@
 """Trials of an Optuna study, wherever it is stored; nothing is written to it."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
@@ -10,11 +12,22 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsuite.checks import UserError, one_line, refuse
 from hpsuite.foreign.request import Dimension, Direction, Request
-from hpsuite.foreign.table import Table, check_rows, shown
+from hpsuite.foreign.table import Table, check_rows, counted, shown
 from hpsuite.record import is_journal, open_storage, storage_exists
+from hpsuite.tracking.schema import REVISION, unfit
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # The columns of what has no name of its own, as in Optuna's own tables.
 VALUE, STATE, NUMBER = "value", "state", "number"
+# The tables by which a database of Optuna's is known.
+TABLES = (
+    *(REVISION, "version_info", "studies", "study_directions", "trials", "trial_params"),
+    *("trial_values", "trial_intermediate_values", "trial_user_attributes"),
+    *("trial_system_attributes", "study_user_attributes", "study_system_attributes"),
+    "trial_heartbeats",
+)
 
 
 def is_storage(trials: str) -> bool:
@@ -40,7 +53,12 @@ def read_study(request: Request) -> Table:
     trials = study.get_trials(deepcopy=False)
     ended = [trial for trial in trials if trial.state.is_finished()]
     check_rows(request, len(ended))
-    objectives = _objectives(study, {name for trial in ended for name in trial.params})
+    dimensions = _dimensions(ended)
+    objectives = _objectives(study, dimensions)
+    for key, column in (("score", request.score), ("test_score", request.test_score)):
+        if column in dimensions:
+            accepted = f"an objective ({shown(list(objectives))}) or user attribute of the study"
+            raise UserError(f"{key}: found {column!r}, a hyperparameter; accepted: {accepted}")
     rows = [_row(trial, objectives) for trial in ended]
     told: Direction | None = None
     score = next(iter(objectives)) if len(objectives) == 1 else None
@@ -52,27 +70,51 @@ def read_study(request: Request) -> Table:
         told = objectives[score]
         if request.direction not in (None, told):
             raise refuse("direction", request.direction, f"{told}, as the study has it, or null")
+    frame = pd.DataFrame(rows, index=[trial.number for trial in ended])
+    notes = _pruned(frame, request.score or score, told)
+    left = len(trials) - len(ended)
+    if left:
+        has, are = ("has", "is") if left == 1 else ("have", "are")
+        notes.append(f"{counted(left, 'trial')} {has} not ended and {are} left out")
+    return Table(frame, f"Optuna study {name}", "trial", score, told, dimensions, tuple(notes))
+
+
+def _pruned(frame: "pd.DataFrame", score: str | None, told: Direction | None) -> list[str]:
+    """What the scores of pruned trials are, by whether the study's own is asked for."""
+    pruned = frame[frame[STATE] == TrialState.PRUNED.name]
+    if pruned.empty or score not in frame:
+        return []
+    there = sum(map(_is_finite, pruned[score]))
     notes = []
-    pruned = sum(trial.state == TrialState.PRUNED for trial in ended)
-    if pruned:
+    of = f"of {counted(len(frame), 'trial')}"
+    if there:
+        was, count = ("was", "counts") if there == 1 else ("were", "count")
+        what = f"the {score} of their attributes" if told is None else "the last value reported"
         notes.append(
-            f"{pruned} of {len(ended)} trials were pruned and count with the last value that they "
-            "reported: of the space, more may be good than is said"
+            f"{there} {of} {was} pruned and {count} with {what}: of the space, more may be good "
+            "than is said"
         )
-    if len(ended) < len(trials):
-        notes.append(f"{len(trials) - len(ended)} trials have not ended and are left out")
-    return Table(
-        pd.DataFrame(rows),
-        f"Optuna study {name}",
-        score,
-        told,
-        _dimensions(ended),
-        tuple(notes),
-    )
+    lost = len(pruned) - there
+    if lost:
+        was, count = ("was", "counts as a failure") if lost == 1 else ("were", "count as failures")
+        notes.append(f"{lost} {of} {was} pruned without a finite score and {count}")
+    return notes
+
+
+def _is_finite(value: object) -> bool:
+    try:
+        return math.isfinite(float(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def _opened(address: str) -> BaseStorage:
-    if not storage_exists(address):
+    try:
+        there = storage_exists(address)
+    except OSError as error:
+        accepted = f"a storage that can be read ({error.strerror})"
+        raise refuse("trials", address, accepted) from error
+    if not there:
         raise refuse("trials", address, "a storage that is there")
     try:
         _check_tables(address)
@@ -85,19 +127,19 @@ def _check_tables(address: str) -> None:
     """Optuna makes its tables in any database that it opens: none may be made here."""
     if "://" not in address or address.startswith(("redis", "grpc")):
         return
-    import sqlalchemy
-
+    migrations = Path(str(optuna.__file__)).parent / "storages" / "_rdb" / "alembic"
     try:
-        engine = sqlalchemy.create_engine(address)
-        try:
-            there = sqlalchemy.inspect(engine).has_table("studies")
-        finally:
-            engine.dispose()
+        instead = unfit(address, "Optuna", TABLES, "version_info", migrations)
     except Exception as error:  # each driver has errors of its own
         line = one_line(error).partition(" (Background")[0]
         raise refuse("trials", address, f"a database that can be opened ({line})") from error
-    if not there:
-        raise refuse("trials", address, "a database with Optuna studies")
+    if "another version" in instead:
+        how = "on a copy of it, `optuna storage upgrade --storage ADDRESS`"
+        accepted = f"those of Optuna {optuna.__version__}; to bring older ones up to date: {how}"
+        raise UserError(f"trials: found {instead} at {address}; accepted: {accepted}")
+    if instead:
+        accepted = f"a database with Optuna studies (this has {instead.rstrip(',')})"
+        raise refuse("trials", address, accepted)
 
 
 def _name(request: Request, storage: BaseStorage) -> str:

@@ -21,8 +21,10 @@ class Table:
     """Trials as a source gives them.
 
     Attributes:
-        frame: a row a trial, with the columns that are asked for, or more.
+        frame: a row a trial, with the columns that are asked for, or more; its index is how the
+            source counts or names them, each once.
         source: where it came from, in words.
+        place: what the index counts: lines or rows of a file, trials of a study, runs.
         score: the column of the score, where the source has one by nature.
         direction: of that score.
         dimensions: hyperparameters that the source declares, with their ranges.
@@ -31,6 +33,7 @@ class Table:
 
     frame: "pd.DataFrame"
     source: str
+    place: str = "row"
     score: str | None = None
     direction: Direction | None = None
     dimensions: Mapping[str, Dimension] = field(default_factory=dict)
@@ -82,6 +85,11 @@ def key_of(request: Request, column: str) -> str:
         if getattr(request, key) == column:
             return key
     return "params"
+
+
+def counted(n: int, noun: str) -> str:
+    """So many of them, in words."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def shown(names: Sequence[str]) -> str:

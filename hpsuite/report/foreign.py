@@ -115,7 +115,8 @@ class ForeignFindings:
                 test = "" if sample.tests is None else sign * float(sample.tests[i])
                 own = [values.get(name, "") for name in names]
                 score, failed = sign * float(sample.scores[i]), bool(sample.failed[i])
-                yield [sample.name, i, *own, score, test, failed]
+                number = sample.numbers[i] if sample.numbers else i
+                yield [sample.name, number, *own, score, test, failed]
 
     def views(
         self, name: str, report: Report | None = None, folder: Path | None = None

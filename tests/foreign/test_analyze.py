@@ -110,6 +110,7 @@ def test_a_loss_is_written_with_its_own_sign(command: Command, tmp_path: Path) -
         rows = list(csv.DictReader(file))
     assert [float(row["score"]) for row in rows] == pytest.approx(frame["loss"].tolist())
     assert rows[4]["kind"] == frame["kind"][4]
+    assert [int(row["number"]) for row in rows] == list(range(2, 82))  # lines of the file
 
 
 def test_figures_go_to_mlflow_once(command: Command, tmp_path: Path) -> None:
@@ -206,6 +207,18 @@ def test_columns_can_be_given_one_by_one(command: Command, tmp_path: Path) -> No
         "+experiment=analyze", f"trials={table}", "score=loss", "points=1", "plan=true", *columns
     )
     assert (ended.status, ended.err) == (0, "")
+
+
+def test_a_column_with_dots_in_its_name(command: Command, tmp_path: Path) -> None:
+    table = saved(trials().rename(columns={"lr": "opt.lr"}), tmp_path)
+    asked = ("+experiment=analyze", f"trials={table}", "score=loss", "points=1", "plan=true")
+    line = "params.opt: found {lr: 'log'}; accepted: scale, low and high; of columns with dots in "
+    refused = command(*asked, "params.opt.lr=log")
+    check_refused(refused, line)
+    assert "params={opt.lr: log}" in refused.err
+    ended = command(*asked, "params={opt.lr: log}")
+    assert (ended.status, ended.err) == (0, "")
+    assert "1 hyperparameter: opt.lr" in ended.out
 
 
 def test_several_analyses_in_one_go_are_checked_first(command: Command, tmp_path: Path) -> None:

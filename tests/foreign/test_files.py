@@ -1,6 +1,8 @@
 """Tables in files become samples, or one line that says why not."""
 
 import json
+import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,8 @@ import pandas as pd
 import pytest
 
 from hpsuite.checks import UserError
-from hpsuite.foreign import table
+from hpsuite.evidence import setup_evidence
+from hpsuite.foreign import group_differences, table
 from tests.foreign.tables import PARAMS, read, saved, trials
 
 
@@ -157,12 +160,12 @@ def _twice(frame: pd.DataFrame) -> pd.DataFrame:
         (
             None,
             {"params": {"lr": {"scale": "log", "low": 0.1, "high": 1.0}}},
-            r"params.lr: found [\d.e-]+ in trial \d+; accepted: 0.1 to 1",
+            r"params.lr: found [\d.e-]+ in line \d+; accepted: 0.1 to 1$",
         ),
         (None, {"params": {"kind": {"scale": "choice", "low": 1, "high": 2}}}, r"params.kind: fo"),
-        (None, {"params": {"kind": "log"}}, r"kind: found '\w+' in trial 0; accepted: numbers"),
+        (None, {"params": {"kind": "log"}}, r"params.kind: found '\w+' in line 2; accepted: num"),
         (None, {"params": {}}, r"params: found nothing; accepted: columns and their scales"),
-        (None, {"score": "kind", "params": {"lr": "log"}}, r"score: found '\w+' in trial 0; acc"),
+        (None, {"score": "kind", "params": {"lr": "log"}}, r"score: found '\w+' in line 2; acc"),
         (None, {"score": "lr"}, r"lr: found this column for two things; accepted: each once"),
         (None, {"study": "mine"}, r"study: found 'mine'; accepted: null for a file"),
         (None, {"points": 0.0}, r"points: found 0.0; accepted: greater than 0"),
@@ -171,22 +174,74 @@ def _twice(frame: pd.DataFrame) -> pd.DataFrame:
         (None, {"group": "lr", "params": {"depth": "integer"}}, r"group: found 60 values of lr;"),
         (lambda f: f.assign(accuracy=None), {}, r"score: found no finite score in 60 trials"),
         (lambda f: f.assign(accuracy=True), {}, r"score: found true and false; accepted"),
-        (lambda f: f.assign(lr=f["lr"] - 0.5), {}, r"params.lr: found -[\d.e-]+ in trial \d+; acc"),
-        (lambda f: f.assign(depth=f["depth"] + 0.5), {}, r"params.depth: found \d.5 in trial 0;"),
+        (lambda f: f.assign(lr=f["lr"] - 0.5), {}, r"params.lr: found -[\d.e-]+ in line \d+; acc"),
+        (lambda f: f.assign(depth=f["depth"] + 0.5), {}, r"params.depth: found \d.5 in line 2;"),
         (
             lambda f: f.assign(lr=f["lr"].astype(object).where(f.index != 7, "fast")),
             {},
-            r"lr: found 'fast' in trial 7; accepted: numbers",
+            r"params.lr: found 'fast' in line 9; accepted: numbers",
         ),
         (
             lambda f: f.assign(lr=f["lr"] * 2),
             {"params": {"lr": "one_minus_log"}},
-            r"params.lr: found 1.\d+ in trial \d+; accepted: less than 1",
+            r"params.lr: found 1.\d+ in line \d+; accepted: less than 1",
         ),
         (
             lambda f: f.assign(depth=12),
             {"params": {"depth": "power_of_two"}},
-            r"params.depth: found 12 in trial 0; accepted: powers of two",
+            r"params.depth: found 12 in line 2; accepted: powers of two",
+        ),
+        (
+            None,
+            {"failure_score": 5},
+            r"failure_score: found 5; accepted: at most the best score, 0.8",
+        ),
+        (
+            None,
+            {"score": "loss", "direction": "minimize", "failure_score": 0.01},
+            r"failure_score: found 0.01; accepted: at least the best score, 0.1\d*, as lower is",
+        ),
+        (
+            None,
+            {"failure_score": -1e200},
+            r"failure_score: found -1e\+200; accepted: -1e\+150 to 1e",
+        ),
+        (
+            None,
+            {"points": [0.02, 0.0200000001]},
+            r"points: found .*; accepted: numbers that differ in",
+        ),
+        (None, {"points": 1e300}, r"points: found 1e\+300; accepted: 1e-150 to 1e\+150"),
+        (
+            None,
+            {"params": {"opt": {"lr": "log", "wd": {"scale": "linear"}}}},
+            r"params.opt: found \{.*; accepted: scale, low and high; of columns with dots in their "
+            r"names: params=\{opt.lr: log, opt.wd: \{scale: linear\}\}$",
+        ),
+        (
+            None,
+            {"address": "none.csv", "params": {"lr": {"scale": "log", "low": 1.0, "high": 0.1}}},
+            r"params.lr.low: found 1.0 with high 0.1; accepted: less than high",
+        ),
+        (
+            None,
+            {"address": "none.csv", "params": {"lr": {"scale": "linear", "low": 0, "high": 1e300}}},
+            r"params.lr.high: found 1e\+300; accepted: -1e\+150 to 1e\+150",
+        ),
+        (
+            lambda f: f.assign(accuracy=f["accuracy"].where(f.index != 5, -1e200)),
+            {},
+            r"score: found -1e\+200 in line 7; accepted: -1e\+150 to 1e\+150$",
+        ),
+        (
+            lambda f: f.assign(test=f["test"].astype(object).where(f.index != 7, "x")),
+            {"test_score": "test"},
+            r"test_score: found 'x' in line 9; accepted: numbers",
+        ),
+        (
+            lambda f: f[:1].assign(accuracy=np.nan),
+            {"params": {"lr": "log"}},
+            r"score: found no finite score in 1 trial; accepted",
         ),
         (_twice, {}, r"params: found 2 columns of the name 'lr'; accepted: one"),
         (lambda f: f[:0], {}, r"trials: found '.*'; accepted: a source with at least one trial"),
@@ -198,7 +253,7 @@ def test_mistakes_are_one_line_each(
     frame = trials() if change is None else change(trials())  # type: ignore[operator]
     path = saved(frame, tmp_path)
     with pytest.raises(UserError, match=rf"^{line}") as raised:
-        read(path, **{"score": "accuracy", "params": PARAMS, **asked})
+        read(**{"address": path, "score": "accuracy", "params": PARAMS, **asked})  # type: ignore[arg-type]
     assert "\n" not in str(raised.value)
 
 
@@ -223,3 +278,121 @@ def test_files_that_are_no_tables(name: str, content: bytes, tmp_path: Path) -> 
         read(str(path), score="accuracy", params={"lr": "linear"})
     assert str(raised.value).startswith(("trials: found", "score: found", "params: found"))
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("column", ["accuracy", "lr", "test"])
+@pytest.mark.parametrize("kind", ["dates", "durations", "days"])
+def test_dates_are_no_numbers(column: str, kind: str, tmp_path: Path) -> None:
+    frame = trials()
+    dates = pd.date_range("2026-01-01", periods=len(frame))
+    values = {"dates": dates, "durations": dates - dates[0], "days": dates.date}[kind]
+    path = saved(frame.assign(**{column: values}), tmp_path, "parquet")
+    key = {"accuracy": "score", "lr": "params.lr", "test": "test_score"}[column]
+    with pytest.raises(UserError, match=rf"^{key}: found .*; accepted: (a column of )?numbers$"):
+        read(path, score="accuracy", params=PARAMS, test_score="test")
+
+
+def test_an_integer_of_400_digits(tmp_path: Path) -> None:
+    path = Path(saved(trials(), tmp_path, "jsonl"))
+    row = {"lr": 0.1, "depth": 2, "kind": "relu", "accuracy": int("7" * 400)}
+    path.write_text(path.read_text() + json.dumps(row) + "\n")
+    with pytest.raises(
+        UserError, match=r"^score: found 7{40}... \(400 characters\) in line 61; accepted: -1e"
+    ):
+        read(str(path), score="accuracy", params=PARAMS)
+
+
+def test_a_torn_line_is_named(tmp_path: Path) -> None:
+    path = Path(saved(trials(), tmp_path, "jsonl"))
+    for torn in ('{"lr": 0.1, "accu', '{"lr": 1, "lr": 2}', "[" * 100_000):
+        path.write_text("\n\n" + torn + "\n")
+        with pytest.raises(UserError, match=r"^trials: found line 3 torn or no JSON \(") as raised:
+            read(str(path), score="accuracy", params=PARAMS)
+        assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "numbers"), [("csv", [3, 6, 7]), ("jsonl", [2, 4, 5]), ("parquet", [0, 1, 2])]
+)
+def test_trials_keep_their_place_in_the_file(kind: str, numbers: list[int], tmp_path: Path) -> None:
+    frame = trials(3).assign(kind=["a\nb", "c", "d"])
+    path = Path(saved(frame, tmp_path, kind))
+    if kind == "csv":  # an empty line, and a value over two lines
+        head, rest = path.read_text().split("\n", 1)
+        path.write_text(f"{head}\n\n" + rest.replace('b"', 'b"', 1).replace("mlp\n", "mlp\n\n", 1))
+    if kind == "jsonl":
+        path.write_text("\n" + path.read_text().replace("\n", "\n\n", 1))
+    (sample,) = read(str(path), score="accuracy", params={"lr": "log"}).samples
+    assert list(sample.numbers) == numbers
+    by_model = read(str(path), score="accuracy", params={"lr": "log"}, group="model").samples
+    assert [list(s.numbers) for s in by_model] == [[numbers[0], numbers[2]], [numbers[1]]]
+
+
+def test_trials_without_a_group_come_last_and_are_told(tmp_path: Path) -> None:
+    frame = trials().assign(model=["(none)"] * 20 + ["zeta"] * 20 + [None] * 20)
+    frame.loc[50:, "accuracy"] = np.nan
+    found = read(saved(frame, tmp_path), score="accuracy", params=PARAMS, group="model")
+    assert [(s.name, len(s)) for s in found.samples] == [
+        ("(none)", 20),
+        ("zeta", 20),
+        ("((none))", 20),
+    ]
+    note = (
+        "20 of 60 trials have no model, 10 of them without a finite score (they fail in no other "
+        "group), and are in the group ((none))"
+    )
+    assert all(note in s.notes for s in found.samples)
+
+
+def test_a_failure_is_worse_than_the_best_of_its_group(tmp_path: Path) -> None:
+    frame = trials()
+    frame.loc[frame["model"] == "mlp", "accuracy"] -= 0.3
+    frame.loc[0, "accuracy"] = np.nan
+    path = saved(frame, tmp_path)
+    asked = {"score": "accuracy", "params": PARAMS, "failure_score": 0.7}
+    read(path, **asked)
+    with pytest.raises(
+        UserError, match=r"^failure_score: found 0.7; .* the best score in mlp, 0.5"
+    ):
+        read(path, **asked, group="model")
+
+
+def test_one_of_them_is_in_the_singular(tmp_path: Path) -> None:
+    frame = trials()
+    frame.loc[0, "accuracy"] = np.nan
+    (sample,) = read(saved(frame, tmp_path), score="accuracy", params=PARAMS).samples
+    assert "1 of 60 trials has no finite score: it counts as the worst score of all others" in (
+        sample.notes
+    )
+
+
+def test_what_all_of_a_group_have_alike_is_part_of_the_configuration(tmp_path: Path) -> None:
+    half = trials(20).assign(depth=2, model="a")
+    frame = pd.concat([half, half.assign(model="b", accuracy=half["accuracy"] - 0.01)])
+    asked = {"score": "accuracy", "params": PARAMS, "group": "model"}
+    for depth, paired in ((2, True), (3, False)):
+        frame.loc[frame["model"] == "b", "depth"] = depth
+        found = read(saved(frame, tmp_path), **asked)
+        assert all("depth" not in s.names for s in found.samples)
+        (pair,) = group_differences([setup_evidence(s) for s in found.samples])
+        assert pair.paired is paired
+
+
+def test_a_file_without_permission_says_so() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        for name in ("t.csv", "study.journal", "t.jsonl"):
+            path = Path(folder) / name
+            path.write_text("lr,accuracy\n1,2\n")
+            path.chmod(0)
+            superuser = os.geteuid() == 0
+            if superuser:
+                os.seteuid(65534)
+            try:
+                with pytest.raises(
+                    UserError, match=r"^trials: .* can be read \(Permission denied\)"
+                ):
+                    read(str(path), score="accuracy", params={"lr": "linear"})
+            finally:
+                if superuser:
+                    os.seteuid(0)

@@ -2,6 +2,7 @@
 
 import hashlib
 import sqlite3
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,8 +129,13 @@ def test_failed_pruned_and_running_trials(tmp_path: Path) -> None:
     (sample,) = read(address).samples
     assert sample.failed.tolist() == [False] * 20 + [True, False, True]
     assert sample.scores[20:] == pytest.approx([0.25, 0.25, 0.25])  # the worst is the pruned one's
-    assert any("2 of 23 trials were pruned" in note for note in sample.notes)
-    assert "1 trials have not ended and are left out" in sample.notes
+    more = "of the space, more may be good than is said"
+    assert sample.notes[:3] == (
+        f"1 of 23 trials was pruned and counts with the last value reported: {more}",
+        "1 of 23 trials was pruned without a finite score and counts as a failure",
+        "1 trial has not ended and is left out",
+    )
+    assert sample.numbers == tuple(range(23))
 
 
 def test_several_objectives_need_a_choice(tmp_path: Path) -> None:
@@ -209,3 +215,179 @@ def test_storages_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^trials: found .*accepted: a source with at least one"):
         read(address, study="two")
     assert len(read(address, study="one").samples[0]) == 20
+
+
+def test_pruned_trials_under_a_score_of_their_attributes(tmp_path: Path) -> None:
+    address, opened = sqlite(tmp_path)
+    study = fill(opened, direction="maximize")
+    values = {"lr": 0.1, "momentum": 0.5, "units": 8, "depth": 1, "norm": "batch"}
+    for attributes in ({"test": 0.3}, {"test": 0.2}, {}, {"test": float("nan")}):
+        trial = create_trial(
+            state=TrialState.PRUNED,
+            params=values,
+            distributions=SPACE,
+            user_attrs=attributes,
+            intermediate_values={1: 0.9},
+        )
+        study.add_trial(trial)
+    (sample,) = read(address, score="test").samples
+    assert sample.failed.tolist() == [False] * 22 + [True] * 2
+    assert sample.notes[:2] == (
+        "2 of 24 trials were pruned and count with the test of their attributes: of the space, "
+        "more may be good than is said",
+        "2 of 24 trials were pruned without a finite score and count as failures",
+    )
+    (own,) = read(address).samples
+    assert not own.failed.any()
+    assert own.notes[0].startswith("4 of 24 trials were pruned and count with the last value")
+
+
+def test_pruned_trials_that_reported_nan(tmp_path: Path) -> None:
+    address, opened = sqlite(tmp_path)
+    study = fill(opened)
+    values = {"lr": 0.1, "momentum": 0.5, "units": 8, "depth": 1, "norm": "batch"}
+    told = {1: 0.5, 2: float("nan")}
+    study.add_trial(
+        create_trial(
+            state=TrialState.PRUNED, params=values, distributions=SPACE, intermediate_values=told
+        )
+    )
+    (sample,) = read(address).samples
+    assert sample.failed.tolist() == [False] * 20 + [True]
+    assert (
+        sample.notes[0]
+        == "1 of 21 trials was pruned without a finite score and counts as a failure"
+    )
+
+
+def test_an_objective_of_a_hyperparameters_name(tmp_path: Path) -> None:
+    address, opened = sqlite(tmp_path)
+    study = optuna.create_study(
+        storage=opened, study_name="both", directions=["maximize", "minimize"]
+    )
+    study.set_metric_names(["acc", "lr"])
+    for i in range(12):
+        params = {"lr": 10 ** -(1 + i % 4)}
+        study.add_trial(
+            create_trial(values=[i, -2 * i], params=params, distributions={"lr": SPACE["lr"]})
+        )
+    for key in ("score", "test_score"):
+        asked = {"score": "acc", key: "lr"}
+        line = (
+            rf"^{key}: found 'lr', a hyperparameter; accepted: an objective \(acc, objective lr\)"
+        )
+        with pytest.raises(UserError, match=line):
+            read(address, **asked)
+    (sample,) = read(address, score="objective lr").samples
+    assert sample.scores.tolist() == [2.0 * i for i in range(12)]
+    assert not sample.higher_is_better
+
+
+def test_values_outside_a_studys_range_say_what_widens_it(tmp_path: Path) -> None:
+    address, opened = sqlite(tmp_path)
+    study = optuna.create_study(storage=opened, study_name="queued")
+    study.enqueue_trial({"lr": 3.0})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        study.optimize(lambda t: t.suggest_float("lr", 1e-5, 1.0, log=True), n_trials=12)
+    with pytest.raises(UserError, match=r"^params.lr: found 3 in trial 0; accepted: ") as raised:
+        read(address)
+    told = str(raised.value)
+    assert "as the study has it; params={lr: {scale: log, low: 1e-05, high: 3}, ...}" in told
+    wider = {"lr": {"scale": "log", "low": 1e-5, "high": 3.0}}
+    (sample,) = read(address, params=wider).samples
+    assert sample.numbers[0] == 0
+
+
+def test_numbers_are_the_trials_own(tmp_path: Path) -> None:
+    address, opened = sqlite(tmp_path)
+    study = fill(opened, n=3)
+    study.ask(SPACE)
+    fill_more = create_trial(
+        value=1.0,
+        params={"lr": 0.1, "momentum": 0.5, "units": 8, "depth": 1, "norm": "batch"},
+        distributions=SPACE,
+        user_attrs={"host": "node9", "test": "text"},
+    )
+    study.add_trial(fill_more)
+    by_host = read(address, group="host").samples
+    assert [s.numbers for s in by_host] == [(0, 2), (1,), (4,)]
+    with pytest.raises(
+        UserError, match=r"^test_score: found 'text' in trial 4; accepted: numbers$"
+    ):
+        read(address, test_score="test")
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (
+            ["create table studies (id integer, name text)", "insert into studies values (1, 'x')"],
+            r"found 'sqlite:.*; accepted: a database with Optuna studies \(this has no tables of "
+            r"Optuna's, but others of such names\)$",
+        ),
+        (
+            [
+                "create table studies (id integer)",
+                "create table trials (id integer)",
+                "create table alembic_version (version_num varchar(32))",
+                "insert into alembic_version values ('0123abcd')",
+            ],
+            r"found 'sqlite:.*; accepted: a database with Optuna studies \(this has no tables",
+        ),
+        (
+            ["create table alembic_version (version text)"],
+            r"found 'sqlite:.*; accepted: a database",
+        ),
+    ],
+)
+def test_another_programs_tables_are_left_alone(
+    change: list[str], line: str, tmp_path: Path
+) -> None:
+    connection = sqlite3.connect(tmp_path / "other.db")
+    for statement in change:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+    before = checksums(tmp_path)
+    with pytest.raises(UserError, match=f"^trials: {line}") as raised:
+        read(f"sqlite:///{tmp_path / 'other.db'}")
+    assert "\n" not in str(raised.value)
+    assert checksums(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (
+            ["update alembic_version set version_num = 'v3.0.0.d'", "drop table trial_heartbeats"],
+            r"found tables of another version of Optuna \(revision v3.0.0.d\) at sqlite:.*upgrade",
+        ),
+        (
+            ["update alembic_version set version_num = 'v9.9.9'"],
+            r"found tables of another version of Optuna \(revision v9.9.9\)",
+        ),
+        (["delete from alembic_version"], r"found 'sqlite:.*no tables of Optuna's, but others"),
+        (["delete from version_info"], r"found 'sqlite:.*not all tables of Optuna's"),
+        (["drop table trial_heartbeats"], r"found 'sqlite:.*not all tables of Optuna's"),
+    ],
+)
+def test_another_optunas_tables_are_not_changed(
+    change: list[str], line: str, tmp_path: Path
+) -> None:
+    address, opened = sqlite(tmp_path)
+    fill(opened, n=2)
+    connection = sqlite3.connect(tmp_path / "study.db")
+    for statement in change:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+    before = checksums(tmp_path)
+    with pytest.raises(UserError, match=f"^trials: {line}") as raised:
+        read(address)
+    assert "\n" not in str(raised.value)
+    assert checksums(tmp_path) == before
