@@ -30,6 +30,7 @@ from hpsuite import evidence
 from hpsuite.analysis import paired_difference
 from hpsuite.evidence import SetupEvidence, setup_evidence
 from hpsuite.report.telling import tell_samples
+from hpsuite.report.told import Compared
 from hpsuite.report.writing import write_report
 from hpsuite.samples import Sample
 from hpsuite.space import Hyperparameter
@@ -156,7 +157,8 @@ def measure(n: int) -> dict[str, tuple[float, float]]:
     with clock("difference of two setups, paired"):
         difference = paired_difference(one.scores, other.scores, generator=np.random.default_rng(0))
     with clock("report of both: told"):
-        report = tell_samples(found, {"one minus other": difference.own[2.0]}, {})
+        compared = [Compared("one minus other", difference.n, difference.own, difference.common)]
+    report = tell_samples(found, compared, {})
     with tempfile.TemporaryDirectory() as folder, clock("report of both: drawn and written"):
         write_report(Path(folder), report)
     return clock.seconds
