@@ -54,18 +54,16 @@ def run(overrides: Sequence[str], config_name: str = "config", flags: Sequence[s
     """Run one experiment, asked for with these flags before all else; returns the exit status."""
     from hpsuite.analyze import asks_for_analysis, parse_analysis, run_analysis
     from hpsuite.checks import UserError
-    from hpsuite.compose import compose_experiment, composed, overridden
+    from hpsuite.compose import composed, crossed
     from hpsuite.executors import WorkerLost
     from hpsuite.experiment import run_experiment
 
     try:
-        config = composed(overrides, config_name)
-        if asks_for_analysis(config):
-            command = _command(flags, overrides)
-            run_analysis(*parse_analysis(config, overridden(overrides)), command)
-            return 0
-        settings, arms = compose_experiment(overrides, config_name)
-        run_experiment(settings, arms, _command(flags, overrides))
+        asked, command = composed(overrides, config_name), _command(flags, overrides)
+        if asks_for_analysis(asked.config):
+            run_analysis(*parse_analysis(asked.config, asked.overridden), command)
+        else:
+            run_experiment(*crossed(asked), command)
     except UserError as error:
         return _complain(error)
     except WorkerLost as error:

@@ -1,37 +1,41 @@
 """`+experiment=analyze`: the figures and the report of trials that hpsuite did not make."""
 
-import logging
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
-import optuna
 from rich.console import Console
-from rich.markup import escape
 
 from hpsuite.checks import UserError, build, refuse
-from hpsuite.config import AnalysisConfig, Name, PathText, TrackingConfig
+from hpsuite.config import AnalysisConfig, TrackingConfig
 from hpsuite.evidence import SetupEvidence, setup_evidence
 from hpsuite.foreign import (
     KEYS,
     MLFLOW,
     Foreign,
     Request,
+    counted,
     group_differences,
     parse_request,
     read_samples,
 )
+from hpsuite.parsing import build_group
 from hpsuite.places import check_folder
-from hpsuite.provenance import commit, processor, versions
-from hpsuite.report.console import make_console
+from hpsuite.provenance import processor
 from hpsuite.report.files import write_json, write_rows, write_whole
-from hpsuite.report.foreign import PAGES, ForeignFindings
-from hpsuite.report.view import Report
+from hpsuite.report.foreign import PAGES, ForeignFindings, print_groups
 from hpsuite.report.writing import write_report
-from hpsuite.tracking import TrackingError, how_to_open, resolve_uri, sync
+from hpsuite.running import (
+    about_run,
+    print_title,
+    print_written,
+    show_in_mlflow,
+    start,
+)
+from hpsuite.texts import LogLevel, Name, PathText
+from hpsuite.tracking import how_to_open
 
 # Keys of a configuration that say how to write, beside those of the request.
 WRITING = ("name", "title", "output_dir", "log_level", "plan", "tracking", "analysis")
@@ -57,7 +61,7 @@ class AnalyzeSettings:
     name: Name
     title: str
     output_dir: PathText
-    log_level: str
+    log_level: LogLevel
     plan: bool = False
     tracking: TrackingConfig = field(default_factory=lambda: TrackingConfig(enabled=False))
     analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
@@ -87,8 +91,10 @@ def parse_analysis(
             raise UserError(
                 f"{key}: found a key that trains, which analyze does not; accepted: {others}"
             )
-    tracking = build("tracking", TrackingConfig, _group(config, "tracking"))
-    analysis = build("analysis", AnalysisConfig, _group(config, "analysis"))
+        if key == "analysis.fresh_seeds":
+            raise UserError(f"{key}: found it; accepted: none, as analyze trains nothing")
+    tracking = build_group(TrackingConfig, config, "tracking")
+    analysis = build_group(AnalysisConfig, config, "analysis")
     plain = {key: config[key] for key in WRITING[:5] if key in config}
     settings = build("", AnalyzeSettings, plain, tracking=tracking, analysis=analysis)
     request = parse_request({key: config[key] for key in KEYS if key in config})
@@ -111,26 +117,22 @@ def run_analysis(settings: AnalyzeSettings, request: Request, command: str = "")
         UserError: trials that cannot be read or make no sense; nothing was written.
     """
     started = time.monotonic()
-    console = make_console()
-    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s: %(message)s")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    console = start(settings.log_level)
     trials = read_samples(request, settings.tracking.uri)
     print_heading(console, settings, trials)
     if settings.plan:
         return
     findings = found_of(trials, settings.analysis)
     console.print()
-    findings.print(console)
+    print_groups(findings, console)
     about = {
-        "experiment": settings.name,
-        "title": settings.title,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - started, 3),
-        "versions": versions(),
-        "device": f"cpu ({processor()})",
-        "commit": commit(),
-        "command": command,
+        **about_run(
+            settings.name,
+            settings.title,
+            command=command,
+            device=f"cpu ({processor()})",
+            started=started,
+        ),
         "source": trials.source,
         "score": trials.score,
     }
@@ -144,13 +146,22 @@ def run_analysis(settings: AnalyzeSettings, request: Request, command: str = "")
             write_report(folder, report)
 
     folder = write_whole(Path(settings.output_dir) / settings.name, write, now=datetime.now())
-    console.print()
-    if report is not None:
-        console.print(f"report   {folder / 'report.html'}", highlight=False, soft_wrap=True)
-    written = f"written  {folder / 'summary.json'} and trials.csv"
-    console.print(written, highlight=False, soft_wrap=True)
+    print_written(console, folder, report=report is not None)
     if settings.tracking.enabled:
-        show_in_mlflow(settings, findings, console, report, folder)
+        shown = show_in_mlflow(
+            settings.name,
+            findings.views(settings.name, report, folder),
+            settings.tracking,
+            console,
+            output_dir=settings.output_dir,
+            note=findings.note(),
+            pages=PAGES,
+        )
+        if shown is not None:
+            uri, synced = shown
+            console.print("\ncompare groups in MLflow:")
+            for line in how_to_open(uri, synced.experiment_id, "setup"):
+                console.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)
 
 
 def found_of(trials: Foreign, analysis: AnalysisConfig) -> ForeignFindings:
@@ -159,7 +170,7 @@ def found_of(trials: Foreign, analysis: AnalysisConfig) -> ForeignFindings:
     reasons: dict[str, str] = {}
     for sample in trials.samples:
         if len(sample) < LEAST_TRIALS:
-            n = f"{len(sample)} trial{'s' if len(sample) > 1 else ''}"
+            n = counted(len(sample), "trial")
             reasons[sample.name] = f"not computable from {n} ({LEAST_TRIALS} or more are needed)"
         elif sample.failed.all():
             reasons[sample.name] = "not computable, as no trial has a finite score"
@@ -171,53 +182,19 @@ def found_of(trials: Foreign, analysis: AnalysisConfig) -> ForeignFindings:
 
 def print_heading(console: Console, settings: AnalyzeSettings, trials: Foreign) -> None:
     """Say what is about to be analysed."""
-    title = f": {escape(settings.title)}" if settings.title else ""
-    console.print(f"[bold]{escape(settings.name)}[/bold]{title}", highlight=False, soft_wrap=True)
+    print_title(console, settings.name, settings.title)
     samples = trials.samples
     n = sum(map(len, samples))
     names = list(dict.fromkeys(name for sample in samples for name in sample.names))
-    groups = (
-        f" in {len(samples)} group{'' if len(samples) == 1 else 's'} by {trials.group}"
-        if trials.group
-        else ""
-    )
-    varied = f"{len(names)} hyperparameter{'' if len(names) == 1 else 's'}"
+    groups = f" in {counted(len(samples), 'group')} by {trials.group}" if trials.group else ""
     console.print(
-        f"{n:,} trial{'' if n == 1 else 's'}{groups} of {trials.source}, {varied}"
+        f"{counted(n, 'trial')}{groups} of {trials.source}, {counted(len(names), 'hyperparameter')}"
         + (f": {', '.join(names)}" if names else ""),
         highlight=False,
         soft_wrap=True,
         markup=False,
     )
-    if max(len(sample) * max(1, len(sample.names)) for sample in samples) > MANY_VALUES:
+    if settings.analysis.bands == "tight":
+        console.print("analysing: tight bands take minutes, once for each n ...", style="dim")
+    elif max(len(sample) * max(1, len(sample.names)) for sample in samples) > MANY_VALUES:
         console.print("analysing ...", style="dim")
-
-
-def show_in_mlflow(
-    settings: AnalyzeSettings,
-    findings: ForeignFindings,
-    console: Console,
-    report: Report | None,
-    folder: Path,
-) -> None:
-    """Bring MLflow up to date, and say how to open it. Its failure loses nothing."""
-    uri = resolve_uri(settings.tracking.uri, Path.cwd())
-    views, note = findings.views(settings.name, report, folder), findings.note()
-    artifacts = Path(settings.output_dir) / "mlflow"
-    try:
-        synced = sync(settings.name, views, uri=uri, artifacts=artifacts, note=note, pages=PAGES)
-    except TrackingError as error:
-        console.print(f"MLflow was not updated: {error}", highlight=False, soft_wrap=True)
-        console.print("The report is complete; the same command writes it to MLflow again.")
-        return
-    for line in synced.files_failed:
-        console.print(f"MLflow lacks a file: {line}", highlight=False, markup=False, soft_wrap=True)
-    console.print("\ncompare groups in MLflow:")
-    for line in how_to_open(uri, synced.experiment_id, "setup"):
-        console.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)
-
-
-def _group(config: Mapping[str, object], name: str) -> dict[str, object]:
-    given = config.get(name, {})
-    assert isinstance(given, Mapping), name
-    return {str(key): value for key, value in given.items()}

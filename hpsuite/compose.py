@@ -6,7 +6,7 @@ DictConfig stops here: what goes on is plain dictionaries, to config.py.
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -20,19 +20,40 @@ from hpsuite.overrides import as_override, into_matrix
 from hpsuite.parsing import ARM_GROUPS, parse_arm, parse_settings
 from hpsuite.places import check_places
 from hpsuite.samplers import check_sampler
-from hpsuite.tiers import chosen_tier
+from hpsuite.tiers import LENGTHS, chosen_tier
 
 # Axes that choose an option of a group have a place of their own in tables.
 _NAMED = ("dataset", "model", "strategy")
 _AXES = (*ARM_GROUPS, "split_seed")
-_LENGTHS = {"budget.epochs", "budget.steps"}
 
 Variant = tuple[tuple[str, str], ...]
 Cell = tuple[Mapping[str, object], Mapping[str, str], Variant]
 
 
-def composed(overrides: Sequence[str], config_name: str = "config") -> Mapping[str, object]:
-    """The configuration that a command line asks for, as plain values, its matrix not crossed yet.
+@dataclass(frozen=True)
+class Composed:
+    """What a command line asks for, its matrix not crossed yet.
+
+    Attributes:
+        overrides: the command line's.
+        config_name: of the file that holds the defaults.
+        config: the configuration, as plain values.
+        choices: the chosen option of each group.
+    """
+
+    overrides: tuple[str, ...]
+    config_name: str
+    config: Mapping[str, object]
+    choices: Mapping[str, str]
+
+    @property
+    def overridden(self) -> list[str]:
+        """The keys that the command line sets."""
+        return overridden(self.overrides)
+
+
+def composed(overrides: Sequence[str], config_name: str = "config") -> Composed:
+    """Compose the configuration of a command line.
 
     Args:
         overrides: the command line's.
@@ -41,7 +62,8 @@ def composed(overrides: Sequence[str], config_name: str = "config") -> Mapping[s
     Raises:
         UserError: what cannot be composed.
     """
-    return _compose(config_name, into_matrix(overrides))[0]
+    overrides = into_matrix(overrides)
+    return Composed(tuple(overrides), config_name, *_compose(config_name, overrides))
 
 
 def compose_experiment(
@@ -56,11 +78,20 @@ def compose_experiment(
     Raises:
         UserError: on the first mistake, before anything is written.
     """
-    overrides = into_matrix(overrides)
-    config, choices = _compose(config_name, overrides)
-    tier = chosen_tier(config, overridden(overrides))
+    return crossed(composed(overrides, config_name))
+
+
+def crossed(asked: Composed) -> tuple[Settings, list[Arm]]:
+    """The settings and all arms of an experiment, checked.
+
+    Raises:
+        UserError: on the first mistake, before anything is written.
+    """
+    overrides, config_name = asked.overrides, asked.config_name
+    config, choices = dict(asked.config), asked.choices
+    tier = chosen_tier(config, asked.overridden)
     if tier.overrides:
-        overrides = [*tier.overrides, *overrides]
+        overrides = (*tier.overrides, *overrides)
         config, choices = _compose(config_name, overrides)
     config |= tier.whole
     settings = parse_settings(config | {"tier": tier.name})
@@ -92,8 +123,8 @@ def _cells(
 ) -> Iterator[Cell]:
     """Each cell of the matrix: its configuration, its choices, and what else tells it apart."""
     taken = set(overridden(overrides))
-    if taken & _LENGTHS:
-        taken |= _LENGTHS
+    if taken & LENGTHS:
+        taken |= LENGTHS
     done: list[Mapping[str, object]] = []
     for block in _blocks(config, overrides):
         axes = [[(key, value) for value in values] for key, values in block if key not in taken]
@@ -186,5 +217,5 @@ def overridden(overrides: Sequence[str]) -> list[str]:
 
 def _replaced_length(overrides: Sequence[str]) -> list[str]:
     """Epochs and steps replace each other: the one that is set alone takes the other's place."""
-    given = _LENGTHS.intersection(overridden(overrides))
-    return [f"{key}=null" for key in _LENGTHS - given] if len(given) == 1 else []
+    given = LENGTHS.intersection(overridden(overrides))
+    return [f"{key}=null" for key in LENGTHS - given] if len(given) == 1 else []

@@ -3,14 +3,11 @@
 parsing.py makes them of a composed configuration, and checks it.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Lt
-from pydantic import AfterValidator
 
 from hpsuite.analysis.bands import Bands
 from hpsuite.checks import UserError, build, defaults, one_line, refuse, resolve, under
@@ -19,6 +16,7 @@ from hpsuite.declared import Declared
 from hpsuite.provenance import code_digest
 from hpsuite.space import Space
 from hpsuite.strategies import ScaledRandomSampler
+from hpsuite.texts import LogLevel, Name, Packages, PathText
 from hpsuite.trials import (
     ModelSpec,
     Numerics,
@@ -33,35 +31,6 @@ Group = Mapping[str, object]
 AtLeastOne = Annotated[int, Ge(1)]
 NotNegative = Annotated[int, Ge(0)]
 SplitSeed = Annotated[int, Ge(0), Lt(1 << 32)]  # numpy's legacy generators take no more
-
-
-def _plain_name(name: str) -> str:
-    """A name that is also good for a folder."""
-    if not re.fullmatch(r"\w[\w .-]*", name) or name != name.strip():
-        raise ValueError("letters, digits, '_', '-', '.' and spaces, as it names a folder")
-    return name
-
-
-def _path(text: str) -> str:
-    """A path with its ~ expanded; an address as it is."""
-    if not text or "\0" in text:
-        raise ValueError("a path")
-    try:
-        return text if "://" in text or text[0] != "~" else str(Path(text).expanduser())
-    except RuntimeError as error:  # no such user
-        raise ValueError(f"a path ({error})") from error
-
-
-def _package(name: str) -> str:
-    """The name of a top-level package."""
-    if not name.isidentifier():
-        raise ValueError("names of top-level packages, such as my_package")
-    return name
-
-
-Name = Annotated[str, AfterValidator(_plain_name)]
-Packages = tuple[Annotated[str, AfterValidator(_package)], ...]
-PathText = Annotated[str, AfterValidator(_path)]
 
 
 @dataclass(frozen=True)
@@ -162,7 +131,7 @@ class Settings:
     output_dir: PathText
     fresh: bool
     plan: bool
-    log_level: Literal["debug", "info", "warning", "error"]
+    log_level: LogLevel
     executor: ExecutorConfig
     tracking: TrackingConfig
     analysis: AnalysisConfig = field(default_factory=AnalysisConfig)

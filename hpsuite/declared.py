@@ -97,7 +97,16 @@ class Declared:
         def left(chosen: Mapping[str, object]) -> dict[str, object]:
             return {axis: v for axis, v in chosen.items() if (axis, as_text(v)) not in shared}
 
-        return replace(self, primary=left(self.primary))
+        other = None if self.a_other is None else left(self.a_other)
+        other_b = None if self.b_other is None else left(self.b_other)
+        return replace(
+            self,
+            a=left(self.a),
+            b=left(self.b),
+            a_other=other,
+            b_other=other_b,
+            primary=left(self.primary),
+        )
 
     @property
     def of_setups(self) -> bool:

@@ -4,7 +4,7 @@ The figures themselves are computed in analysis/; here a sample becomes its arra
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -65,6 +65,11 @@ class SetupEvidence:
     importance: Mapping[str, Importance] = field(default_factory=dict)
 
 
+def headline_of(points: Sequence[float]) -> float:
+    """The e of figures that are given for one e alone, in points: 2, or the first."""
+    return 2.0 if 2.0 in points else points[0]
+
+
 def generator() -> np.random.Generator:
     """A new bootstrap generator."""
     return np.random.default_rng(BOOTSTRAP_SEED)
@@ -105,7 +110,7 @@ def setup_evidence(
         unit=unit,
         best=best,
     )
-    headline = 2.0 if 2.0 in sample.points else sample.points[0]
+    headline = headline_of(sample.points)
     units = sample.units()
     ks = range(1, min(MOST_TRIALS, len(sample)) + 1)
     bounds = (0.0, 1.0) if unit is None else (-math.inf, math.inf)

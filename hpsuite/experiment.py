@@ -3,15 +3,12 @@
 Nothing is written before everything was checked (docs/architecture.md, law 12).
 """
 
-import logging
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
-import optuna
 import torch
 from optuna.storages import BaseStorage
 from rich.console import Console
@@ -24,18 +21,17 @@ from hpsuite.executors import count_workers, make_executor
 from hpsuite.findings import Findings, Replayed, find
 from hpsuite.forecast import print_plan
 from hpsuite.judging import conditions, judge
-from hpsuite.provenance import commit, device_name, versions
+from hpsuite.provenance import device_name
 from hpsuite.record import open_storage
 from hpsuite.replays import BEST, CHOICES, DEFAULT, plan_replays, replayed
-from hpsuite.report.console import make_console
 from hpsuite.report.files import write_files
 from hpsuite.report.progress import TrialProgress
 from hpsuite.report.runs import PAGES, experiment_note, run_views
 from hpsuite.report.tables import print_tables
 from hpsuite.report.telling import tell
-from hpsuite.report.view import Report
+from hpsuite.running import about_run, print_title, print_written, show_in_mlflow, start
 from hpsuite.scheduler import run_studies
-from hpsuite.tracking import TrackingError, how_to_open, resolve_uri, sync
+from hpsuite.tracking import Synced, how_to_open
 from hpsuite.training import Planner
 from hpsuite.training.reproducible import reproducible
 
@@ -53,10 +49,7 @@ def run_experiment(settings: Settings, arms: Sequence[Arm], command: str = "") -
     """
     started = time.monotonic()
     reproducible()  # before anything here multiplies matrices
-    console = make_console()
-    _set_log_level(settings.log_level)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    console = start(settings.log_level)
     device = find_device(settings.device)
     planned = plan_arms(arms)
     datasets = {p.data.fingerprint: p.data for p in planned}
@@ -71,17 +64,10 @@ def run_experiment(settings: Settings, arms: Sequence[Arm], command: str = "") -
     print_heading(console, settings, planned, device)
     train_missing(settings.executor, runs, planner, console)
     again = train_again(settings, storage, runs, planner, console)
+    if settings.analysis.bands == "tight":
+        console.print("analysing: tight bands take minutes, once for each n ...", style="dim")
     findings = analysed(settings, runs, again)
     conclude(settings, findings, console, device, started=started, command=command)
-
-
-def _set_log_level(name: str) -> None:
-    """Say what was asked for, on the standard error; `debug` is of hpsuite alone."""
-    level = logging.getLevelNamesMapping()[name.upper()]
-    # Other packages have thousands of lines to say: matplotlib one for each font of the machine.
-    logging.basicConfig(level=max(level, logging.INFO), format="%(levelname)s: %(message)s")
-    own = level if level < logging.INFO else logging.NOTSET
-    logging.getLogger("hpsuite").setLevel(own)
 
 
 def train_missing(
@@ -155,15 +141,14 @@ def conclude(
     console.print()
     print_tables(findings, console)
     about = {
-        "experiment": settings.name,
-        "title": settings.title,
+        **about_run(
+            settings.name,
+            settings.title,
+            command=command,
+            device=device_name(device),
+            started=started,
+        ),
         "tier": settings.tier,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - started, 3),
-        "versions": versions(),
-        "device": device_name(device),
-        "commit": commit(),
-        "command": command,
         "storage": settings.storage,
     }
     report = tell(findings, about) if settings.analysis.report else None
@@ -174,47 +159,30 @@ def conclude(
         now=datetime.now(),
         report=report,
     )
-    console.print()
-    if report is not None:
-        console.print(f"report   {folder / 'report.html'}", highlight=False)
-    console.print(f"written  {folder / 'summary.json'} and trials.csv", highlight=False)
+    print_written(console, folder, report=report is not None)
     console.print(f"record   {settings.storage}", highlight=False)
     if settings.tracking.enabled:
-        show_in_mlflow(settings, findings, console, report, folder)
+        best = settings.tracking.best_trials
+        shown = show_in_mlflow(
+            settings.name,
+            run_views(findings, best_trials=best, report=report, folder=folder),
+            settings.tracking,
+            console,
+            output_dir=settings.output_dir,
+            note=experiment_note(settings.title, findings, report),
+            pages=PAGES,
+        )
+        if shown is not None:
+            print_addresses(findings, console, *shown)
 
 
-def show_in_mlflow(
-    settings: Settings, findings: Findings, console: Console, report: Report | None, folder: Path
-) -> None:
-    """Bring MLflow up to date, and say how to open it. Its failure loses nothing.
-
-    Args:
-        settings: where MLflow is, and what to call the experiment.
-        findings: what was found.
-        console: to print to.
-        report: the report that was written; None for none.
-        folder: that of the files that were written.
-    """
-    uri = resolve_uri(settings.tracking.uri, Path.cwd())
-    best = settings.tracking.best_trials
-    views = run_views(findings, best_trials=best, report=report, folder=folder)
-    artifacts = Path(settings.output_dir) / "mlflow"
-    note = experiment_note(settings.title, findings, report)
-    try:
-        synced = sync(settings.name, views, uri=uri, artifacts=artifacts, note=note, pages=PAGES)
-    except TrackingError as error:
-        console.print(f"MLflow was not updated: {error}", highlight=False, soft_wrap=True)
-        console.print("The record is complete; the same command writes it to MLflow again.")
-        return
-    for line in synced.files_failed:
-        console.print(f"MLflow lacks a file: {line}", highlight=False, markup=False, soft_wrap=True)
-    if synced.files_failed:
-        console.print("Its figures are complete; the same command tries the files again.")
+def print_addresses(findings: Findings, console: Console, uri: str, synced: Synced) -> None:
+    """Say how to open searches, and setups where there are figures of them, in MLflow."""
     console.print("\ncompare searches (first address) and setups (second) in MLflow:")
-    searches = how_to_open(uri, synced.experiment_id, "arm")
-    setups = how_to_open(uri, synced.experiment_id, "setup")
-    shown = any(setup.sensitivity for setup in findings.setups)
-    for line in [*searches, *setups[-1:]] if shown else searches:
+    lines = how_to_open(uri, synced.experiment_id, "arm")
+    if any(setup.sensitivity for setup in findings.setups):
+        lines += how_to_open(uri, synced.experiment_id, "setup")[-1:]
+    for line in lines:
         console.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)
 
 
@@ -236,9 +204,8 @@ def print_heading(
     total = sum(p.n_planned * p.arm.repeats for p in planned)
     workers = count_workers(settings.executor, device)
     where = f"{device.type}, {workers} worker{'s' if workers > 1 else ''}"
-    title = f": {escape(settings.title)}" if settings.title else ""
     arms = f"{len(planned)} arm{'s' if len(planned) > 1 else ''}"
-    console.print(f"[bold]{escape(settings.name)}[/bold]{title}", highlight=False, soft_wrap=True)
+    print_title(console, settings.name, settings.title)
     console.print(f"{arms}, {total} trials on {where}", highlight=False)
     for p in planned:
         if p.n_planned != p.arm.trials:

@@ -1,7 +1,7 @@
 """What declared claims measure: each statistic of two setups, two arms or two hyperparameters."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from hpsuite.analysis.trials_to_good import first_good
 from hpsuite.analysis.verdicts import whole_space
 from hpsuite.declared import ARM_STATISTICS
 from hpsuite.findings import MARGIN, ArmFinding, SetupFinding, difference, paired
-from hpsuite.trials import TrialResult
 
 
 class NotMeasured(Exception):
@@ -139,7 +138,7 @@ def _after(
         if k is not None and k > min(len(study.results) for study in arm.table.studies):
             raise NotMeasured(f"{arm.table.arm.label} has fewer than {k} trials in each repeat")
     selected = [
-        [_selected(study.results[:k]) for study in arm.table.studies]
+        [study.best_of(k) for study in arm.table.studies]
         for arm, k in zip((a, b), trials, strict=True)
     ]
     field = "test_accuracy" if statistic == "test_accuracy" else "val_accuracy"
@@ -147,11 +146,6 @@ def _after(
     if statistic == "probability_better":
         return Cell(n, lambda level: probability_better(one, two, level=level), bounds=(0.0, 1.0))
     return Cell(n, lambda level: welch(one, two, level), bounds=(-1.0, 1.0))
-
-
-def _selected(results: Sequence[TrialResult]) -> TrialResult:
-    """What validation selects: the first of the best."""
-    return max(results, key=lambda result: (result.val_accuracy, -result.number))
 
 
 def _of_fresh_seeds(statistic: str, a: ArmFinding, b: ArmFinding, n: int) -> Cell:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from hpsuite.analyze import asks_for_analysis, parse_analysis
 from hpsuite.arms import plan_arms
 from hpsuite.checks import UserError
-from hpsuite.compose import compose_experiment, composed, overridden
+from hpsuite.compose import composed, crossed
 from hpsuite.experiment import find_device
 from hpsuite.explain import explain
 
@@ -28,10 +28,10 @@ class CheckFirst(Callback):
         try:
             for job in _jobs([str(text) for text in overrides]):
                 asked = composed(job, name)
-                if asks_for_analysis(asked):
-                    parse_analysis(asked, overridden(job))
+                if asks_for_analysis(asked.config):
+                    parse_analysis(asked.config, asked.overridden)
                     continue
-                settings, arms = compose_experiment(job, name)
+                settings, arms = crossed(asked)
                 find_device(settings.device)
                 plan_arms(arms)
         except UserError as error:

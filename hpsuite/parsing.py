@@ -33,7 +33,6 @@ from hpsuite.config import (
     ExecutorConfig,
     Group,
     MiniBatch,
-    Packages,
     Settings,
     Setup,
     StrategyConfig,
@@ -50,6 +49,7 @@ from hpsuite.parsing_space import (
 )
 from hpsuite.strategies import PerTrialSeeded, PlannedSampler
 from hpsuite.strategies.hub import HubSampler, given_to
+from hpsuite.texts import Packages
 from hpsuite.trials import ModelSpec, Numerics, frozen_arguments
 
 T = TypeVar("T")
@@ -88,9 +88,9 @@ def parse_settings(config: Group) -> Settings:
     Raises:
         UserError: on the first mistake.
     """
-    executor = _build(ExecutorConfig, config, "executor")
-    tracking = _build(TrackingConfig, config, "tracking")
-    analysis = _build(AnalysisConfig, config, "analysis") if "analysis" in config else None
+    executor = build_group(ExecutorConfig, config, "executor")
+    tracking = build_group(TrackingConfig, config, "tracking")
+    analysis = build_group(AnalysisConfig, config, "analysis") if "analysis" in config else None
     claims = parse_claims(config.get("claims", []))
     elsewhere = {*ARM_GROUPS, *_COUNTS, "executor", "tracking", "analysis", "claims"}
     elsewhere |= {"matrix", "blocks", "tiers"}
@@ -127,7 +127,7 @@ def parse_arm(
         UserError: on the first mistake.
     """
     counts = build("", Counts, {key: config[key] for key in _COUNTS if key in config})
-    budget = _build(Budget, config, "budget")
+    budget = build_group(Budget, config, "budget")
     if (budget.epochs is None) == (budget.steps is None):
         found = "both" if budget.epochs else "neither"
         raise UserError(
@@ -145,7 +145,7 @@ def parse_arm(
         epochs=budget.epochs,
         steps=budget.steps,
         space=space,
-        numerics=_build(Numerics, config, "numerics"),
+        numerics=build_group(Numerics, config, "numerics"),
         variant=tuple(pair for pair in variant if not _of_strategy(pair[0])),
     )
     check_space(setup)
@@ -169,7 +169,12 @@ def _group(config: Group, key: str) -> Group:
     return group
 
 
-def _build(kind: Callable[..., T], config: Group, key: str) -> T:
+def build_group(kind: Callable[..., T], config: Group, key: str) -> T:
+    """What a class makes of a group of a configuration, checked against its signature.
+
+    Raises:
+        UserError: on the first mistake.
+    """
     return build(key, kind, _group(config, key))
 
 

@@ -20,7 +20,8 @@ from hpsuite.overrides import as_override
 
 # Keys that a tier gives whole.
 _WHOLE = ("matrix", "blocks", "title")
-_LENGTHS = ("budget.epochs", "budget.steps")
+# They replace each other: who sets the one sets both.
+LENGTHS = frozenset({"budget.epochs", "budget.steps"})
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def chosen_tier(config: Mapping[str, object], overridden: Sequence[str]) -> Tier
         if not isinstance(own, list) or not isinstance(base, list):
             raise refuse(f"tiers.{name}.claims", own, "a list of claims")
         whole["claims"] = [*base, *own]
-    taken = {*overridden, *(_LENGTHS if set(_LENGTHS) & set(overridden) else ())}
+    taken = {*overridden, *(LENGTHS if LENGTHS.intersection(overridden) else ())}
     plain = {key: value for key, value in tier.items() if key not in (*_WHOLE, "claims")}
     overrides = tuple(
         f"{'' if isinstance(value, str) and '.' not in key else '++'}{key}={as_override(value)}"

@@ -17,7 +17,7 @@ FLOORS = [
     "__main__ library",
     "multirun asking",
     "experiment analyze",
-    "compose forecast",
+    "compose forecast running",
     "replays",
     "arms scheduler explain tiers",
     "parsing samplers report study executors places",
@@ -34,7 +34,7 @@ FLOORS = [
     "training analysis",
     "overrides",
     "datasets models checks",
-    "trials __init__",
+    "trials texts __init__",
 ]
 ROOMS = {room: floor for floor, line in enumerate(FLOORS) for room in line.split()}
 
@@ -43,10 +43,10 @@ FRAMEWORKS = {
     "hydra": "__main__ library compose explain multirun",
     "omegaconf": "__main__ compose explain multirun",
     "mlflow": "tracking",
-    "optuna": "analyze foreign library experiment arms parsing record samplers study strategies "
+    "optuna": "running foreign library experiment arms parsing record samplers study strategies "
     "space",
     "optunahub": "strategies",
-    "rich": "analyze library experiment forecast report",
+    "rich": "analyze running library experiment forecast report",
     "matplotlib": "report",
     "plotly": "report",
 }

@@ -2,11 +2,13 @@
 
 import contextlib
 import logging
+import warnings
 from collections.abc import Iterator
 
 import pytest
 
-from hpsuite.experiment import _set_log_level
+from hpsuite.running import start
+from hpsuite.texts import LogLevel
 
 
 @contextlib.contextmanager
@@ -32,8 +34,8 @@ def as_a_process_starts() -> Iterator[None]:
         ("error", logging.ERROR, logging.ERROR),
     ],
 )
-def test_levels(name: str, own: int, other: int) -> None:
-    with as_a_process_starts():
-        _set_log_level(name)
+def test_levels(name: LogLevel, own: int, other: int) -> None:
+    with as_a_process_starts(), warnings.catch_warnings():
+        start(name)
         assert logging.getLogger("hpsuite.training.planner").getEffectiveLevel() == own
         assert logging.getLogger("matplotlib.font_manager").getEffectiveLevel() == other

@@ -37,6 +37,12 @@ tiers:
     optimizer: adam
     space: rate_only
     optimizer.batch_size: 32
+  small:
+    matrix: {model: [mlp, mlp_bn], model.activation: [relu], budget.steps: [20]}
+    claims:
+      - {claim: e, statistic: good_fraction_2pt, a: {model: mlp_bn, model.activation: relu},
+         b: {model: mlp, model.activation: relu}, direction: greater, smallest_effect: 0.1, n: 9,
+         primary: {budget.steps: 20}}
   broken: 3
   typo:
     budgets: {trials: 4}
@@ -86,6 +92,14 @@ def test_a_tier_goes_over_the_experiment_and_the_command_line_over_both(
     assert {(arm.trials, arm.repeats) for arm in arms} == {(9, 5)}
 
 
+def test_what_all_cells_share_is_in_no_name(tiered: Callable[..., Composed]) -> None:
+    """The claims of a larger tier fit a smaller one, in which an axis has one value."""
+    settings, arms = tiered("tier=small", "claims=[]")
+    assert [arm.label for arm in arms] == ["digits mlp log_random", "digits mlp_bn log_random"]
+    (claim,) = settings.claims
+    assert (claim.a, claim.b, claim.primary) == ({"model": "mlp_bn"}, {"model": "mlp"}, {})
+
+
 def test_an_axis_of_the_command_line_reaches_every_block(
     tiered: Callable[..., Composed],
 ) -> None:
@@ -118,7 +132,7 @@ def test_blocks_that_the_command_line_makes_equal_are_trained_once(
 @pytest.mark.parametrize(
     ("overrides", "line"),
     [
-        (["tier=huge"], "tier: found 'huge'; accepted: quick, full, mnist, broken, typo"),
+        (["tier=huge"], "tier: found 'huge'; accepted: quick, full, mnist, small, broken, typo"),
         (["tier=broken"], "tiers.broken: found 3; accepted: keys with values"),
         (["tier=typo"], "budgets: found no such key; accepted: one of "),
         (["tiers=3"], "tiers: found 3; accepted: keys with values"),

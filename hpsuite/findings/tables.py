@@ -32,7 +32,11 @@ class StudyTable:
     @property
     def best(self) -> TrialResult:
         """The trial that validation selects: the first of the best."""
-        return max(self.results, key=lambda result: (result.val_accuracy, -result.number))
+        return self.best_of(None)
+
+    def best_of(self, n: int | None) -> TrialResult:
+        """The one that it selects of the first n trials; None takes all."""
+        return max(self.results[:n], key=lambda result: (result.val_accuracy, -result.number))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from hpsuite.foreign.differences import GroupDifference, group_differences
 from hpsuite.foreign.request import KEYS, MLFLOW, Request, parse_request
 from hpsuite.foreign.samples import Foreign, read_samples
+from hpsuite.foreign.table import counted
 
 __all__ = [
     "KEYS",
@@ -10,6 +11,7 @@ __all__ = [
     "Foreign",
     "GroupDifference",
     "Request",
+    "counted",
     "group_differences",
     "parse_request",
     "read_samples",

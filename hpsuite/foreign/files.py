@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsuite.checks import UserError, one_line, refuse
-from hpsuite.foreign.request import Request, parse_dimensions
+from hpsuite.foreign.request import Request
 from hpsuite.foreign.table import (
     MOST_TRIALS,
     Table,
@@ -80,8 +80,7 @@ def _csv(path: Path, columns: Sequence[str], request: Request) -> "tuple[pd.Data
                 break
             line = rows.line_num + 2
     # A word such as `None` is a value where values are names, and a missing one among numbers.
-    dimensions = parse_dimensions(request.params or {})
-    names = {name for name, dimension in dimensions.items() if dimension.scale == "choice"}
+    names = {name for name, dimension in request.dimensions.items() if dimension.scale == "choice"}
     if request.group is not None:
         names.add(request.group)
     missing = {c: [""] if c in names else MISSING for c in columns}

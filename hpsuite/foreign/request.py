@@ -59,6 +59,11 @@ class Request:
         """What counts as close, ascending, in the score's unit."""
         return self.points if isinstance(self.points, tuple) else (self.points,)
 
+    @property
+    def dimensions(self) -> "dict[str, Dimension]":
+        """What `params` says, by column; empty where it says nothing."""
+        return parse_dimensions(self.params or {})
+
 
 KEYS = tuple(f.name for f in fields(Request))
 
@@ -104,7 +109,7 @@ def parse_request(given: Mapping[str, object]) -> Request:
             raise refuse("points", given["points"], "numbers that differ in their first 6 digits")
     if request.failure_score is not None and abs(request.failure_score) > LARGEST:
         raise refuse("failure_score", request.failure_score, f"-{LARGEST:g} to {LARGEST:g}")
-    parse_dimensions(request.params or {})
+    parse_dimensions(request.params or {})  # raises what is wrong with it
     named = [request.score, request.group, request.test_score, *(request.params or {})]
     used = [column for column in named if column is not None]
     for column in used:

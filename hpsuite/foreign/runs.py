@@ -1,7 +1,7 @@
 """Trials of an MLflow experiment: a run each, its parameters and last metrics as columns."""
 
 from hpsuite.checks import UserError, one_line, refuse
-from hpsuite.foreign.request import MLFLOW, Request, parse_dimensions
+from hpsuite.foreign.request import MLFLOW, Request
 from hpsuite.foreign.table import (
     MOST_TRIALS,
     Table,
@@ -54,8 +54,7 @@ def read_experiment(request: Request, uri: str | None) -> Table:
         columns=columns,
     )
     # MLflow keeps parameters as text: numbers of them, but not what names a group or a choice.
-    dimensions = parse_dimensions(request.params or {})
-    names = {name for name, dimension in dimensions.items() if dimension.scale == "choice"}
+    names = {name for name, dimension in request.dimensions.items() if dimension.scale == "choice"}
     for column in frame.columns.difference([request.group or "", *names]):
         frame[column] = frame[column].replace({"None": None, "nan": None})
     notes = []

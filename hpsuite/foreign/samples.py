@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hpsuite.checks import UserError, refuse
 from hpsuite.foreign.columns import hyperparameter_of, numbers_of, over_all, unusable, values_of
 from hpsuite.foreign.files import read_file
-from hpsuite.foreign.request import MLFLOW, Dimension, Direction, Request, parse_dimensions
+from hpsuite.foreign.request import MLFLOW, Dimension, Direction, Request
 from hpsuite.foreign.runs import read_experiment
 from hpsuite.foreign.studies import is_storage, read_study
 from hpsuite.foreign.table import Table, check_columns, counted
@@ -177,8 +177,7 @@ def _check_failure_score(
 
 def _dimensions(request: Request, table: Table, named: Collection[str]) -> dict[str, Dimension]:
     """The hyperparameters' columns: what the source declares, under what the user says of them."""
-    asked = parse_dimensions(request.params or {})
-    dimensions = asked or {c: d for c, d in table.dimensions.items() if c not in named}
+    dimensions = request.dimensions or {c: d for c, d in table.dimensions.items() if c not in named}
     if not dimensions:
         accepted = "columns and their scales, as in params={lr: log, momentum: one_minus_log}"
         raise UserError(f"params: found nothing; accepted: {accepted}")
@@ -234,4 +233,4 @@ def _without_group(
 def _natural(name: str) -> list[tuple[bool, float, str]]:
     """A key that sorts 8 before 16, and mlp2 before mlp10."""
     parts = re.findall(r"\d+(?:\.\d+)?|\D+", name)
-    return [(not p[0].isdigit(), float(p) if p[0].isdigit() else 0.0, p) for p in parts]
+    return [(not p[0].isdecimal(), float(p) if p[0].isdecimal() else 0.0, p) for p in parts]

@@ -197,17 +197,27 @@ def arm_figures(arm: ArmFinding) -> dict[str, object]:
 def comparison_figures(pair: Difference) -> dict[str, object]:
     """Setup A minus setup B by name."""
     found = pair.difference
-    figures: dict[str, object] = {}
-    for e in sorted(found.own):
-        figures |= ends(f"good_fraction_{e:g}pt", found.own[e])
-        figures |= ends(f"good_fraction_{e:g}pt_common", found.common[e])
-        figures[f"good_in_a_only_{e:g}pt"], figures[f"good_in_b_only_{e:g}pt"] = found.only[e]
     return {
         "a": setup_names(pair.a.arms[0]),
         "b": setup_names(pair.b.arms[0]),
         "n": found.n,
-        **figures,
+        **difference_of_shares(found.own, found.common, found.only),
     }
+
+
+def difference_of_shares(
+    own: Mapping[float, Interval],
+    common: Mapping[float, Interval],
+    only: Mapping[float, tuple[float, float]],
+) -> dict[str, object]:
+    """Good fractions of A minus those of B by name, by e: see `PairedDifference`."""
+    figures: dict[str, object] = {}
+    for e in sorted(own):
+        figures |= ends(f"good_fraction_{e:g}pt", own[e])
+        figures |= ends(f"good_fraction_{e:g}pt_common", common[e])
+        if e in only:
+            figures[f"good_in_a_only_{e:g}pt"], figures[f"good_in_b_only_{e:g}pt"] = only[e]
+    return figures
 
 
 def transfer_figures(found: TransferFinding) -> dict[str, object]:

@@ -10,11 +10,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from hpsuite.analysis import Interval
-from hpsuite.evidence import SetupEvidence
+from hpsuite.evidence import SetupEvidence, headline_of
 from hpsuite.foreign import Foreign, GroupDifference
 from hpsuite.report.files import SCHEMA
-from hpsuite.report.flat import ends, metrics, sample_figures
+from hpsuite.report.flat import difference_of_shares, metrics, sample_figures
 from hpsuite.report.markdown import escape as escape_markdown
 from hpsuite.report.runs import (
     COMPARISON,
@@ -184,10 +183,6 @@ class ForeignFindings:
             text += " (nothing says that they were drawn at random)"
         return f"{text}."
 
-    def print(self, console: Console) -> None:
-        """Print what was found."""
-        print_groups(self, console)
-
 
 def print_groups(findings: ForeignFindings, console: Console) -> None:
     """Print a table of the groups, how they differ, and what the figures rest on."""
@@ -237,7 +232,7 @@ def most_important(found: SetupEvidence) -> str:
 
 def difference_line(pair: GroupDifference) -> str:
     """A difference of good fractions in a line."""
-    e = 2.0 if 2.0 in pair.own else next(iter(pair.own))
+    e = headline_of(tuple(pair.own))
     n = f"{pair.n[0]} paired" if pair.paired else f"{pair.n[0]} and {pair.n[1]}"
     found = pair.own[e]
     tells = "" if found.low > 0 or found.high < 0 else "; too few to tell which is less sensitive"
@@ -274,21 +269,13 @@ def foreign_figures(found: SetupEvidence) -> dict[str, object]:
 
 def difference_figures(pair: GroupDifference) -> dict[str, object]:
     """Group A minus group B by name."""
-    figures: dict[str, object] = {}
-    for e in sorted(pair.own):
-        figures |= ends(f"good_fraction_{e:g}pt", pair.own[e])
-        figures |= _common(e, pair.common.get(e))
     return {
         "a": {"group": pair.a},
         "b": {"group": pair.b},
         "n": pair.n[0] if pair.paired else min(pair.n),
         "paired": pair.paired,
-        **figures,
+        **difference_of_shares(pair.own, pair.common, pair.only),
     }
-
-
-def _common(e: float, found: Interval | None) -> dict[str, object]:
-    return {} if found is None else ends(f"good_fraction_{e:g}pt_common", found)
 
 
 def _legend(findings: ForeignFindings) -> Iterator[str]:

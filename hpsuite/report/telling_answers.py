@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from hpsuite.analysis import Interval
 from hpsuite.analysis.claims import Verdict
 from hpsuite.analysis.ranking import MIN_REPEATS
+from hpsuite.evidence import headline_of
 from hpsuite.findings import ArmFinding, SplitFinding
 from hpsuite.report.telling_arms import ByName
 from hpsuite.report.telling_scores import listed, percent, points
@@ -129,7 +130,7 @@ def _of_pair(t: Told, pair: Compared) -> str:
 
 
 def _headline(pair: Compared) -> tuple[float, Interval]:
-    e = 2.0 if 2.0 in pair.own else next(iter(pair.own))
+    e = headline_of(tuple(pair.own))
     return e, pair.own[e]
 
 

@@ -184,6 +184,11 @@ def test_a_plan_writes_nothing(command: Command, tmp_path: Path) -> None:
         ("trials=x.csv points=1 tracking.best_trials=-2", "tracking.best_trials: found -2; accep"),
         ("trials=mlflow:x points=1 name=x", "name: found 'x'; accepted: another name: that of the"),
         ("trials=x.csv points=1 output_dir=/proc/x", "output_dir: found '/proc/x'; accepted: a fo"),
+        ("trials=x.csv points=1 log_level=loud", "log_level: found 'loud'; accepted: 'debug', 'in"),
+        (
+            "trials=x.csv points=1 analysis.fresh_seeds=3",
+            "analysis.fresh_seeds: found it; acc",
+        ),
         ("trials=x.csv points=1 noise=-1", "noise: found -1; accepted: greater than or equal to 0"),
         ("trials=x.csv points=1 name=a/b", "name: found 'a/b'; accepted: letters, digits"),
         ("trials=x.csv points=a", "points: found 'a'; accepted: "),

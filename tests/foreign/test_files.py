@@ -61,6 +61,13 @@ def test_groups_share_their_ranges_and_are_sorted_as_numbers(tmp_path: Path) -> 
     assert sum(map(len, found.samples)) == len(frame)
 
 
+def test_group_names_of_any_script_are_sorted(tmp_path: Path) -> None:
+    names = ["b10", "b9", "²x", "٣", "é"]
+    frame = trials().assign(model=names * 12)
+    found = read(saved(frame, tmp_path), score="accuracy", params={"lr": "log"}, group="model")
+    assert [s.name for s in found.samples] == ["٣", "b9", "b10", "²x", "é"]
+
+
 def test_missing_scores_are_failures_with_the_worst_score_or_the_one_given(tmp_path: Path) -> None:
     frame = trials()
     frame.loc[[3, 5], "accuracy"] = np.nan

@@ -1,0 +1,37 @@
+"""Texts that a configuration may hold, checked: names of folders, paths, packages, levels."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
+
+def _plain_name(name: str) -> str:
+    """A name that is also good for a folder."""
+    if not re.fullmatch(r"\w[\w .-]*", name) or name != name.strip():
+        raise ValueError("letters, digits, '_', '-', '.' and spaces, as it names a folder")
+    return name
+
+
+def _path(text: str) -> str:
+    """A path with its ~ expanded; an address as it is."""
+    if not text or "\0" in text:
+        raise ValueError("a path")
+    try:
+        return text if "://" in text or text[0] != "~" else str(Path(text).expanduser())
+    except RuntimeError as error:  # no such user
+        raise ValueError(f"a path ({error})") from error
+
+
+def _package(name: str) -> str:
+    """The name of a top-level package."""
+    if not name.isidentifier():
+        raise ValueError("names of top-level packages, such as my_package")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_plain_name)]
+Packages = tuple[Annotated[str, AfterValidator(_package)], ...]
+PathText = Annotated[str, AfterValidator(_path)]
+LogLevel = Literal["debug", "info", "warning", "error"]
