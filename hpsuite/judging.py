@@ -107,13 +107,9 @@ def _judge(
             if cell == primary:
                 cells[cell_name(cell)] = nothing(str(error))
     words, (unit, factor) = WORDS[declared.statistic]
-    versus = " against ".join(
-        f"{_chosen(chosen)}{'' if k is None else f' after {k} trials'}"
-        for chosen, k in ((declared.a, declared.trials_a), (declared.b, declared.trials_b))
-    )
     claim = Claim(
         text=declared.claim,
-        statistic=f"{words}, {versus}",
+        statistic=f"{words}, {_versus(declared)}",
         direction=declared.direction,
         smallest_effect=declared.smallest_effect,
         primary=cell_name(primary),
@@ -124,6 +120,19 @@ def _judge(
         factor=factor,
     )
     return verdict(claim, cells, conditions)
+
+
+def _versus(declared: Declared) -> str:
+    """What is compared, in words."""
+    after = [
+        "" if k is None else f" after {k} trials" for k in (declared.trials_a, declared.trials_b)
+    ]
+    pairs = [(declared.a, declared.b)]
+    if declared.a_other is not None and declared.b_other is not None:
+        pairs.append((declared.a_other, declared.b_other))
+    return " less that of ".join(
+        f"{_chosen(a)}{after[0]} against {_chosen(b)}{after[1]}" for a, b in pairs
+    )
 
 
 def check_claims(declared: Sequence[Declared], arms: Sequence[Arm]) -> None:
@@ -157,8 +166,9 @@ def conditions(findings: Findings) -> dict[str, str]:
             "batch size": str(setup.batch_size),
             "length": f"{setup.epochs} epochs" if setup.epochs else f"{setup.steps} steps",
             "split": f"split_seed {setup.dataset.split_seed}",
-            **{h.name: _range(h) for h in setup.space.hyperparameters},
             **{key: show(value) for key, value in setup.model.arguments},
+            # What is searched has no value of its own.
+            **{h.name: _range(h) for h in setup.space.hyperparameters},
         }
         for setup in setups
     ]
@@ -189,7 +199,7 @@ def arm_axes(arm: Arm) -> Names:
 
 def _chosen(axes: Mapping[str, object]) -> str:
     return " ".join(
-        str(v) if k in ("model", "strategy", "dataset") else f"{k}={show(v)}"
+        str(v) if k in ("model", "strategy", "dataset", HYPERPARAMETER) else f"{k}={show(v)}"
         for k, v in axes.items()
     )
 

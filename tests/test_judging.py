@@ -137,6 +137,9 @@ def test_a_difference_of_differences(composed: Compose, findings: Findings) -> N
     )
     assert verdict.estimate == pytest.approx(expected)
     assert verdict.low < verdict.estimate < verdict.high
+    assert verdict.statistic.endswith(
+        "log_random mlp against random mlp less that of log_random mlp_bn against random mlp_bn"
+    )
 
 
 def test_what_was_not_measured_is_no_verdict(composed: Compose, findings: Findings) -> None:
@@ -336,3 +339,14 @@ def test_arms_after_numbers_of_trials_of_their_own(composed: Compose, findings: 
         UserError, match=r"^claims\[0\].statistic: found 'area'; accepted: best_val"
     ):
         composed(claims(statistic="area", **asked))  # type: ignore[arg-type]
+
+
+def test_conditions_say_over_what_was_searched(tmp_path: Path) -> None:
+    asked = (
+        *("strategy=log_random", "model.initialization=gaussian", "budget.trials=4", "repeats=1"),
+        "+space.sigma={scale: log, low: 0.01, high: 0.5}",
+    )
+    storage = optuna.storages.InMemoryStorage()
+    run(storage, *asked, executor=MadeUp())
+    found = conditions(find([arm.table() for arm in open_runs(storage, *asked)[0]]))
+    assert found["sigma"] == "0.01 to 0.5 (log)"

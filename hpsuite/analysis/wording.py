@@ -27,10 +27,16 @@ def sentence(
         than = "fewer" if found.n < claim.n else "more"
         parts.append(f"Planned were {claim.n}: {than} were measured.")
     if conditions:
-        parts.append("Under: " + "; ".join(f"{k} {v}" for k, v in conditions.items()) + ".")
+        parts.append(under(conditions))
     if others:
         parts.append(f"Other cells, corrected by Holm: {_counted(others)}.")
     return " ".join(parts)
+
+
+def under(conditions: Mapping[str, str]) -> str:
+    """What a verdict holds under, as a sentence; empty for no conditions."""
+    words = "; ".join(f"{k} {v}" for k, v in conditions.items())
+    return f"Under: {words}." if words else ""
 
 
 def _counted(others: Mapping[str, CellVerdict]) -> str:

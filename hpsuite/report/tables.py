@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hpsuite.analysis import Interval
+from hpsuite.analysis.wording import under
 from hpsuite.config import Setup, labelled
 from hpsuite.findings import ArmFinding, Difference, Findings, SetupFinding
 
@@ -27,10 +28,16 @@ ARM_LEGEND = (
 
 def print_tables(findings: Findings, console: Console) -> None:
     """Print verdicts, setups, their differences, and arms."""
+    # All verdicts of an experiment hold under the same conditions, which are said once.
+    held = ""
     for verdict in findings.verdicts:
+        held = under(verdict.conditions)
+        sentence = verdict.sentence.replace(f" {held}", "") if held else verdict.sentence
         console.print(f"[bold]{escape(verdict.claim)}[/bold]", highlight=False, soft_wrap=True)
-        console.print(verdict.sentence, highlight=False, soft_wrap=True, markup=False)
+        console.print(sentence, highlight=False, soft_wrap=True, markup=False)
         console.print()
+    if held:
+        console.print(f"{held}\n", style="dim", highlight=False, soft_wrap=True, markup=False)
     console.print(setup_table(findings.setups))
     for line in difference_lines(findings.differences):
         console.print(line, highlight=False, soft_wrap=True)
@@ -47,7 +54,7 @@ def setup_table(setups: Sequence[SetupFinding]) -> Table:
     """How sensitive each setup is to its hyperparameters."""
     table = make_table("Setups: how much of the search space is good?")
     for column in ("dataset", "model"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for column in ("n", "good within 2 points", "diverged", "at chance", "best trial", "its test"):
         table.add_column(column, justify="right")
     for setup in setups:
@@ -93,7 +100,7 @@ def arm_table(arms: Sequence[ArmFinding]) -> Table:
     """How good a configuration each strategy found."""
     table = make_table("Arms: which search found a good one?")
     for column in ("dataset", "model", "strategy"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for column in ("trials", "best val", "test", "rank", "seconds"):
         table.add_column(column, justify="right")
     previous = None
