@@ -5,7 +5,7 @@ Filling narrow trials up to the widest, and waiting for the longest, is what it 
 ratio of the two matters here.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import torch
@@ -14,7 +14,7 @@ Sizes = tuple[tuple[int, int, int], ...]
 
 
 class Demand(NamedTuple):
-    """What a trial needs: sizes of its layers (see `fusing.Reading`), steps and rows of each."""
+    """What a trial needs: sizes of its layers (see `reading.Reading`), steps and rows of each."""
 
     sizes: Sizes
     steps: int
@@ -77,7 +77,7 @@ class Load:
     n: int = 0
     steps: int = 0
     all_steps: int = 0
-    own: float = field(default=0.0)
+    own: float = 0.0
     rows: int = 0
 
     def with_one(self, demand: Demand) -> Self:
