@@ -9,9 +9,12 @@ from torch.nn.modules.conv import _ConvNd
 
 from hpsuite.training.fused_models import FusedModels
 from hpsuite.training.layers import NotFusable
+from hpsuite.training.loop import DTYPES, build_model
 from hpsuite.training.reading import Reading, describe
+from hpsuite.training.resident import Resident
 from hpsuite.training.steps import Shape
 from hpsuite.training.tracing import is_chain
+from hpsuite.trials import TrialSpec
 
 
 def read(model: nn.Module, input_shape: Shape) -> Reading:
@@ -40,15 +43,27 @@ def pays(model: nn.Module, device: torch.device) -> bool:
     return device.type != "cpu" or not any(isinstance(m, _ConvNd) for m in model.modules())
 
 
-def signature(model: nn.Module, input_shape: Shape) -> tuple[object, ...]:
-    """What K models share whose layers have the same kinds and shapes.
+def build_all(
+    specs: Sequence[TrialSpec], resident: Resident, *, where_it_pays: bool = False
+) -> list[Reading]:
+    """The models of trials with their initial weights, taken apart by layer.
 
-    Dropout rates and initial weights may differ.
+    Args:
+        specs: the trials.
+        resident: their data.
+        where_it_pays: whether to refuse models that are faster one by one.
 
     Raises:
         NotFusable: naming the layer that only the plain trainer knows.
     """
-    return read(model, input_shape).signature
+    readings = []
+    for spec in specs:
+        model = build_model(spec.model, resident.data, seed=spec.seed, number=spec.number)
+        if where_it_pays and not pays(model, resident.device):
+            raise NotFusable(f"{type(model).__name__} that pays")
+        readings.append(read(model, resident.data.input_shape))
+        model.to(resident.device, DTYPES[spec.numerics.dtype])
+    return readings
 
 
 _checked: set[tuple[type, tuple[object, ...]]] = set()

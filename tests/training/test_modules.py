@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from hpsuite.training import NotFusable, Resident
 from hpsuite.training.fused import FusedBatch
-from hpsuite.training.fusing import read, signature
+from hpsuite.training.fusing import read
+from hpsuite.training.loop import build_model
 from hpsuite.training.plain import PlainTrial
 from hpsuite.trials import OptimizerSpec, TrialSpec
 from tests.training.cases import bits, largest_difference, rounded, trial
@@ -69,10 +70,6 @@ def several(
         )
         for i in range(n)
     ]
-
-
-def names(target: str) -> str:
-    return target.rpartition(".")[2]
 
 
 @pytest.mark.parametrize(("target", "model"), ALL, ids=str)
@@ -226,7 +223,7 @@ class Normal(nn.Linear):
 def test_what_only_the_plain_trainer_knows_is_named(model: nn.Module, words: str) -> None:
     modes = [m.training for m in model.modules()]
     with pytest.raises(NotFusable, match=words) as caught:
-        signature(model, (4,))
+        read(model, (4,))
     assert "\n" not in str(caught.value)
     assert [m.training for m in model.modules()] == modes
 
@@ -251,8 +248,6 @@ def test_options_that_only_the_plain_trainer_knows(
 
 
 def test_reading_a_model_leaves_it_as_it_was(resident_images: Resident) -> None:
-    from hpsuite.training.loop import build_model
-
     for target, model in ALL:
         spec = trial(resident_images, target=target, model=model)
         built = build_model(spec.model, resident_images.data, seed=3, number=4)
