@@ -167,6 +167,17 @@ class HalfStopped(Stopped):
         self.last2 = nn.Linear(input_shape[0], n_classes)
 
 
+class SometimesStopped(HalfStopped):
+    """Goes by what it was given, which its layers do not show."""
+
+    def __init__(self, stopped: bool) -> None:
+        super().__init__((4,), 3)
+        self.stopped = stopped
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if self.stopped else self.last(x) + self.last2(x)
+
+
 class InPlaceUnseen(ByMode):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.last(x)
@@ -210,6 +221,7 @@ class Normal(nn.Linear):
         (InPlaceTwice((4,), 3), "in place"),
         (InPlaceUnseen((4,), 3), "do not tell"),
         (HalfStopped((4,), 3), "do not tell"),
+        (Stopped((4,), 3), "do not tell"),
         (Noise((4,), 3), "Noise, which does other things in training"),
         (nn.Sequential(Normal(4, 3)), "a tensor used outside"),
         (nn.Sequential(nn.Linear(4, 4), nn.Dropout1d()), "Dropout1d"),
@@ -226,6 +238,16 @@ def test_what_only_the_plain_trainer_knows_is_named(model: nn.Module, words: str
         read(model, (4,))
     assert "\n" not in str(caught.value)
     assert [m.training for m in model.modules()] == modes
+
+
+def test_a_module_that_was_given_something_else_is_looked_at_again() -> None:
+    """Whichever comes first."""
+    for stopped in (False, True, False, True):
+        if stopped:
+            with pytest.raises(NotFusable, match="do not tell"):
+                read(SometimesStopped(stopped), (4,))
+        else:
+            assert len(read(SometimesStopped(stopped), (4,)).steps) == 3
 
 
 @pytest.mark.parametrize(
