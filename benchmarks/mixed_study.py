@@ -1,4 +1,4 @@
-"""How much faster trials that differ in everything train together than each by itself, per core.
+"""How much faster trials that differ in everything train together than only with their like.
 
 Trials of digits are drawn at random from `space=all`: kinds of optimizer, batch sizes, epochs,
 depths, widths, activations and all the rest. The planner cuts them into batches. Of some of these,
@@ -22,7 +22,7 @@ from hydra import initialize_config_dir
 
 from hpsuite.arms import plan_arms
 from hpsuite.compose import compose_experiment
-from hpsuite.forecast import _example
+from hpsuite.forecast import _example, planned_batches
 from hpsuite.overrides import config_dir
 from hpsuite.training import Planner, Resident, train
 from hpsuite.training.loop import count_steps
@@ -47,11 +47,7 @@ def main() -> None:
     resident = Resident.place(planned.data, torch.device("cpu"))
     planner = Planner({planned.data.fingerprint: planned.data}, resident.device, n_workers=1)
     started = time.process_time()
-    for number in range(given.trials):
-        planner.add(_example(planned, number))
-    batches = []
-    while len(planner):
-        batches.append(planner.take())
+    batches = planned_batches([_example(planned, i) for i in range(given.trials)], planner)
     planning = time.process_time() - started
     rng = np.random.default_rng(0)
     chosen = [batches[i] for i in rng.choice(len(batches), given.batches, replace=False)]

@@ -42,7 +42,8 @@ class Economy:
 
 
 # One core of an Intel Xeon at 2.x GHz (model 167), torch 2.15, one thread, beside other work: 18
-# perceptrons of digits, SGD and Adam, 1 to 16 at once; `benchmarks/mixed_study.py` measures anew.
+# perceptrons of digits, SGD and Adam, 1 to 16 at once. `benchmarks/mixed_study.py` measures batches
+# that are planned by them.
 CPU = Economy(program=250, layer=210, products=60, parameter=3, longest=300)
 # An estimate, not measured: launches cost about what operations do on a CPU, and products little.
 GPU = Economy(program=250, layer=210, products=0.1, parameter=0.01)
