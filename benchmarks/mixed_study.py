@@ -2,9 +2,9 @@
 
 Trials of digits are drawn at random from `space=all`: kinds of optimizer, batch sizes, epochs,
 depths, widths, activations and all the rest. The planner cuts them into batches. Of some of these,
-chosen at random, each is trained as it was planned, and as its trials were trained before they
-could be mixed: those alone together that share structure, update rule, batch size and number of
-steps. Both run on one thread, one after the other, in turns going first; times are CPU times.
+chosen at random, each is trained as it was planned, and as if trials could not be mixed: with only
+those together that share structure, update rule, batch size and number of steps. Both run on one
+thread, one after the other, in turns going first; times are CPU times.
 
 Run `python benchmarks/mixed_study.py --help` for its options. Recorded results:
 docs/fused-training.md.
@@ -53,7 +53,7 @@ def main() -> None:
     chosen = [batches[i] for i in rng.choice(len(batches), given.batches, replace=False)]
     rows = []
     for turn, batch in enumerate(chosen):
-        apart = as_before(planner, batch)
+        apart = unmixed(planner, batch)
         contenders = [("mixed", [batch]), ("apart", apart)]
         seconds = {}
         for name, parts in contenders if turn % 2 else contenders[::-1]:
@@ -66,8 +66,8 @@ def main() -> None:
     show(planner, batches, rows, planning / given.trials)
 
 
-def as_before(planner: Planner, batch: Sequence[TrialSpec]) -> list[list[TrialSpec]]:
-    """Cut a batch into what could be one program when nothing could be mixed."""
+def unmixed(planner: Planner, batch: Sequence[TrialSpec]) -> list[list[TrialSpec]]:
+    """Cut a batch into what could be one program if nothing could be mixed."""
     parts: dict[Hashable, list[TrialSpec]] = {}
     for spec in batch:
         key = (
