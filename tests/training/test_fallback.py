@@ -109,6 +109,14 @@ def test_hooks_are_not_fused() -> None:
     model[0].register_forward_hook(lambda module, args, output: 2 * output)
     with pytest.raises(NotFusable, match="Linear with hooks"):
         read(model, (4,))
+    model = nn.Sequential(nn.Linear(4, 4))
+    model[0].register_full_backward_pre_hook(lambda module, grads: (2 * grads[0],))
+    with pytest.raises(NotFusable, match="Linear with hooks"):
+        read(model, (4,))
+    model = nn.Sequential(nn.Linear(4, 4))
+    model[0].weight.register_post_accumulate_grad_hook(lambda p: p.grad.mul_(2))
+    with pytest.raises(NotFusable, match="hooks of its parameters"):
+        read(model, (4,))
 
 
 def test_images_need_a_flatten_first() -> None:
