@@ -1,10 +1,10 @@
-"""How much faster trials that differ in everything train together than each by itself, per core.
+"""How much faster trials that differ in everything train together than only with their like.
 
 Trials of digits are drawn at random from `space=all`: kinds of optimizer, batch sizes, epochs,
 depths, widths, activations and all the rest. The planner cuts them into batches. Of some of these,
-chosen at random, each is trained as it was planned, and as its trials were trained before they
-could be mixed: those alone together that share structure, update rule, batch size and number of
-steps. Both run on one thread, one after the other, in turns going first; times are CPU times.
+chosen at random, each is trained as it was planned, and as if trials could not be mixed: with only
+those together that share structure, update rule, batch size and number of steps. Both run on one
+thread, one after the other, in turns going first; times are CPU times.
 
 Run `python benchmarks/mixed_study.py --help` for its options. Recorded results:
 docs/fused-training.md.
@@ -22,7 +22,7 @@ from hydra import initialize_config_dir
 
 from hpsuite.arms import plan_arms
 from hpsuite.compose import compose_experiment
-from hpsuite.forecast import _example
+from hpsuite.forecast import _example, planned_batches
 from hpsuite.overrides import config_dir
 from hpsuite.training import Planner, Resident, train
 from hpsuite.training.loop import count_steps
@@ -47,17 +47,13 @@ def main() -> None:
     resident = Resident.place(planned.data, torch.device("cpu"))
     planner = Planner({planned.data.fingerprint: planned.data}, resident.device, n_workers=1)
     started = time.process_time()
-    for number in range(given.trials):
-        planner.add(_example(planned, number))
-    batches = []
-    while len(planner):
-        batches.append(planner.take())
+    batches = planned_batches([_example(planned, i) for i in range(given.trials)], planner)
     planning = time.process_time() - started
     rng = np.random.default_rng(0)
     chosen = [batches[i] for i in rng.choice(len(batches), given.batches, replace=False)]
     rows = []
     for turn, batch in enumerate(chosen):
-        apart = as_before(planner, batch)
+        apart = unmixed(planner, batch)
         contenders = [("mixed", [batch]), ("apart", apart)]
         seconds = {}
         for name, parts in contenders if turn % 2 else contenders[::-1]:
@@ -70,8 +66,8 @@ def main() -> None:
     show(planner, batches, rows, planning / given.trials)
 
 
-def as_before(planner: Planner, batch: Sequence[TrialSpec]) -> list[list[TrialSpec]]:
-    """Cut a batch into what could be one program when nothing could be mixed."""
+def unmixed(planner: Planner, batch: Sequence[TrialSpec]) -> list[list[TrialSpec]]:
+    """Cut a batch into what could be one program if nothing could be mixed."""
     parts: dict[Hashable, list[TrialSpec]] = {}
     for spec in batch:
         key = (

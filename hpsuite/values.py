@@ -49,11 +49,10 @@ def with_values(spec: TrialSpec, values: Mapping[str, Scalar]) -> TrialSpec:
 
 def value_of(spec: TrialSpec, name: str) -> Value:
     """What a trial has of a hyperparameter; None where nothing says it."""
-    if name in {f.name for f in fields(OptimizerSpec)}:
-        value: Value = getattr(spec.optimizer, name)
+    is_optimizers = name in {f.name for f in fields(OptimizerSpec)}
+    if is_optimizers or name in ("batch_size", "epochs", "steps"):
+        value: Value = getattr(spec.optimizer if is_optimizers else spec, name)
         return value
-    if name in ("batch_size", "epochs", "steps"):
-        return spec.batch_size if name == "batch_size" else getattr(spec, name)
     arguments = dict(spec.model.arguments)
     if (place := layer_of(spec.model.target, name)) is None:
         return arguments.get(name)

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from hpsuite.training.fused import build_all, train_fused
+from hpsuite.training.fusing import build_all
 from hpsuite.training.layers import NotFusable
 from hpsuite.training.memory import train_in_memory
 from hpsuite.training.plain import train_plain
 from hpsuite.training.planner import Planner
 from hpsuite.training.resident import Resident
+from hpsuite.training.together import train_fused
 from hpsuite.trials import TrialResult, TrialSpec
 
 __all__ = ["NotFusable", "Planner", "Resident", "train", "train_fused", "train_plain"]

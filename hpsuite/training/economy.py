@@ -5,7 +5,7 @@ Filling narrow trials up to the widest, and waiting for the longest, is what it 
 ratio of the two matters here.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import torch
@@ -14,7 +14,7 @@ Sizes = tuple[tuple[int, int, int], ...]
 
 
 class Demand(NamedTuple):
-    """What a trial needs: sizes of its layers (see `fusing.Reading`), steps and rows of each."""
+    """What a trial needs: sizes of its layers (see `reading.Reading`), steps and rows of each."""
 
     sizes: Sizes
     steps: int
@@ -42,7 +42,8 @@ class Economy:
 
 
 # One core of an Intel Xeon at 2.x GHz (model 167), torch 2.15, one thread, beside other work: 18
-# perceptrons of digits, SGD and Adam, 1 to 16 at once; `benchmarks/mixed_study.py` measures anew.
+# perceptrons of digits, SGD and Adam, 1 to 16 at once. `benchmarks/mixed_study.py` measures batches
+# that are planned by them.
 CPU = Economy(program=250, layer=210, products=60, parameter=3, longest=300)
 # An estimate, not measured: launches cost about what operations do on a CPU, and products little.
 GPU = Economy(program=250, layer=210, products=0.1, parameter=0.01)
@@ -77,7 +78,7 @@ class Load:
     n: int = 0
     steps: int = 0
     all_steps: int = 0
-    own: float = field(default=0.0)
+    own: float = 0.0
     rows: int = 0
 
     def with_one(self, demand: Demand) -> Self:

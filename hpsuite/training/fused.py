@@ -10,7 +10,7 @@ Shapes: K trials, B rows of a mini-batch, N rows, F features, C classes.
 
 import math
 import time
-from collections.abc import Hashable, Sequence, Set
+from collections.abc import Sequence, Set
 
 import numpy as np
 import torch
@@ -19,124 +19,23 @@ from torch import Tensor
 
 from hpsuite.training.augmentation import training_inputs
 from hpsuite.training.fused_models import FusedModels
-from hpsuite.training.fusing import pays, read
-from hpsuite.training.layers import NotFusable
+from hpsuite.training.fusing import build_all
 from hpsuite.training.loop import (
     DTYPES,
     EVALUATION_ROWS,
-    build_model,
     count_steps,
     finite_result,
     minibatches,
     nonfinite_result,
     set_numerics,
 )
-from hpsuite.training.losses import cross_entropy, smoothing_parts
+from hpsuite.training.losses import FusedLoss
 from hpsuite.training.optimizers import fused_optimizer, update_rule
-from hpsuite.training.padding import exact
 from hpsuite.training.reading import Reading
 from hpsuite.training.resident import Resident
 from hpsuite.training.schedules import learning_rates
 from hpsuite.training.streams import augmentation_key, dropout_key, order_generator
 from hpsuite.trials import TrialResult, TrialSpec
-
-
-def train_fused(specs: Sequence[TrialSpec], resident: Resident) -> list[TrialResult]:
-    """Train K trials of one bucket (see planner.py) at once.
-
-    Args:
-        specs: trials that may be mixed: of one data set, family of models, batch size and numerics.
-        resident: their data.
-
-    Returns:
-        Their results, in order.
-
-    Raises:
-        NotFusable: naming the layer that only the plain trainer knows.
-    """
-    return train_built(build_all(specs, resident), specs, resident)
-
-
-def build_all(
-    specs: Sequence[TrialSpec], resident: Resident, *, where_it_pays: bool = False
-) -> list[Reading]:
-    """The models of trials with their initial weights, taken apart by layer.
-
-    Args:
-        specs: the trials.
-        resident: their data.
-        where_it_pays: whether to refuse models that are faster one by one.
-
-    Raises:
-        NotFusable: naming the layer that only the plain trainer knows.
-    """
-    readings = []
-    for spec in specs:
-        model = build_model(spec.model, resident.data, seed=spec.seed, number=spec.number)
-        if where_it_pays and not pays(model, resident.device):
-            raise NotFusable(f"{type(model).__name__} that pays")
-        readings.append(read(model, resident.data.input_shape))
-        model.to(resident.device, DTYPES[spec.numerics.dtype])
-    return readings
-
-
-def train_built(
-    readings: list[Reading], specs: Sequence[TrialSpec], resident: Resident
-) -> list[TrialResult]:
-    """Train K trials whose models are built: together, but for what has to be by itself.
-
-    The models are let go: the list is empty after.
-    """
-    signatures = [reading.signature for reading in readings]
-    results: dict[int, TrialResult] = {}
-    apart: dict[Hashable, list[int]] = {}
-    narrow = _inexact(readings, specs, resident)
-    for i in sorted(narrow):
-        apart.setdefault(signatures[i], []).append(i)
-    together = [i for i in range(len(specs)) if i not in narrow]
-    if together:
-        batch = FusedBatch([specs[i] for i in together], resident, [readings[i] for i in together])
-        readings.clear()
-        batch.train_all()
-        for place, i in enumerate(together):
-            if place in batch.results:
-                results[i] = batch.results[place]
-            else:
-                apart.setdefault(signatures[i], []).append(i)
-    for places in apart.values():
-        again = [specs[i] for i in places]
-        found = FusedBatch(again, resident).train()
-        results.update(zip(places, found, strict=True))
-    return [results[i] for i in range(len(specs))]
-
-
-def _inexact(
-    readings: Sequence[Reading], specs: Sequence[TrialSpec], resident: Resident
-) -> set[int]:
-    """Places of trials whose products would be summed in another order if filled up with zeros.
-
-    On a GPU, where a product's order depends on its mates as it is, nobody is kept apart.
-    """
-    if resident.device.type != "cpu" or len({reading.sizes for reading in readings}) == 1:
-        return set()
-    rows = {stop - start for start, stop in minibatches(len(resident.y_train), specs[0].batch_size)}
-    at_once = scored_at_once(resident.device)
-    for y in (resident.y_val, resident.y_test):
-        rows |= {min(at_once, len(y) - start) for start in range(0, len(y), at_once)}
-    like = resident.multiplier.to(DTYPES[specs[0].numerics.dtype])
-    most = [
-        (max(o for o, _, _ in sizes), max(i for _, i, _ in sizes))
-        for sizes in zip(*(reading.sizes for reading in readings), strict=True)
-    ]
-    return {
-        place
-        for place, reading in enumerate(readings)
-        if not all(
-            exact((outputs, inputs), filled, [n * places for n in rows], like)
-            for (outputs, inputs, places), filled in zip(reading.sizes, most, strict=True)
-        )
-    }
-
 
 # Rows scored at once on a CPU, where more would fall out of its caches (a third faster than all
 # 359 of digits' validation rows). A constant, so that scores cannot depend on mates.
@@ -203,8 +102,7 @@ class FusedBatch:
             )
         self._rates = self._rates.to(device)
         smoothing = [spec.optimizer.label_smoothing for spec in own]
-        self._smoothing = torch.tensor(smoothing, dtype=torch.float64, device=device)  # [K]
-        self._smoothing_parts = smoothing_parts(self._smoothing)
+        self._loss = FusedLoss(torch.tensor(smoothing, dtype=torch.float64, device=device))
         self._orders = [order_generator(spec.seed, spec.number) for spec in specs]
         keys = [augmentation_key(spec.seed, spec.number) for spec in own]
         self._augmentation_keys = torch.tensor(keys, dtype=torch.int32, device=device)
@@ -246,7 +144,7 @@ class FusedBatch:
         parts = minibatches(self.n_rows, self.specs[0].batch_size)
         epoch = self.step // self.per_epoch
         done = 0
-        while done < len(parts) and self.alive:
+        while done < len(parts) and not self._is_done():
             # Up to the end of the epoch, or the step at which the next trial is done.
             ends = [self._steps[i] - self.step for i in self.alive]
             stop = min(len(parts), done + min(ends))
@@ -255,8 +153,6 @@ class FusedBatch:
             of_all = done == len(parts)
             ending = {i for i in self.alive if self._steps[i] == self.step}
             self._validate(done, ending, of_all=of_all)
-            if self._is_done():
-                break
 
     def _is_done(self) -> bool:
         """Whether no trial is short of steps."""
@@ -277,25 +173,14 @@ class FusedBatch:
             self._losses_K += loss_K.detach()
             self.step += 1
 
-    def _loss(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """Each trial's mean loss [K], of outputs [K, C, B] and classes [K, B]."""
-        if len(self._smoothing_parts) == 1:
-            ((_, shares),) = self._smoothing_parts
-            return cross_entropy(outputs, y, shares)
-        losses = [
-            cross_entropy(outputs[places], y[places], shares)
-            for places, shares in self._smoothing_parts
-        ]
-        order = torch.cat([p for p, _ in self._smoothing_parts if isinstance(p, Tensor)])
-        return torch.cat(losses)[order.argsort()]
-
     def _validate(self, n_steps: int, ending: Set[int], *, of_all: bool) -> None:
         """Score trials; let those go that diverged, and those that are done.
 
         Args:
             n_steps: steps of this epoch so far.
             ending: places in `specs` of the trials that are done.
-            of_all: whether the epoch is over; otherwise those alone are scored that are done.
+            of_all: whether the epoch is over; otherwise the scores of those alone count that are
+                done.
         """
         resident = self.resident
         losses_K = self._losses_K.to(torch.float64) / n_steps
@@ -377,8 +262,7 @@ class FusedBatch:
         self.models.keep(kept)
         self.optimizer.keep(kept)
         self._rates = self._rates[:, kept]
-        self._smoothing = self._smoothing[kept]
-        self._smoothing_parts = smoothing_parts(self._smoothing)
+        self._loss.keep(kept)
         self._augmentation_keys = self._augmentation_keys[kept]
         self._rows_KN, self._losses_K = self._rows_KN[kept], self._losses_K[kept]
         self.alive = [self.alive[place] for place in places]

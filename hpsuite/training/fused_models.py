@@ -96,8 +96,8 @@ class FusedModels:
 
     def _put_together(self, column: Sequence[Step]) -> FusedLayer | None:
         """One step of K models as a layer; None where it has nothing but shapes to it."""
-        modules = [step.module for step in column]
-        first, layers = modules[0], _as_any(modules)
+        layers: list[Any] = [step.module for step in column]
+        first = layers[0]
         shapes = {(*step.input_shapes, step.shape) for step in column}
         differs = len(shapes) > 1
         if first is None or isinstance(first, nn.Flatten | nn.Identity):
@@ -189,10 +189,6 @@ def _most(sizes: Sequence[tuple[int, int]], differs: bool) -> tuple[int, int] | 
         return None
     outputs, inputs = zip(*sizes, strict=True)
     return max(outputs), max(inputs)
-
-
-def _as_any(modules: Sequence[nn.Module | None]) -> list[Any]:
-    return list(modules)
 
 
 def _at_zero(function: nn.Module) -> float:

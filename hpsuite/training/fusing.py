@@ -9,9 +9,12 @@ from torch.nn.modules.conv import _ConvNd
 
 from hpsuite.training.fused_models import FusedModels
 from hpsuite.training.layers import NotFusable
+from hpsuite.training.loop import DTYPES, build_model
 from hpsuite.training.reading import Reading, describe
-from hpsuite.training.steps import Shape
+from hpsuite.training.resident import Resident
+from hpsuite.training.steps import Shape, is_layer
 from hpsuite.training.tracing import is_chain
+from hpsuite.trials import TrialSpec
 
 
 def read(model: nn.Module, input_shape: Shape) -> Reading:
@@ -40,30 +43,43 @@ def pays(model: nn.Module, device: torch.device) -> bool:
     return device.type != "cpu" or not any(isinstance(m, _ConvNd) for m in model.modules())
 
 
-def signature(model: nn.Module, input_shape: Shape) -> tuple[object, ...]:
-    """What K models share whose layers have the same kinds and shapes.
+def build_all(
+    specs: Sequence[TrialSpec], resident: Resident, *, where_it_pays: bool = False
+) -> list[Reading]:
+    """The models of trials with their initial weights, taken apart by layer.
 
-    Dropout rates and initial weights may differ.
+    Args:
+        specs: the trials.
+        resident: their data.
+        where_it_pays: whether to refuse models that are faster one by one.
 
     Raises:
         NotFusable: naming the layer that only the plain trainer knows.
     """
-    return read(model, input_shape).signature
+    readings = []
+    for spec in specs:
+        model = build_model(spec.model, resident.data, seed=spec.seed, number=spec.number)
+        if where_it_pays and not pays(model, resident.device):
+            raise NotFusable(f"{type(model).__name__} that pays")
+        readings.append(read(model, resident.data.input_shape))
+        model.to(resident.device, DTYPES[spec.numerics.dtype])
+    return readings
 
 
-_checked: set[tuple[type, tuple[object, ...]]] = set()
+_checked: set[tuple[object, ...]] = set()
 
 
 def _check(model: nn.Module, reading: Reading, input_shape: Shape) -> None:
     """Whether the steps that were found add up to what a user's module computes.
 
     A forward may do what symbols do not show, such as choosing by a number of axes, or stopping
-    gradients. So each kind of module is tried once on random rows, in training and in evaluation.
+    gradients. So each kind of module, with what it was given, is tried once on random rows, in
+    training and in evaluation.
 
     Raises:
         NotFusable: one whose steps give something else.
     """
-    key = (type(model), reading.signature)
+    key = (type(model), reading.signature, _settings(model))
     if key in _checked:
         return
     refused = NotFusable(f"{type(model).__name__}, whose layers do not tell all that it does")
@@ -83,6 +99,8 @@ def _check(model: nn.Module, reading: Reading, input_shape: Shape) -> None:
         found = fused.forward(x.flatten(1).T[None], training=training)[0].T
         if expected.shape != found.shape or not _close(found, expected):
             raise refused
+    if not (found.requires_grad and expected.requires_grad):
+        raise refused
     theirs = [
         p
         for step in again.steps
@@ -101,6 +119,19 @@ def _check(model: nn.Module, reading: Reading, input_shape: Shape) -> None:
         if mine is None or own is None or not _close(mine.view(own.shape), own):
             raise refused
     _checked.add(key)
+
+
+def _settings(model: nn.Module) -> tuple[tuple[str, str, str], ...]:
+    """What a user's modules hold beside weights and layers: their forward may go by it."""
+    kinds = (bool, int, float, str, tuple, list, dict)
+    of_all = vars(nn.Module())
+    return tuple(
+        (name, key, repr(value))
+        for name, module in model.named_modules()
+        if not is_layer(module)
+        for key, value in vars(module).items()
+        if key not in of_all and isinstance(value, kinds)
+    )
 
 
 def _close(a: Tensor, b: Tensor) -> bool:

@@ -3,13 +3,37 @@
 Shapes: K trials, B rows of a mini-batch, C classes.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 Places = Tensor | slice
 
 
-def smoothing_parts(smoothing: Tensor) -> list[tuple[Places, Tensor | None]]:
+class FusedLoss:
+    """The losses of K trials, of which some smooth their labels."""
+
+    def __init__(self, smoothing: Tensor) -> None:
+        """Of shares in [0, 1), float64 [K]."""
+        self._smoothing = smoothing
+        self._parts = _parts(smoothing)
+
+    def __call__(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """Each trial's mean loss [K], of outputs [K, C, B] and classes [K, B]."""
+        if len(self._parts) == 1:
+            ((_, shares),) = self._parts
+            return cross_entropy(outputs, y, shares)
+        losses = [cross_entropy(outputs[places], y[places], s) for places, s in self._parts]
+        order = torch.cat([places for places, _ in self._parts if isinstance(places, Tensor)])
+        return torch.cat(losses)[order.argsort()]
+
+    def keep(self, kept: Tensor) -> None:
+        """Go on with some of the trials alone: int64 indices [K']."""
+        self._smoothing = self._smoothing[kept]
+        self._parts = _parts(self._smoothing)
+
+
+def _parts(smoothing: Tensor) -> list[tuple[Places, Tensor | None]]:
     """Trials whose labels are not smoothed, and those whose are: places and shares of each part.
 
     Args:

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 import torch
 
-from hpsuite.training.fused import build_all, train_built
+from hpsuite.training.fusing import build_all
 from hpsuite.training.reading import Reading
 from hpsuite.training.resident import Resident
+from hpsuite.training.together import train_built
 from hpsuite.trials import TrialResult, TrialSpec
 
 _log = logging.getLogger(__name__)

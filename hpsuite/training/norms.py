@@ -4,6 +4,7 @@ Both take each row by itself: a row's values, in groups of M, are brought beside
 torch normalises them group by group, so that neither rows nor trials can change each other's bits.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch.nn.functional as F
@@ -29,7 +30,7 @@ class GroupNormEnsemble:
         Args:
             weight, bias: gamma and beta [K, C] of each channel, or [K, ...] of each value of a
                 group.
-            size: values of a group; 0 divides by `groups` when the shape is known.
+            size: values of a group.
             eps: added to the variance.
             leading: whether gamma and beta go by channel.
         """
@@ -42,7 +43,7 @@ class GroupNormEnsemble:
     ) -> "GroupNormEnsemble":
         """Stack K layers of one shape; `shape` is that of a row."""
         first = layers[0]
-        size = _product(shape) // first.num_groups
+        size = math.prod(shape) // first.num_groups
         return cls(
             stack_or_none([layer.weight for layer in layers]),
             stack_or_none([layer.bias for layer in layers]),
@@ -58,7 +59,7 @@ class GroupNormEnsemble:
         return cls(
             stack_or_none([layer.weight for layer in layers]),
             stack_or_none([layer.bias for layer in layers]),
-            size=_product(first.normalized_shape),
+            size=math.prod(first.normalized_shape),
             eps=first.eps,
             leading=False,
         )
@@ -90,10 +91,3 @@ class GroupNormEnsemble:
     def keep(self, kept: Tensor) -> None:
         self.weight = None if self.weight is None else keep_leaf(self.weight, kept)
         self.bias = None if self.bias is None else keep_leaf(self.bias, kept)
-
-
-def _product(numbers: Sequence[int]) -> int:
-    n = 1
-    for number in numbers:
-        n *= number
-    return n

@@ -8,7 +8,7 @@ trial has the same bits as by itself. Two things could break that, and each is l
 - A matrix product may be summed in another order when it is larger. `exact` tries that with random
   numbers for each pair of shapes: the order does not depend on the numbers.
 - Infinity times 0 is not 0. A trial that overflowed, or in which a weight that was filled in is not
-  0 any more, is trained again by itself (`fused.py`).
+  0 any more, is trained again by itself (`together.py`).
 """
 
 from collections.abc import Sequence

@@ -48,7 +48,7 @@ class Structure:
         signature: equal for models of the same kinds and shapes of layers; None where one cannot
             be fused.
         family: equal for models that can be one program; None where one cannot be fused.
-        sizes: of its layers with weights (see `fusing.Reading`).
+        sizes: of its layers with weights (see `reading.Reading`).
         n_parameters: trainable numbers.
         n_activations: numbers that one row of input leaves in its layers.
         n_products: multiply-adds of one row of input.

@@ -127,9 +127,8 @@ def _takes_widths(step: Step) -> bool:
         flattens = step.kind == "reshape" and len(step.shape) == 1
         numbers = [n for n in step.arguments if n is not None]
         adds = step.kind in ("add", "sub") and not numbers
-        scales = step.kind == "mul" or (step.kind == "truediv" and step.arguments[0] is None)
-        divides = step.kind == "truediv" and not numbers
-        return flattens or adds or (scales and not divides) or step.kind == "mean"
+        divides = step.kind == "truediv" and numbers and step.arguments[0] is None
+        return flattens or adds or bool(divides) or step.kind in ("mul", "mean")
     layer = step.module
     if isinstance(layer, nn.Conv1d | nn.Conv2d):
         return layer.groups == 1

@@ -36,9 +36,10 @@ def is_chain(model: nn.Module) -> bool:
 
 def _refuse_hooks(model: nn.Module) -> None:
     for layer in model.modules():
-        if layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks:
+        of_forward = layer._forward_hooks or layer._forward_pre_hooks
+        if of_forward or layer._backward_hooks or layer._backward_pre_hooks:
             raise NotFusable(f"{type(layer).__name__} with hooks")
-    if any(p._backward_hooks for p in model.parameters()):
+    if any(p._backward_hooks or p._post_accumulate_grad_hooks for p in model.parameters()):
         raise NotFusable(f"{type(model).__name__} with hooks of its parameters")
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from hpsuite.datasets import Data
 from hpsuite.training import NotFusable, Planner, Resident, train, train_fused, train_plain
 from hpsuite.training.fused import FusedBatch
-from hpsuite.training.fusing import signature
+from hpsuite.training.fusing import read
 from hpsuite.training.plain import PlainTrial
 from tests.training.cases import largest_difference, trial
 
@@ -91,31 +91,39 @@ def test_a_skip_connection_trains_one_by_one_and_says_so_once(
 )
 def test_the_layer_is_named(model: nn.Module, words: str) -> None:
     with pytest.raises(NotFusable, match=words) as caught:
-        signature(model, (4,))
+        read(model, (4,))
     assert "\n" not in str(caught.value)
 
 
 def test_weights_in_two_places_are_not_fused() -> None:
     layer = nn.Linear(4, 4)
     with pytest.raises(NotFusable, match="two places"):
-        signature(nn.Sequential(layer, nn.ReLU(), layer), (4,))
+        read(nn.Sequential(layer, nn.ReLU(), layer), (4,))
     drop = nn.Dropout()
     with pytest.raises(NotFusable, match="two places"):
-        signature(nn.Sequential(drop, nn.Linear(4, 4), drop), (4,))
+        read(nn.Sequential(drop, nn.Linear(4, 4), drop), (4,))
 
 
 def test_hooks_are_not_fused() -> None:
     model = nn.Sequential(nn.Linear(4, 4))
     model[0].register_forward_hook(lambda module, args, output: 2 * output)
     with pytest.raises(NotFusable, match="Linear with hooks"):
-        signature(model, (4,))
+        read(model, (4,))
+    model = nn.Sequential(nn.Linear(4, 4))
+    model[0].register_full_backward_pre_hook(lambda module, grads: (2 * grads[0],))
+    with pytest.raises(NotFusable, match="Linear with hooks"):
+        read(model, (4,))
+    model = nn.Sequential(nn.Linear(4, 4))
+    model[0].weight.register_post_accumulate_grad_hook(lambda p: p.grad.mul_(2))
+    with pytest.raises(NotFusable, match="hooks of its parameters"):
+        read(model, (4,))
 
 
 def test_images_need_a_flatten_first() -> None:
     layers = (nn.Linear(4, 3), nn.Flatten(), nn.Linear(12, 2))
     with pytest.raises(NotFusable, match="Flatten"):
-        signature(nn.Sequential(*layers), (4, 4))
-    assert signature(nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), (4, 4))
+        read(nn.Sequential(*layers), (4, 4))
+    assert len(read(nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), (4, 4)).steps) == 2
 
 
 def test_the_fused_trainer_refuses_by_itself(resident_few: Resident) -> None:

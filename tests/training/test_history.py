@@ -1,12 +1,22 @@
 """Which results earlier versions would not repeat: those of what is fused only since then."""
 
+import math
+
 import pytest
 import torch
+from torch import nn
 
 from hpsuite.training import Resident
 from hpsuite.training.history import results_version
 from hpsuite.training.loop import build_model
 from tests.training.cases import trial
+
+
+def softplus(input_shape: tuple[int, ...], n_classes: int) -> nn.Sequential:
+    """A layer that only the plain trainer knows."""
+    n_inputs = math.prod(input_shape)
+    return nn.Sequential(nn.Flatten(), nn.Linear(n_inputs, n_classes), nn.Softplus())
+
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -21,7 +31,7 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
         ("hpsuite.models.convnet", {"channels": 2}, 1, 2),
         ("hpsuite.models.resnet", {"channels": 2}, 1, 2),
         ("tests.training.users.SkipNet", {}, 2, 2),
-        ("tests.training.test_fallback.softplus", {}, 1, 1),
+        (f"{__name__}.softplus", {}, 1, 1),
     ],
 )
 def test_version(
@@ -29,11 +39,6 @@ def test_version(
 ) -> None:
     data = resident_images.data
     spec = trial(resident_images, target=target, model=model)
-    shape = (64,) if target.endswith("softplus") else data.input_shape
-    built = (
-        torch.nn.Sequential(torch.nn.Linear(64, 8), torch.nn.Softplus(), torch.nn.Linear(8, 10))
-        if target.endswith("softplus")
-        else build_model(spec.model, data, seed=0, number=0)
-    )
-    assert results_version(built, shape, CPU, before=1) == on_cpu
-    assert results_version(built, shape, CUDA, before=1) == on_cuda
+    built = build_model(spec.model, data, seed=0, number=0)
+    assert results_version(built, data.input_shape, CPU, before=1) == on_cpu
+    assert results_version(built, data.input_shape, CUDA, before=1) == on_cuda

@@ -285,7 +285,6 @@ from hpsuite.datasets import prepare
 from hpsuite.datasets.digits import digits
 from hpsuite.training import Resident
 from hpsuite.training.fused import FusedBatch
-from hpsuite.training.losses import cross_entropy
 from tests.training.cases import bits
 from tests.training.test_independence import work
 data = prepare(digits(), split_seed=0, validation_size=359, test_size=360, train_fraction=0.2,

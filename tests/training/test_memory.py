@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from hpsuite.training import Resident, train, train_fused
-from hpsuite.training.fused import train_built
 from hpsuite.training.memory import out_of_memory
 from hpsuite.training.reading import Reading
+from hpsuite.training.together import train_built
 from hpsuite.trials import TrialResult, TrialSpec
 from tests.training.cases import trial
 

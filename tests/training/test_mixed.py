@@ -8,15 +8,11 @@ import torch
 from torch import Tensor
 
 from hpsuite.training import Resident, train_fused
-from hpsuite.training.fused import (
-    CPU_EVALUATION_ROWS,
-    FusedBatch,
-    _inexact,
-    build_all,
-    train_built,
-)
+from hpsuite.training.fused import CPU_EVALUATION_ROWS, FusedBatch
+from hpsuite.training.fusing import build_all
 from hpsuite.training.padding import exact
 from hpsuite.training.plain import PlainTrial
+from hpsuite.training.together import _inexact, train_built
 from hpsuite.trials import OptimizerSpec, TrialResult, TrialSpec
 from tests.training.cases import largest_difference, rounded, trial
 
@@ -151,7 +147,7 @@ def test_those_that_cannot_be_filled_up_are_trained_apart(
     """As if products of other widths were summed in another order."""
     specs = mixed(resident_few, 10)
     expected = train_fused(specs, resident_few)
-    monkeypatch.setattr("hpsuite.training.fused.exact", lambda own, filled, *_: own == filled)
+    monkeypatch.setattr("hpsuite.training.together.exact", lambda own, filled, *_: own == filled)
     readings = build_all(specs, resident_few)
     assert same(train_built(readings, specs, resident_few), expected)
 

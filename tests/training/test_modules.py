@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from hpsuite.training import NotFusable, Resident
 from hpsuite.training.fused import FusedBatch
-from hpsuite.training.fusing import read, signature
+from hpsuite.training.fusing import read
+from hpsuite.training.loop import build_model
 from hpsuite.training.plain import PlainTrial
 from hpsuite.trials import OptimizerSpec, TrialSpec
 from tests.training.cases import bits, largest_difference, rounded, trial
@@ -69,10 +70,6 @@ def several(
         )
         for i in range(n)
     ]
-
-
-def names(target: str) -> str:
-    return target.rpartition(".")[2]
 
 
 @pytest.mark.parametrize(("target", "model"), ALL, ids=str)
@@ -170,6 +167,17 @@ class HalfStopped(Stopped):
         self.last2 = nn.Linear(input_shape[0], n_classes)
 
 
+class SometimesStopped(HalfStopped):
+    """Goes by what it was given, which its layers do not show."""
+
+    def __init__(self, stopped: bool) -> None:
+        super().__init__((4,), 3)
+        self.stopped = stopped
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if self.stopped else self.last(x) + self.last2(x)
+
+
 class InPlaceUnseen(ByMode):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.last(x)
@@ -213,6 +221,7 @@ class Normal(nn.Linear):
         (InPlaceTwice((4,), 3), "in place"),
         (InPlaceUnseen((4,), 3), "do not tell"),
         (HalfStopped((4,), 3), "do not tell"),
+        (Stopped((4,), 3), "do not tell"),
         (Noise((4,), 3), "Noise, which does other things in training"),
         (nn.Sequential(Normal(4, 3)), "a tensor used outside"),
         (nn.Sequential(nn.Linear(4, 4), nn.Dropout1d()), "Dropout1d"),
@@ -226,9 +235,19 @@ class Normal(nn.Linear):
 def test_what_only_the_plain_trainer_knows_is_named(model: nn.Module, words: str) -> None:
     modes = [m.training for m in model.modules()]
     with pytest.raises(NotFusable, match=words) as caught:
-        signature(model, (4,))
+        read(model, (4,))
     assert "\n" not in str(caught.value)
     assert [m.training for m in model.modules()] == modes
+
+
+def test_a_module_that_was_given_something_else_is_looked_at_again() -> None:
+    """Whichever comes first."""
+    for stopped in (False, True, False, True):
+        if stopped:
+            with pytest.raises(NotFusable, match="do not tell"):
+                read(SometimesStopped(stopped), (4,))
+        else:
+            assert len(read(SometimesStopped(stopped), (4,)).steps) == 3
 
 
 @pytest.mark.parametrize(
@@ -251,8 +270,6 @@ def test_options_that_only_the_plain_trainer_knows(
 
 
 def test_reading_a_model_leaves_it_as_it_was(resident_images: Resident) -> None:
-    from hpsuite.training.loop import build_model
-
     for target, model in ALL:
         spec = trial(resident_images, target=target, model=model)
         built = build_model(spec.model, resident_images.data, seed=3, number=4)
