@@ -48,8 +48,10 @@ def test_ranks_compare_as_many_trials_as_the_shortest_arm_has() -> None:
     # Of two equal searches one has four times the trials: its best of all is better.
     long, short = rng.uniform(size=(30, 64)), rng.uniform(size=(30, 16))
     nothing: Any = None
+    space = SimpleNamespace(hyperparameters=())
+    arm: Any = SimpleNamespace(setup=SimpleNamespace(space=space))
     tables = [
-        ArmTable(nothing, nothing, name, "setup", 1, {}, [study(row) for row in scores])
+        ArmTable(arm, nothing, name, "setup", 1, {}, [study(row) for row in scores])
         for name, scores in (("long", long), ("short", short))
     ]
     found = find_arms(tables, None, {})

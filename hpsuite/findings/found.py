@@ -23,6 +23,7 @@ from hpsuite.analysis.transfer import Transfer
 from hpsuite.config import Setup
 from hpsuite.evidence import SetupEvidence
 from hpsuite.findings.tables import ArmTable, Replayed, setup_name
+from hpsuite.findings.tried import Tried
 
 # Of a setup that nothing is known of.
 UNKNOWN = Gate(False, "no reference sample")
@@ -92,6 +93,7 @@ class ArmFinding:
     Attributes:
         table, figures, rank: see the classes.
         strategy: best so far, regret, trials to a good one.
+        tried: distinct values, their spread, the chance to try nothing good.
         seconds: training time of all its trials together, in seconds of one worker.
         again: what each repeat selected, trained with fresh seeds; None where it was not.
         fresh: its accuracies; None where it was not.
@@ -104,6 +106,7 @@ class ArmFinding:
     rank: RankRange
     seconds: float
     strategy: StrategyFigures
+    tried: Tried
     again: Replayed | None = None
     fresh: Fresh | None = None
     misses: Misses | None = None

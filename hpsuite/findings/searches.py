@@ -8,6 +8,7 @@ from hpsuite.analysis.strategies import strategy_figures
 from hpsuite.evidence import SetupEvidence
 from hpsuite.findings.found import ArmFinding, Fresh
 from hpsuite.findings.tables import ArmTable, Replayed
+from hpsuite.findings.tried import find_tried
 
 # What counts as close where one margin is given, in accuracy: e = 2 points.
 MARGIN = 0.02
@@ -27,6 +28,7 @@ def find_arms(
     n = min(len(study.results) for table in arms for study in table.studies)
     ranks = ranking({str(i): table.scores(n).max(axis=1) for i, table in enumerate(arms)})
     b = None if evidence is None else evidence.best.value
+    good = None if evidence is None else evidence.sensitivity.good_fractions[100 * MARGIN]
     error = 0.0
     if evidence is not None and evidence.best.retrained:
         error = evidence.best.standard_error
@@ -48,6 +50,7 @@ def find_arms(
                 rank=ranks[str(i)],
                 seconds=sum(r.seconds for r in table.results),
                 strategy=strategy,
+                tried=find_tried(table, good),
                 again=again,
                 fresh=fresh,
                 misses=misses,

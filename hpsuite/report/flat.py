@@ -178,6 +178,10 @@ def arm_figures(arm: ArmFinding) -> dict[str, object]:
     if strategy.to_good is not None:
         figures |= ends("trials_to_good", strategy.to_good.restricted_mean)
         figures |= ends("reached_good", strategy.to_good.reached)
+    for name, distinct in arm.tried.distinct.items():
+        figures[f"distinct_{name}"] = distinct
+    if arm.tried.oracle is not None:
+        figures |= ends("expected_never_good", arm.tried.oracle)
     intervals = {
         "best_val_accuracy": found.best_val_accuracy,
         "test_accuracy": found.test_accuracy,

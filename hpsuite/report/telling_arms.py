@@ -22,6 +22,7 @@ from hpsuite.report.telling_scores import (
     placed,
     plain,
 )
+from hpsuite.report.telling_tried import tried_blocks
 from hpsuite.report.told import Told
 from hpsuite.report.view import Block, Cell, Column, Note, Picture, Section, Table
 from hpsuite.space import Hyperparameter
@@ -61,6 +62,7 @@ def arms_section(
         found_table(shown, by_setup),
         speed_table(shown, by_setup),
         *compared,
+        *tried_blocks(shown, by_setup),
     ]
     blocks += [Note(text) for text in _remarks(by_setup)]
     if len(shown) <= MOST_POINTS:
