@@ -120,6 +120,7 @@ class Settings:
         executor, tracking, analysis: see the classes.
         claims: what is claimed of the matrix, declared before the run.
         tier: which size of the experiment this is; None where it has one.
+        left_out: what this size leaves out, in words.
     """
 
     name: Name
@@ -137,6 +138,7 @@ class Settings:
     analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
     claims: tuple[Declared, ...] = ()
     tier: str | None = None
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -62,18 +62,18 @@ def run_experiment(settings: Settings, arms: Sequence[Arm], command: str = "") -
     storage = open_storage(settings.storage)
     runs = open_studies(storage, planned, fresh=settings.fresh, device=device)
     print_heading(console, settings, planned, device)
-    train_missing(settings.executor, runs, planner, console)
+    trained = train_missing(settings.executor, runs, planner, console)
     again = train_again(settings, storage, runs, planner, console)
     if settings.analysis.bands == "tight":
         console.print("analysing: tight bands take minutes, once for each n ...", style="dim")
     findings = analysed(settings, runs, again)
-    conclude(settings, findings, console, device, started=started, command=command)
+    conclude(settings, findings, console, device, started=started, command=command, trained=trained)
 
 
 def train_missing(
     executor: ExecutorConfig, runs: Sequence[ArmRun], planner: Planner, console: Console
-) -> None:
-    """Train all that the arms are short of, and show how far it is."""
+) -> int:
+    """Train all that the arms are short of, and show how far it is; returns how many that were."""
     studies = [study for run in runs for study in run.studies]
     total = sum(study.n_planned for study in studies)
     missing = sum(study.n_planned - study.n_told for study in studies)
@@ -83,6 +83,7 @@ def train_missing(
         progress = TrialProgress(total, total - missing, console)
         with make_executor(executor, planner.datasets, planner.device) as workers, progress:
             run_studies(studies, planner, workers, on_told=progress.advance)
+    return missing
 
 
 def train_again(
@@ -136,8 +137,9 @@ def conclude(
     *,
     started: float,
     command: str,
+    trained: int,
 ) -> None:
-    """Print, write the files, and bring MLflow up to date."""
+    """Print, write the files, and bring MLflow up to date; `trained` trials are of this run."""
     console.print()
     print_tables(findings, console)
     about = {
@@ -149,6 +151,8 @@ def conclude(
             started=started,
         ),
         "tier": settings.tier,
+        "left_out": list(settings.left_out),
+        "trained": trained,
         "storage": settings.storage,
     }
     report = tell(findings, about) if settings.analysis.report else None

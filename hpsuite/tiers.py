@@ -19,7 +19,7 @@ from hpsuite.checks import UserError, refuse
 from hpsuite.overrides import as_override
 
 # Keys that a tier gives whole.
-_WHOLE = ("matrix", "blocks", "title")
+_WHOLE = ("matrix", "blocks", "title", "left_out")
 # They replace each other: who sets the one sets both.
 LENGTHS = frozenset({"budget.epochs", "budget.steps"})
 

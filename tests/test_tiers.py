@@ -22,6 +22,7 @@ claims:
      direction: greater, smallest_effect: 0.05, n: 16}
 tiers:
   quick:
+    left_out: [sigmoid]
     budget: {trials: 4, steps: 20}
   full:
     title: A longer title
@@ -73,6 +74,7 @@ def test_the_first_tier_is_the_default(tiered: Callable[..., Composed]) -> None:
         assert [arm.label for arm in arms] == ["digits mlp log_random", "digits mlp_bn log_random"]
         assert {(arm.trials, arm.setup.steps, arm.setup.epochs) for arm in arms} == {(4, 20, None)}
         assert {arm.repeats for arm in arms} == {3}
+        assert settings.left_out == ("sigmoid",)
 
 
 def test_a_tier_goes_over_the_experiment_and_the_command_line_over_both(
@@ -80,6 +82,7 @@ def test_a_tier_goes_over_the_experiment_and_the_command_line_over_both(
 ) -> None:
     settings, arms = tiered("tier=full", "budget.trials=9", "claims=[]")
     assert (settings.title, len(settings.claims)) == ("A longer title", 1)
+    assert settings.left_out == ()
     labels = [arm.label for arm in arms]
     assert labels == [
         "digits mlp model.activation=relu log_random",
@@ -136,6 +139,8 @@ def test_blocks_that_the_command_line_makes_equal_are_trained_once(
         (["tier=broken"], "tiers.broken: found 3; accepted: keys with values"),
         (["tier=typo"], "budgets: found no such key; accepted: one of "),
         (["tiers=3"], "tiers: found 3; accepted: keys with values"),
+        (["left_out=3"], "left_out: found 3; accepted: "),
+        (["tier=full", "left_out=[3]"], r"left_out: found \[3\]; accepted: text"),
         (["blocks=3"], "blocks: found 3; accepted: a list of matrices"),
         (["blocks=[3]"], r"blocks\[0\]: found 3; accepted: keys, each with a list of values"),
         (["blocks=[{modl: [mlp]}]"], r"blocks\[0\].modl: found no such axis; accepted: "),

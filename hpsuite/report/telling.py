@@ -35,7 +35,8 @@ def tell(findings: Findings, about: About) -> Report:
     Args:
         findings: what was found.
         about: what the findings do not hold: `experiment`, `title`, `created`, `seconds` (that the
-            run took), `versions`, `device`, `commit`, `command`, `warnings`; all may be missing.
+            run took), `trained` (trials of this run; others were in the record), `tier`,
+            `left_out`, `versions`, `device`, `commit`, `command`, `warnings`; all may be missing.
     """
     names = _names(findings.setups)
     told = [_told(setup, name, i) for i, (setup, name) in enumerate(names)]
@@ -59,7 +60,8 @@ def tell(findings: Findings, about: About) -> Report:
         answers=tuple(answers(findings.verdicts, told, compared, by_setup, findings.splits)),
         findings=findings.verdicts,
         sections=sections,
-        conditions=conditions(findings),
+        conditions={**_size(about), **conditions(findings)},
+        took=_took(findings, about),
     )
 
 
@@ -103,9 +105,9 @@ def _report(
     findings: Sequence[Found],
     sections: Sequence[Section | None],
     conditions: Mapping[str, str],
+    took: str = "",
 ) -> Report:
     versions, warnings = about.get("versions"), about.get("warnings")
-    seconds = about.get("seconds")
     experiment = _text(about, "experiment", "hpsuite")
     return Report(
         experiment=experiment,
@@ -113,17 +115,44 @@ def _report(
         answers=answers,
         verdicts=tuple(card(found) for found in findings),
         sections=tuple(s for s in sections if s is not None and (s.prose or s.blocks)),
-        conditions={**({"tier": str(about["tier"])} if about.get("tier") else {}), **conditions},
+        conditions=conditions,
         versions={str(k): str(v) for k, v in versions.items()}
         if isinstance(versions, Mapping)
         else {},
         device=_text(about, "device", "unknown"),
         commit=_text(about, "commit", "unknown"),
         created=moment(_text(about, "created", "unknown")),
-        took=duration(seconds) if isinstance(seconds, int | float) else "unknown",
+        took=took or _seconds(about),
         command=_text(about, "command", ""),
         warnings=tuple(str(w) for w in warnings) if isinstance(warnings, Sequence) else (),
     )
+
+
+def _size(about: About) -> dict[str, str]:
+    """Which size of an experiment it is, and what that leaves out."""
+    found = {"tier": str(about["tier"])} if about.get("tier") else {}
+    left_out = about.get("left_out")
+    if isinstance(left_out, Sequence) and left_out:
+        found["left out"] = "; ".join(map(str, left_out))
+    return found
+
+
+def _took(findings: Findings, about: About) -> str:
+    """How long the run took; where trials were in the record, how long all of them trained."""
+    trained = about.get("trained")
+    total = sum(arm.figures.n_trials for arm in findings.arms)
+    if not isinstance(trained, int) or trained >= total:
+        return _seconds(about)
+    training = duration(sum(arm.seconds for arm in findings.arms))
+    return (
+        f"{_seconds(about)}, with {total - trained:,} of {total:,} trials in the record before; "
+        f"all trained {training} of one worker"
+    )
+
+
+def _seconds(about: About) -> str:
+    seconds = about.get("seconds")
+    return duration(seconds) if isinstance(seconds, int | float) else "unknown"
 
 
 def duration(seconds: float) -> str:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hpsuite.models import convnet, mlp, resnet
+from hpsuite.models.resnet import Scale
 
 FAMILIES = {
     "mlp": (mlp, {"units": (16, 24), "groups": 4}),
@@ -249,3 +250,33 @@ def test_a_place_of_one_channel_has_no_variance() -> None:
                 normalization="before",
                 normalizer=kind,  # type: ignore[arg-type]
             )
+
+
+def undo(norm: nn.Module, args: tuple[Tensor, ...]) -> None:
+    """Set gamma and beta to what undoes the norm, of the batch that it is about to see."""
+    assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
+    (x,) = args
+    over = [0, *range(2, x.ndim)]
+    with torch.no_grad():
+        norm.weight.copy_(torch.sqrt(x.var(over, unbiased=False) + norm.eps))
+        norm.bias.copy_(x.mean(over))
+
+
+@pytest.mark.parametrize(
+    ("family", "where"), list(itertools.product(FAMILIES, ("before", "after")))
+)
+def test_gamma_and_beta_can_undo_batch_norm(family: str, where: str) -> None:
+    # gamma = sqrt(variance + epsilon), beta = mean: the network computes what it does without.
+    normed = build(family, normalization=where, normalizer="batch", affine=True).double().train()
+    plain = build(family).double().train()
+    for module in [*normed.modules(), *plain.modules()]:
+        if isinstance(module, nn.Linear | nn.Conv2d) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+        if isinstance(module, Scale):  # of branches that no norm keeps small
+            module.factor = 1.0
+    x = inputs(n=32)
+    assert not torch.allclose(normed(x), plain(x), atol=0.1)
+    assert len(norms(normed)) >= 2
+    for norm in norms(normed):
+        norm.register_forward_pre_hook(undo)
+    torch.testing.assert_close(normed(x), plain(x), rtol=0, atol=1e-11)

@@ -29,7 +29,7 @@ from hpsuite.report.markdown import render_markdown
 from hpsuite.report.page import render_page
 from hpsuite.report.pictures import note_of
 from hpsuite.report.telling import duration, tell, tell_samples
-from hpsuite.report.telling_scores import ends_of
+from hpsuite.report.telling_scores import NONE, ends_of
 from hpsuite.report.told import Compared
 from hpsuite.report.view import Note, Report, Table
 from hpsuite.report.writing import write_report
@@ -45,6 +45,9 @@ ABOUT = {
     "title": "Which of two?",
     "created": "2026-11-25",
     "seconds": 3725.0,
+    "trained": 0,
+    "tier": "quick",
+    "left_out": ["a sigmoid", "a *second* data set"],
     "versions": {"hpsuite": "0.2.0"},
     "device": "cpu",
     "commit": None,
@@ -158,7 +161,10 @@ def test_sections_come_in_order(report: Report) -> None:
         "Transfer",
     ]
     assert report.commit == "unknown"
-    assert report.took == "1 h 2 min"
+    assert report.took.startswith("1 h 2 min, with 768 of 768 trials in the record before; all")
+    assert tell(found(), {**ABOUT, "trained": 10**9}).took == "1 h 2 min"
+    assert report.conditions["tier"] == "quick"
+    assert report.conditions["left out"] == "a sigmoid; a *second* data set"
     assert report.warnings == ("a quick run",)
     assert report.conditions["data"].startswith("digits: ")
     assert report.conditions["searched: learning_rate"] == "log, 0.0001 to 10"
@@ -233,6 +239,28 @@ def test_tables_of_searches_show_the_figures(report: Report, findings: Findings)
         regret = column(fast, "regret (points)")[i]
         assert regret.value == pytest.approx(100 * arm.strategy.regret.estimate)
         assert column(fast, "trials to a good one")[i].value == arm.strategy.to_good.median.estimate
+
+
+def test_tables_of_what_was_tried_show_the_figures(report: Report, findings: Findings) -> None:
+    missed = table(report, "How often they tried nothing good")
+    tried = table(report, "What they tried")
+    assert len(missed.rows) == 8
+    for i, arm in enumerate(findings.arms):
+        assert arm.strategy.to_good is not None
+        never, expected = column(missed, "tried none good")[i], column(missed, "expected")[i]
+        assert never.value == pytest.approx(100 * (1 - arm.strategy.to_good.reached.estimate))
+        assert (expected.text == NONE) == (arm.tried.oracle is None)
+        assert (arm.tried.oracle is None) == (arm.table.arm.strategy.name != "log_random")
+    # Both setups were tried alike by all but the search that looks at scores.
+    assert {row[0].text: row[-1].text for row in tried.rows} | {"coarse_to_fine": ""} == {
+        "grid": "2",
+        "random": "2",
+        "log_random": "2",
+        "coarse_to_fine": "",
+    }
+    rows = {(row[0].text, row[2].text): row for row in tried.rows}
+    assert rows["grid", "learning_rate"][3].text == "4"
+    assert rows["log_random", "1 - momentum"][4].text.startswith("0.001 to 0.01: ")
 
 
 def test_pictures_show_the_figures(report: Report, findings: Findings) -> None:

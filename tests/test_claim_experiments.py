@@ -1,0 +1,79 @@
+"""The experiments of the course's claims, whole, at tier=quick: what they say of themselves."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hpsuite.overrides import config_dir
+from tests.commands import Command
+
+VERDICTS = {
+    "supported",
+    "contradicted",
+    "no difference",
+    "inconclusive",
+    "tuning did not matter here",
+    "did not train",
+}
+# Seconds on two cores, about; these two are in `make test`, the rest in `make test-all`.
+SHORT = ("grid_vs_random", "importance_order")
+LONG = (
+    "batchnorm_placement",
+    "batchnorm_robustness",
+    "bergstra_bengio_2012",
+    "coarse_to_fine",
+    "search_scale",
+)
+
+
+def declared(name: str) -> dict[str, Any]:
+    text = (Path(config_dir()) / "experiment" / f"{name}.yaml").read_text(encoding="utf-8")
+    found = yaml.safe_load(text)
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize(
+    "name", [*SHORT, *(pytest.param(name, marks=pytest.mark.slow) for name in LONG)]
+)
+def test_quick_tier_answers_what_was_declared(name: str, command: Command) -> None:
+    ended = command(f"+experiment={name}", "tier=quick", "tracking=none")
+    assert ended.status == 0, ended.err
+    (path,) = Path("outputs", name).glob("*/summary.json")
+    found = json.loads(path.read_text())
+    asked = declared(name)
+    claims = asked["claims"] + asked["tiers"]["quick"].get("claims", [])
+    assert [v["claim"] for v in found["verdicts"]] == [claim["claim"] for claim in claims]
+    for verdict, claim in zip(found["verdicts"], claims, strict=True):
+        assert verdict["verdict"] in VERDICTS
+        assert all(math.isfinite(verdict[key]) for key in ("estimate", "low", "high"))
+        assert verdict["low"] <= verdict["estimate"] <= verdict["high"]
+        assert verdict["n"] == verdict["planned_n"] == claim["n"]
+        assert verdict["smallest_effect"] == claim["smallest_effect"]
+    assert found["tier"] == "quick"
+    assert found["left_out"] == asked["tiers"]["quick"]["left_out"]
+    report = (path.parent / "report.md").read_text()
+    assert all(left_out in report for left_out in found["left_out"])
+    (CHECKS.get(name) or (lambda summary: None))(found)
+
+
+def misses(summary: dict[str, Any]) -> None:
+    """Nothing but the rate acts, so that both searches miss as often as the closed forms say."""
+    for arm in summary["arms"]:
+        low, high = 1 - arm["reached_good_high"], 1 - arm["reached_good_low"]
+        assert low <= arm["expected_never_good_high"], arm["strategy"]
+        assert high >= arm["expected_never_good_low"], arm["strategy"]
+        expected = 3 if "grid" in arm["strategy"] else 9
+        assert arm["distinct_learning_rate"] == arm["distinct_decay_rate"] == expected
+
+
+def the_rate_first(summary: dict[str, Any]) -> None:
+    """That the rate matters more than momentum was never in doubt."""
+    assert summary["verdicts"][0]["verdict"] == "supported"
+
+
+CHECKS = {"grid_vs_random": misses, "importance_order": the_rate_first}
