@@ -110,11 +110,12 @@ def _table(shown: Sequence[Told]) -> Table:
         Column("P(first)", numeric=True),
         Column("rank", numeric=True),
     )
+    at_risk = any("tuning_risk" in evidence_of(t).importance for t in shown)
     note = (
-        "fANOVA and PED-ANOVA: share of variance. "
-        f"{RISK if any('tuning_risk' in evidence_of(t).importance for t in shown) else ''}"
-        "95% bootstrap intervals; P(first): how often it matters most over resamples; rank: the "
-        "ranks that the trials leave open, 1 the most important."
+        f"fANOVA and PED-ANOVA: share of variance. {RISK if at_risk else ''}"
+        f"95% bootstrap intervals, approximate for fANOVA{' and the risk' if at_risk else ''}; "
+        "P(first): how often it matters most over resamples; rank: the ranks that the trials leave "
+        "open, 1 the most important."
     )
     return Table("Importance", columns, tuple(rows), note)
 
