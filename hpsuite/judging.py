@@ -98,28 +98,39 @@ def _judge(
         named = [(arm_axes(arm.table.arm), arm) for arm in arms]
     sides = _sides(f"claims[{place}]", declared, named)
     primary = _primary(f"claims[{place}]", declared, sides)
+    # What all cells of the claim share is no name of one, but a condition.
+    shared = set.intersection(*(set(cell) for cell in sides))
+
+    def name(cell: CellAxes) -> str:
+        return cell_name(tuple(axis for axis in cell if axis not in shared))
+
     cells = {}
     for cell, found in sides.items():
         try:
-            cells[cell_name(cell)] = _cell(declared, found)
+            cells[name(cell)] = _cell(declared, found)
         except NotMeasured as error:
             # Where another block of the matrix asks another question, this one has no answer.
             if cell == primary:
-                cells[cell_name(cell)] = nothing(str(error))
+                cells[name(cell)] = nothing(str(error))
     words, (unit, factor) = WORDS[declared.statistic]
     claim = Claim(
         text=declared.claim,
         statistic=f"{words}, {_versus(declared)}",
         direction=declared.direction,
         smallest_effect=declared.smallest_effect,
-        primary=cell_name(primary),
+        primary=name(primary),
         n=declared.n,
         alpha=declared.alpha,
         null=0.5 if declared.statistic == "probability_better" else 0.0,
         unit=unit,
         factor=factor,
     )
-    return verdict(claim, cells, conditions)
+    return verdict(claim, cells, {**_said(primary, shared), **conditions})
+
+
+def _said(primary: CellAxes, shared: set[tuple[str, str]]) -> dict[str, str]:
+    """What all cells of a claim share, in the order of its primary one."""
+    return {axis: value for axis, value in primary if (axis, value) in shared}
 
 
 def _versus(declared: Declared) -> str:
@@ -161,7 +172,7 @@ def conditions(findings: Findings) -> dict[str, str]:
     setups = [finding.setup for finding in findings.setups]
     parts = [
         {
-            "data": setup.dataset.name,
+            "dataset": setup.dataset.name,
             "optimizer": setup.optimizer.kind,
             "batch size": str(setup.batch_size),
             "length": f"{setup.epochs} epochs" if setup.epochs else f"{setup.steps} steps",

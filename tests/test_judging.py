@@ -61,10 +61,8 @@ def findings() -> Findings:
 def test_a_claim_of_setups(composed: Compose, findings: Findings) -> None:
     settings, _ = composed(claims())  # type: ignore[misc]
     (verdict,) = judge(settings.claims, findings.setups, findings.arms, conditions(findings))
-    assert list(verdict.cells) == [
-        "dataset digits, optimizer.batch_size 32",
-        "dataset digits, optimizer.batch_size 64",
-    ]
+    assert list(verdict.cells) == ["optimizer.batch_size 32", "optimizer.batch_size 64"]
+    assert verdict.primary == "optimizer.batch_size 64"
     by_name = {setup.setup.label: setup for setup in findings.setups}
     samples = [
         by_name[f"{model} optimizer.batch_size=64"].evidence.sample.scores  # type: ignore[union-attr]
@@ -77,6 +75,7 @@ def test_a_claim_of_setups(composed: Compose, findings: Findings) -> None:
         expected.high,
     )
     assert (verdict.n, verdict.planned_n) == (72, 72)
+    assert verdict.conditions["dataset"] == "digits"
     assert verdict.conditions["optimizer"] == "sgd"
     assert verdict.conditions["learning_rate"] == "0.0001 to 10 (log)"
     assert "batch size" not in verdict.conditions  # which differs

@@ -141,6 +141,7 @@ class Verdict:
         verdict, estimate, low, high, level, n, settles_at, note: of the primary cell.
         planned_n: its declared sample size.
         conditions: under which it was found (range, budget, optimizer form, depth, ...).
+        primary: the name of the primary cell.
         exceptions: names of other cells that contradict the claim.
         cells: all verdicts by cell, the primary one included.
         sentence: all of it in words.
@@ -161,6 +162,7 @@ class Verdict:
     settles_at: int | None
     note: str
     conditions: Mapping[str, str]
+    primary: str
     exceptions: tuple[str, ...]
     cells: Mapping[str, CellVerdict] = field(repr=False)
     sentence: str

@@ -72,6 +72,7 @@ def verdict(
         settles_at=main.settles_at,
         note=main.note,
         conditions=held,
+        primary=claim.primary,
         exceptions=exceptions,
         cells={name: others.get(name, main) for name in cells},
         sentence=sentence(claim, main, held, others),

@@ -23,6 +23,8 @@ def sentence(
         others: verdicts of the other cells, by name.
     """
     parts = [f"{found.verdict.capitalize()}: {_reason(claim, found)}."]
+    if others:
+        parts.append(f"Its cell: {claim.primary}.")
     if found.n != claim.n:
         than = "fewer" if found.n < claim.n else "more"
         parts.append(f"Planned were {claim.n}: {than} were measured.")

@@ -255,6 +255,7 @@ def verdict_figures(verdict: Verdict) -> dict[str, object]:
         "smallest_effect": verdict.smallest_effect,
         "settles_at": verdict.settles_at,
         "conditions": dict(verdict.conditions),
+        "primary_cell": verdict.primary,
         "exceptions": list(verdict.exceptions),
         "cells": [
             {

@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from hpsuite.report.view import SIGNS, Note, Picture, Report, Section, Table, Verdict
 
@@ -17,8 +17,11 @@ def render_markdown(report: Report) -> str:
     blocks += [prose(answer) for answer in report.answers]
     if report.verdicts:
         blocks.append("## Verdicts")
+        shared = _shared([verdict.conditions for verdict in report.verdicts])
         for verdict in report.verdicts:
-            blocks += _verdict(verdict)
+            blocks += _verdict(verdict, shared)
+        if shared:
+            blocks += ["All of them under:", _facts(dict(shared))]
     for section in report.sections:
         blocks += _section(section)
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
@@ -80,16 +83,32 @@ def table(heads: Iterable[tuple[str, bool]], rows: Iterable[Iterable[str]]) -> s
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _verdict(verdict: Verdict) -> list[str]:
+def _shared(conditions: Sequence[Mapping[str, str]]) -> list[tuple[str, str]]:
+    """What all verdicts hold under; of a single one nothing, as it stands with it."""
+    first, *others = conditions
+    if not others:
+        return []
+    return [pair for pair in first.items() if all(pair in other.items() for other in others)]
+
+
+def _verdict(verdict: Verdict, shared: Collection[tuple[str, str]]) -> list[str]:
     pairs = verdict.found
     pairs["declared"] = "before the run" if verdict.declared else "not before the run"
-    pairs |= verdict.conditions
+    pairs |= {k: v for k, v in verdict.conditions.items() if (k, v) not in shared}
     blocks = [
         f"### {SIGNS[verdict.word]} {verdict.word}: {escape(verdict.claim)}",
         prose(verdict.sentence),
         _facts(pairs),
     ]
-    if verdict.exceptions:
+    if verdict.cells:
+        heads = [("cell", False), ("found", True), ("n", True), ("verdict", False)]
+        rows = []
+        for cell in verdict.cells:
+            name = f"**{escape(cell.cell)}**" if cell.primary else escape(cell.cell)
+            word = f"{SIGNS[cell.word]} {cell.word}"
+            rows.append([name, escape(cell.found), f"{cell.n:,}", word])
+        blocks.append(table(heads, rows))
+    elif verdict.exceptions:
         items = "\n".join(f"- {prose(exception)}" for exception in verdict.exceptions)
         blocks += ["Exceptions:", items]
     return blocks

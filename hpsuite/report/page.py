@@ -132,6 +132,9 @@ def _card(verdict: Verdict) -> str:
         element("p", prose(verdict.sentence)),
         markup.facts(facts, kind=None),
     ]
+    if verdict.cells:
+        label = element("summary", f"All cells ({len(verdict.cells)})")
+        parts.append(element("details", [label, _cells(verdict)]))
     if verdict.exceptions:
         items = (element("li", prose(exception)) for exception in verdict.exceptions)
         label = element("summary", f"Exceptions ({len(verdict.exceptions)})")
@@ -140,6 +143,16 @@ def _card(verdict: Verdict) -> str:
         label = element("summary", "Holds under these conditions")
         parts.append(element("details", [label, markup.facts(verdict.conditions)]))
     return element("article", parts, class_=f"card {markup.identifier(verdict.word)}")
+
+
+def _cells(verdict: Verdict) -> str:
+    rows = []
+    for cell in verdict.cells:
+        name = text(cell.cell)
+        said = f"{text(cell.found)}, n = {cell.n:,}: {SIGNS[cell.word]} {text(cell.word)}"
+        rows.append(element("dt", element("strong", name) if cell.primary else name))
+        rows.append(element("dd", said))
+    return element("dl", rows, class_="cells")
 
 
 def _sections(report: Report, figures: Mapping[str, str]) -> list[str]:

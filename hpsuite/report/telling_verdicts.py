@@ -7,7 +7,7 @@ from hpsuite.analysis.claims import FAR, CellVerdict
 from hpsuite.analysis.claims import Verdict as Found
 from hpsuite.analysis.verdicts import SETTLING_POWER
 from hpsuite.report.figures.intervals import Estimate, number
-from hpsuite.report.view import Verdict, counted
+from hpsuite.report.view import Judged, Verdict, counted
 
 
 def card(found: Found) -> Verdict:
@@ -39,6 +39,7 @@ def card(found: Found) -> Verdict:
         settles=settles,
         conditions=found.conditions,
         exceptions=tuple(_exception(found, name) for name in found.exceptions),
+        cells=tuple(_cells(found)) if len(found.cells) > 1 else (),
     )
 
 
@@ -67,8 +68,19 @@ def _sentences(found: Found) -> Iterator[str]:
 
 def _exception(found: Found, name: str) -> str:
     cell = found.cells[name]
+    return f"{name}: {_words(found, cell)}, {cell.verdict}"
+
+
+def _cells(found: Found) -> Iterator[Judged]:
+    """All cells, the primary one first."""
+    for name, cell in sorted(found.cells.items(), key=lambda item: item[0] != found.primary):
+        is_primary = name == found.primary
+        yield Judged(name, cell.verdict, _words(found, cell), cell.n, is_primary)
+
+
+def _words(found: Found, cell: CellVerdict) -> str:
     text = _estimate(found, cell).text(signed=found.null == 0)
-    return f"{name}: {text} {found.unit}".rstrip() + f", {cell.verdict}"
+    return f"{text} {found.unit}".rstrip()
 
 
 def _meaning(found: Found) -> str:

@@ -39,6 +39,25 @@ def counted(number: str, unit: str) -> str:
     return f"{number} {unit.removesuffix('s') if number == '1' else unit}".strip()
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What came of a claim in one cell.
+
+    Attributes:
+        cell: its name.
+        word: the verdict.
+        found: the estimate with its interval and unit, in words.
+        n: the sample size.
+        primary: whether the claim's verdict is this one.
+    """
+
+    cell: str
+    word: Word
+    found: str
+    n: int
+    primary: bool = False
+
+
 @dataclass(frozen=True)
 class Verdict:
     """A claim and what came of it.
@@ -57,6 +76,7 @@ class Verdict:
         settles: for an inconclusive one, what would settle it; else empty.
         conditions: name to value.
         exceptions: cells that say otherwise, each in words.
+        cells: all of them, the primary one first; empty where there is only that.
         declared: whether claim and effect were declared before the run.
     """
 
@@ -73,6 +93,7 @@ class Verdict:
     settles: str = ""
     conditions: Mapping[str, str] = field(default_factory=dict)
     exceptions: tuple[str, ...] = ()
+    cells: tuple[Judged, ...] = ()
     declared: bool = True
 
     @property

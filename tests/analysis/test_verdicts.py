@@ -163,9 +163,9 @@ def test_the_verdict_carries_what_was_declared_and_found_as_json() -> None:
     assert list(found.cells) == ["relu", "sigmoid"]
     assert found.sentence == (
         "Supported: the good fraction with batch norm minus without is +13 [+8.1, +17.9] points, "
-        "n = 200; all of it above +5 points, the least that matters. Planned were 256: fewer were "
-        "measured. Under: range [1e-4, 10]; depth 3. Other cells, corrected by Holm: "
-        "1 contradicted (sigmoid)."
+        "n = 200; all of it above +5 points, the least that matters. Its cell: relu. Planned were "
+        "256: fewer were measured. Under: range [1e-4, 10]; depth 3. Other cells, corrected by "
+        "Holm: 1 contradicted (sigmoid)."
     )
     assert json.loads(json.dumps(dataclasses.asdict(found), allow_nan=False))["n"] == 200
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -1,13 +1,16 @@
 """report.md: what GitHub makes of it, with its pictures beside it."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from hpsuite.report.markdown import escape, fenced, prose, table
+from hpsuite.report.markdown import escape, fenced, prose, render_markdown, table
+from hpsuite.report.page import render_page
+from hpsuite.report.view import Judged
 from tests.report.example import example_report
 from tests.report.stress import HOSTILE
 
@@ -34,6 +37,36 @@ def test_it_has_the_verdicts_first_and_the_command_last(written: Path) -> None:
     for verdict in report.verdicts:
         assert verdict.claim in said
         assert verdict.interval in said
+
+
+def test_cells_of_a_claim_and_what_all_hold_under() -> None:
+    report = example_report()
+    first, second, *_ = report.verdicts
+    cells = (
+        Judged("depth 3", "supported", "+13.0 [+7.1, +19.2] points", 256, primary=True),
+        Judged("depth *5*", "contradicted", "-11.0 [-16.0, -6.5] points", 1024),
+    )
+    first = replace(first, cells=cells, exceptions=(), conditions={**first.conditions, "e": "2"})
+    source = render_markdown(replace(report, verdicts=(first, second)))
+    verdicts = source.partition("## Verdicts")[2].partition("\n## ")[0]
+    of_first, _, rest = verdicts.partition("### = ")
+    cells_of = [t.content for t in parsed(of_first) if t.type == "inline"][-8:]
+    assert cells_of[:4] == ["**depth 3**", r"\+13.0 \[+7.1, +19.2\] points", "256", "✓ supported"]
+    assert cells_of[4:] == [
+        r"depth \*5\*",
+        r"\-11.0 \[-16.0, -6.5\] points",
+        "1,024",
+        "✗ contradicted",
+    ]
+    # Once, after all of them; what is the first one's alone stands with it.
+    assert "- e: 2" in of_first
+    assert "- budget: " not in of_first + rest.partition("All of them under:")[0]
+    assert rest.partition("All of them under:")[2].count("- budget: ") == 1
+    page = render_page(
+        replace(report, verdicts=(first, second)), {p.name: b"" for p in report.pictures()}
+    )
+    assert "All cells (2)" in page
+    assert "<strong>depth 3</strong>" in page
 
 
 def test_every_picture_is_there_and_has_words(written: Path) -> None:
