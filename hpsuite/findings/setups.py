@@ -9,7 +9,7 @@ from hpsuite.analysis.gate import gate
 from hpsuite.evidence import generator, setup_evidence
 from hpsuite.findings.found import UNKNOWN, Difference, SetupFinding
 from hpsuite.findings.sweeps import sweep_of
-from hpsuite.findings.tables import ArmTable, Replayed, sample_of, tried_by
+from hpsuite.findings.tables import ArmTable, Replayed, sample_of, setup_axes, tried_by
 from hpsuite.untuned import untuned
 
 
@@ -60,18 +60,28 @@ def gated_setups(setups: Sequence[SetupFinding]) -> list[SetupFinding]:
 
 
 def find_differences(setups: Sequence[SetupFinding]) -> list[Difference]:
-    """Each setup against the first one that was tried on the same configurations and seeds."""
+    """Each setup against that earlier one that is most like it.
+
+    Of those that were tried on the same configurations and seeds, the first of those that differ
+    from it in the fewest axes.
+    """
     differences = []
-    firsts: list[SetupFinding] = []
+    earlier: list[SetupFinding] = []
     for setup in setups:
         if setup.reference is None:
             continue
-        first = next((f for f in firsts if paired(setup, f)), None)
-        if first is None:
-            firsts.append(setup)
-            continue
-        differences.append(Difference(setup, first, difference(setup, first)))
+        others = [other for other in earlier if paired(setup, other)]
+        if others:
+            like = min(others, key=lambda other: len(_apart(setup, other)))
+            differences.append(Difference(setup, like, difference(setup, like)))
+        earlier.append(setup)
     return differences
+
+
+def _apart(a: SetupFinding, b: SetupFinding) -> set[str]:
+    """The axes in which two setups differ."""
+    one, two = (setup_axes(setup.arms[0].arm) for setup in (a, b))
+    return {axis for axis in {*one, *two} if one.get(axis) != two.get(axis)}
 
 
 def difference(a: SetupFinding, b: SetupFinding, level: float = 0.95) -> PairedDifference:

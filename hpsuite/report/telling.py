@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from hpsuite.analysis import chance_limit
 from hpsuite.analysis.claims import Verdict as Found
 from hpsuite.evidence import SetupEvidence
-from hpsuite.findings import Difference, Findings, SetupFinding, ladder
+from hpsuite.findings import Difference, Findings, SetupFinding, ladder, setup_axes
 from hpsuite.judging import WORDS
 from hpsuite.report.telling_answers import answers, foreign_answers
 from hpsuite.report.telling_arms import arms_section
@@ -226,7 +226,22 @@ def _compared(pair: Difference, told: Mapping[int, Told]) -> Compared:
     found = pair.difference
     label = f"{a.name} minus {b.name}"
     names = (a.name, b.name)
-    return Compared(label, found.n, found.own, found.common, remark, names, found.only)
+    one, two = (list(setup_axes(setup.arms[0].arm).items()) for setup in (pair.a, pair.b))
+    versus = " minus ".join(
+        _axes([axis for axis in own if axis not in other]) or "without"
+        for own, other in ((one, two), (two, one))
+    )
+    alike = _axes([axis for axis in one if axis in two])
+    return Compared(
+        label, found.n, found.own, found.common, remark, names, found.only, versus, alike
+    )
+
+
+def _axes(axes: Sequence[tuple[str, str]]) -> str:
+    """Some of a setup's axes, as its name has them."""
+    return " ".join(
+        value if axis in ("dataset", "model") else f"{axis}={value}" for axis, value in axes
+    )
 
 
 def _zone(verdicts: Sequence[Found]) -> float:

@@ -31,6 +31,8 @@ MOST_SWEPT, MOST_SCATTERED, MOST_CURVES = 8, 4, 8
 MOST_PARALLEL = 6
 # A sweep's good range is that within 2 points.
 SWEEP_MARGIN = 0.02
+# A difference with a longer name shows in what its setups differ, under what they share.
+LONG_LABEL = 60
 
 
 def rate_pictures(told: Sequence[Told]) -> Iterator[Picture]:
@@ -90,9 +92,14 @@ def differences_picture(compared: Sequence[Compared], scores: Scores, zone: floa
             Estimate(math.nan) if interval is None else estimate(interval, 100)
             for interval in found
         )
-        rows.append(Row(pair.label, estimates, pair.remark))
+        short = pair.versus and len(pair.label) > LONG_LABEL
+        label, group = (pair.versus, pair.alike) if short else (pair.label, "")
+        rows.append(Row(label, estimates, pair.remark, group=group))
+    rows.sort(key=lambda row: row.group)  # stable: those of a group side by side
     words = "; ".join(
-        f"{row.label}: {row.estimates[0].text(decimals=1, signed=True)} points" for row in rows
+        f"{f'{row.group}, ' if row.group else ''}{row.label}: "
+        f"{row.estimates[0].text(decimals=1, signed=True)} points"
+        for row in rows
     )
     note = f"Share of the space that is good, {scores.within(e)} of the best; 95% intervals."
     if not math.isnan(zone):

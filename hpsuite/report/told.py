@@ -67,6 +67,8 @@ class Compared:
         names: those of A and B; None where only the label is known.
         only: by e, the shares of paired configurations that are good in A alone and in B alone;
             empty where they are not paired.
+        versus: in what they differ, shorter than the label; empty where that is not known.
+        alike: in what they do not.
     """
 
     label: str
@@ -76,3 +78,5 @@ class Compared:
     remark: str = ""
     names: tuple[str, str] | None = None
     only: Mapping[float, tuple[float, float]] = field(default_factory=dict)
+    versus: str = ""
+    alike: str = ""
