@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from hpsuite.analysis.claims import Cell, Claim, Verdict
-from hpsuite.analysis.contrasts import combined
 from hpsuite.analysis.intervals import Interval
 from hpsuite.analysis.verdicts import verdict
 from hpsuite.checks import UserError, show
@@ -12,6 +11,7 @@ from hpsuite.declared import ARM_STATISTICS, HYPERPARAMETER, Declared, as_text, 
 from hpsuite.findings import ArmFinding, Findings, SetupFinding, setup_axes
 from hpsuite.measuring import (
     NotMeasured,
+    difference_of,
     nothing,
     of_arms,
     of_hyperparameters,
@@ -288,15 +288,23 @@ def _cell(declared: Declared, found: Sequence[object]) -> Cell:
     def interval_at(level: float) -> Interval:
         if len(parts) == 1:
             return first.interval_at(level)
-        return combined([part.interval_at(level) for part in parts], [1.0, -1.0])
+        return difference_of([part.interval_at(level) for part in parts], level)
 
     return Cell(
         n=min(part.n for part in parts),
         interval_at=interval_at,
         trained=all(part.trained for part in parts),
         all_good=all(part.all_good for part in parts),
-        bounds=(-1.0, 1.0) if len(parts) == 1 and first.bounds == (-1.0, 1.0) else (-2.0, 2.0),
+        bounds=_bounds(parts),
     )
+
+
+def _bounds(parts: Sequence[Cell]) -> tuple[float, float]:
+    """What a statistic, or the difference of two, can be at all."""
+    (low, high), *others = [part.bounds for part in parts]
+    for other_low, other_high in others:
+        low, high = low - other_high, high - other_low
+    return low, high
 
 
 def _measured(declared: Declared, a: object, b: object) -> Cell:

@@ -1,10 +1,12 @@
 """What declared claims measure: each statistic of two setups, two arms or two hyperparameters."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from statistics import NormalDist
 
 import numpy as np
 
+from hpsuite.analysis.bounded import bounded_mean
 from hpsuite.analysis.claims import Cell
 from hpsuite.analysis.comparisons import Comparison, compare_strategies
 from hpsuite.analysis.contrasts import EVERYWHERE, combined
@@ -12,8 +14,10 @@ from hpsuite.analysis.intervals import Interval, mean_t, welch, wilson
 from hpsuite.analysis.probability_better import probability_better
 from hpsuite.analysis.rate_sweep import RateSweep
 from hpsuite.analysis.trials_to_good import first_good
+from hpsuite.analysis.unpaired import unpaired_difference
 from hpsuite.analysis.verdicts import whole_space
 from hpsuite.declared import ARM_STATISTICS
+from hpsuite.evidence import generator
 from hpsuite.findings import MARGIN, ArmFinding, SetupFinding, difference, paired
 
 
@@ -38,18 +42,18 @@ def of_setups(statistic: str, a: object, b: object) -> Cell:
         common = statistic.endswith("_common")
 
         def interval_at(level: float) -> Interval:
-            if not paired(a, b):
-                if common:
-                    return Interval(np.nan, np.nan, np.nan, level, "not paired")
-                pair = [x.sensitivity.good_fractions[e] for x in (one, two)]
-                return combined(pair, [1.0, -1.0])
-            found = difference(a, b, level)
-            return (found.common if common else found.own)[e]
+            if paired(a, b):
+                found = difference(a, b, level)
+                return (found.common if common else found.own)[e]
+            apart = unpaired_difference(
+                one.sample.scores, two.sample.scores, generator=generator(), level=level
+            )
+            return (apart.common if common else apart.own)[e]
 
         return Cell(n, interval_at, trained or common, whole_space(good), (-1.0, 1.0))
     if statistic in ("nonfinite_fraction", "chance_fraction"):
         pair = [getattr(x.sensitivity, statistic) for x in (one, two)]
-        return Cell(n, lambda level: combined(pair, [1.0, -1.0]), bounds=(-1.0, 1.0))
+        return Cell(n, lambda level: difference_of(pair, level), bounds=(-1.0, 1.0))
     if statistic == "mean_val_accuracy":
         scores = [x.sample.scores for x in (one, two)]
         if paired(a, b):
@@ -81,7 +85,7 @@ def _of_sweeps(statistic: str, a: SetupFinding, b: SetupFinding, *, trained: boo
     n = min(a.sweep.seeds, b.sweep.seeds)
     if statistic == "rate_sensitivity":
         pair = [a.sweep.sensitivity, b.sweep.sensitivity]
-        return Cell(n, lambda level: combined(pair, [1.0, -1.0]), trained, bounds=(-1.0, 1.0))
+        return Cell(n, lambda level: difference_of(pair, level), trained, bounds=(-1.0, 1.0))
     if statistic == "largest_stable_rate":
         if any(math.isnan(sweep.largest_stable_rate.estimate) for sweep in (a.sweep, b.sweep)):
             raise NotMeasured("at the best rate itself half of the seeds fail")
@@ -89,7 +93,7 @@ def _of_sweeps(statistic: str, a: SetupFinding, b: SetupFinding, *, trained: boo
     else:
         e = float(statistic.split("_")[2].removesuffix("pt")) / 100
         pair = [a.sweep.widths[e].width, b.sweep.widths[e].width]
-    return Cell(n, lambda level: combined(pair, [1.0, -1.0]), trained, bounds=(-20.0, 20.0))
+    return Cell(n, lambda level: difference_of(pair, level), trained, bounds=(-20.0, 20.0))
 
 
 def _log_rate(sweep: RateSweep, setup: SetupFinding) -> Interval:
@@ -156,7 +160,7 @@ def _of_fresh_seeds(statistic: str, a: ArmFinding, b: ArmFinding, n: int) -> Cel
         if a.misses is None or b.misses is None:
             raise NotMeasured("nothing tells what is good, or there is one fresh seed")
         pair = [a.misses.probability, b.misses.probability]
-        return Cell(n, lambda level: combined(pair, [1.0, -1.0]), bounds=(-1.0, 1.0))
+        return Cell(n, lambda level: difference_of(pair, level), bounds=(-1.0, 1.0))
     means = [x.test.mean(axis=1) for x in (a.again, b.again)]
     return Cell(n, lambda level: welch(means[0], means[1], level), bounds=(-1.0, 1.0))
 
@@ -175,12 +179,45 @@ def _of_good_ones(statistic: str, a: ArmFinding, b: ArmFinding, n: int) -> Cell:
         missed = [int((trials > k).sum()) for trials in first]
 
         def missing(level: float) -> Interval:
-            pair = zip(missed, first, strict=True)
-            return combined([wilson(m, len(f), level) for m, f in pair], [1.0, -1.0])
+            pair = [wilson(m, len(f), level) for m, f in zip(missed, first, strict=True)]
+            return difference_of(pair, level)
 
         return Cell(n, missing, bounds=(-1.0, 1.0))
-    times = [np.sort(np.minimum(trials, k)) for trials in first]
-    return Cell(n, lambda level: welch(times[0], times[1], level), bounds=(-float(k), float(k)))
+    if k == 1:
+        raise NotMeasured("a budget of one trial")
+    times = [np.minimum(trials, k) for trials in first]
+
+    def until(level: float) -> Interval:
+        # Most may be censored at k, where Student's t is narrow and wrong.
+        return difference_of([bounded_mean(t, 1.0, float(k), level) for t in times], level)
+
+    return Cell(n, until, bounds=(1.0 - k, k - 1.0))
+
+
+def difference_of(pair: Sequence[Interval], level: float) -> Interval:
+    """The first of two independent figures minus the second; no ends where one has none.
+
+    Figures of another level are widened or narrowed in proportion to normal quantiles.
+    """
+    one, two = (at_level(interval, level) for interval in pair)
+    for interval in (one, two):
+        if not all(map(math.isfinite, (interval.estimate, interval.low, interval.high))):
+            nan, estimate = float("nan"), one.estimate - two.estimate
+            known = estimate if math.isfinite(estimate) else 0.0
+            return Interval(known, nan, nan, level, interval.method)
+    return combined([one, two], [1.0, -1.0])
+
+
+def at_level(interval: Interval, level: float) -> Interval:
+    """An interval at another level: its ends moved in proportion to normal quantiles."""
+    if interval.level == level:
+        return interval
+    asked, given = (NormalDist().inv_cdf((1 + x) / 2) for x in (level, interval.level))
+    low, high = (
+        interval.estimate + (end - interval.estimate) * asked / given
+        for end in (interval.low, interval.high)
+    )
+    return Interval(interval.estimate, low, high, level, interval.method)
 
 
 def nothing(reason: str) -> Cell:

@@ -1,19 +1,24 @@
 """Declared claims: what they compare, in which cells, and that mistakes show before training."""
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import optuna
 import pytest
 from hydra import initialize_config_dir
 
-from hpsuite.analysis import paired_difference
+from hpsuite.analysis import Interval, paired_difference
+from hpsuite.analysis.claims import Cell
+from hpsuite.analysis.unpaired import unpaired_difference
 from hpsuite.checks import UserError
 from hpsuite.compose import compose_experiment
 from hpsuite.evidence import generator
 from hpsuite.findings import Findings, find
-from hpsuite.judging import conditions, judge
+from hpsuite.judging import _bounds, conditions, judge
+from hpsuite.measuring import at_level
 from hpsuite.overrides import config_dir
 from tests.studies import TINY, MadeUp, open_runs, run
 
@@ -349,3 +354,83 @@ def test_conditions_say_over_what_was_searched(tmp_path: Path) -> None:
     run(storage, *asked, executor=MadeUp())
     found = conditions(find([arm.table() for arm in open_runs(storage, *asked)[0]]))
     assert found["sigma"] == "0.01 to 0.5 (log)"
+
+
+def test_what_is_not_paired_is_compared_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("matrix.space=[rate_only,rate_momentum]", "strategy=log_random", "budget.trials=16")
+    storage = optuna.storages.InMemoryStorage()
+    run(storage, *asked, executor=MadeUp())
+    found = find([arm.table() for arm in open_runs(storage, *asked)[0]])
+    samples = [s.evidence.sample.scores for s in found.setups if s.evidence is not None]
+    expected = unpaired_difference(*samples, generator=generator())
+    monkeypatch.chdir(tmp_path)
+    for statistic, interval in (
+        ("good_fraction_2pt", expected.own[2]),
+        ("good_fraction_2pt_common", expected.common[2]),
+    ):
+        override = claims(
+            statistic=statistic,
+            a="{space: rate_only}",
+            b="{space: rate_momentum}",
+            primary=None,
+            n="32",
+        )
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            settings, _ = compose_experiment([*TINY, *asked, override])
+        (verdict,) = judge(settings.claims, found.setups, found.arms, {})
+        ends = (interval.estimate, interval.low, interval.high)
+        assert (verdict.estimate, verdict.low, verdict.high) == pytest.approx(ends)
+
+
+@pytest.mark.parametrize(
+    ("statistic", "bounds"),
+    [("best_val_accuracy", (-2.0, 2.0)), ("trials_to_good", (-22.0, 22.0))],
+)
+def test_one_repeat_gives_no_interval(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statistic: str, bounds: tuple[float, float]
+) -> None:
+    asked = (
+        *("matrix.model=[mlp,mlp_bn]", "matrix.strategy=[log_random,random]"),
+        *("budget.trials=12", "repeats=1"),
+    )
+    storage = optuna.storages.InMemoryStorage()
+    run(storage, *asked, executor=MadeUp())
+    found = find([arm.table() for arm in open_runs(storage, *asked)[0]])
+    monkeypatch.chdir(tmp_path)
+    override = claims(
+        statistic=statistic,
+        a="{strategy: log_random, model: mlp}",
+        b="{strategy: random, model: mlp}",
+        a_other="{strategy: log_random, model: mlp_bn}",
+        b_other="{strategy: random, model: mlp_bn}",
+        primary=None,
+        n="1",
+    )
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        settings, _ = compose_experiment([*TINY, *asked, override])
+    (verdict,) = judge(settings.claims, found.setups, found.arms, {})
+    assert verdict.verdict == "inconclusive"
+    assert bounds[0] <= verdict.low <= verdict.estimate <= verdict.high <= bounds[1]
+    if statistic == "best_val_accuracy":
+        assert (verdict.low, verdict.high) == bounds
+        assert "no interval" in verdict.note
+
+
+def test_bounds_are_those_of_the_statistic() -> None:
+    def cell(bounds: tuple[float, float]) -> Cell:
+        return Cell(1, lambda level: Interval(0.5, math.nan, math.nan, level, ""), bounds=bounds)
+
+    assert _bounds([cell((0.0, 1.0))]) == (0.0, 1.0)
+    assert _bounds([cell((-20.0, 20.0))]) == (-20.0, 20.0)
+    assert _bounds([cell((-11.0, 11.0)), cell((-3.0, 3.0))]) == (-14.0, 14.0)
+
+
+def test_an_interval_at_another_level_is_that_of_normal_errors() -> None:
+    sd, at = 0.1, NormalDist()
+    ends = [at.inv_cdf((1 + level) / 2) * sd for level in (0.95, 0.99)]
+    found = at_level(Interval(0.3, 0.3 - ends[0], 0.3 + 2 * ends[0], 0.95, "normal"), 0.99)
+    assert (found.low, found.high, found.level) == pytest.approx(
+        (0.3 - ends[1], 0.3 + 2 * ends[1], 0.99)
+    )

@@ -179,8 +179,8 @@ def _section(section: Section, place: str, figures: Mapping[str, str]) -> str:
 def _figure(picture: Picture, png: bytes, least_width: int) -> str:
     # A still picture has its title and its note in itself.
     caption = [element("h3", text(picture.data.title), class_="said-in-still")]
-    if picture.caption:
-        caption.append(element("p", prose(picture.caption), class_="caption"))
+    if said := " ".join(part for part in (picture.caption, picture.by_hand) if part):
+        caption.append(element("p", prose(said), class_="caption"))
     still = f'<img src="{markup.png_address(png)}" alt="{text(picture.alt)}">'
     plot = element(
         "div",

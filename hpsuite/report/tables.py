@@ -15,12 +15,13 @@ from hpsuite.findings import ArmFinding, Difference, Findings, SetupFinding
 
 SETUP_LEGEND = (
     "good: share of the space, sampled on its proper scales, whose validation accuracy is",
-    "within 2 points of the setup's best 4%; [95% interval], given one split of the data;",
+    "within 2 points of the setup's best 4%; [95% interval, approximate], given one split;",
     "best trial: the highest validation accuracy of all n, and that trial's test accuracy",
 )
 ARM_LEGEND = (
-    "best val: mean over repeats of each one's best validation accuracy, [95% t interval];",
-    "test: of the trial that validation selected; rank: among the setup's arms, by Welch",
+    "best val: mean over repeats of each one's best validation accuracy, [95% t interval,",
+    "approximate: too narrow where few repeats missed what others may]; test: of the trial",
+    "that validation selected; rank: among the setup's arms, by Welch",
     "tests of all pairs, Holm-corrected, after as many trials as the shortest arm has;",
     "seconds: of one worker",
 )

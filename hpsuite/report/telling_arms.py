@@ -152,7 +152,8 @@ def found_table(shown: Sequence[Told], by_setup: ByName) -> Table:
             rows.append(tuple(cells))
     said = [
         "Trials: repeats x trials of each. Best val: mean over repeats of each one's best "
-        "validation accuracy; test: of the trial that validation selected; 95% t intervals."
+        "validation accuracy; test: of the trial that validation selected; 95% t intervals, "
+        "approximate: too narrow where a search can miss and few repeats show it."
     ]
     if again:
         said.append("Fresh seeds: test accuracy of what was selected, trained again.")
@@ -186,7 +187,10 @@ def speed_table(shown: Sequence[Told], by_setup: ByName) -> Table:
                 cells.append(EMPTY if good is None else to_good(good.median, good.n))
             cells += [percent(arm.strategy.area), plain(arm.seconds, f"{arm.seconds:.1f}")]
             rows.append(tuple(cells))
-    note = "Area: mean best so far over the budget. Seconds: training time, of one worker."
+    note = (
+        "Area: mean best so far over the budget; approximate as best val is. Seconds: training "
+        "time, of one worker."
+    )
     if known:
         note = (
             "Regret: b minus the best val; below 0 where selection flatters by more than the "

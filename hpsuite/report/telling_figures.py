@@ -101,7 +101,8 @@ def differences_picture(compared: Sequence[Compared], scores: Scores, zone: floa
         f"{row.estimates[0].text(decimals=1, signed=True)} points"
         for row in rows
     )
-    note = f"Share of the space that is good, {scores.within(e)} of the best; 95% intervals."
+    close = scores.within(e)
+    note = f"Share of the space that is good, {close} of the best; approximate 95% intervals."
     if not math.isnan(zone):
         note += " Shaded: smaller than the smallest effect that was declared to matter."
     return Picture(
@@ -174,7 +175,7 @@ def parallel_pictures(shown: Sequence[Told]) -> Iterator[Picture]:
             ),
             f"The {len(sample)} trials of {t.name} as lines across {listed(list(sample.names))} "
             f"and {t.scores.name}.",
-            "Drag along an axis to choose trials; drag a name to move its axis.",
+            by_hand="Drag along an axis to choose trials; drag a name to move its axis.",
             setup=t.number,
         )
 

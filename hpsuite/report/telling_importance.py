@@ -47,8 +47,8 @@ def importance_section(told: Sequence[Told]) -> Section | None:
                     "Which hyperparameters matter, as far as the trials tell",
                     tuple(panels),
                     columns=len(DRAWN),
-                    note="Dots with 95% bootstrap intervals. P(first): how often it matters most "
-                    "over resamples. Filled where the first is settled.",
+                    note="Dots with 95% bootstrap intervals, approximate for fANOVA. P(first): how "
+                    "often it matters most over resamples. Filled where the first is settled.",
                 ),
                 " ".join(_words(panel) for panel in panels),
                 "fANOVA: the variance of the scores, failed trials included. PED-ANOVA: the "

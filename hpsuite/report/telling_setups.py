@@ -88,10 +88,12 @@ def good_table(shown: Sequence[Told]) -> Table:
         cells.append(count(needed) if t.trained else EMPTY)
         rows.append(tuple(cells))
     headline = found[0][1].headline
+    split = ", given one split of the data" if scores.unit is None else ""
     note = (
-        "Good: share of the space that comes this close to b, the setup's own best; 95% intervals"
-        f"{', given one split of the data' if scores.unit is None else ''}. Trials for a good one: "
-        f"random trials for a 95% chance of one {scores.within(headline)}."
+        "Good: share of the space that comes this close to b, the setup's own best; approximate "
+        f"95% intervals{split}, and too low a share where this close is not more than two standard "
+        f"deviations of the noise of seeds. Trials for a good one: random trials for a 95% chance "
+        f"of one {scores.within(headline)}."
     )
     return Table("How much of the space is good", tuple(columns), tuple(rows), note)
 
@@ -102,10 +104,11 @@ def best_table(shown: Sequence[Told]) -> Table:
     found = [t.evidence for t in shown if t.evidence is not None]
     tests = any(evidence.sample.tests is not None for evidence in found)
     default = any(math.isfinite(evidence.regret.default.estimate) for evidence in found)
+    rules = {_rule(t.scores, t.evidence.best.rule) for t in shown if t.evidence is not None}
     columns = [
         Column("setup"),
         Column("b", numeric=True),
-        Column("b from"),
+        *([Column("b from")] if len(rules) > 1 else []),
         Column("best trial", numeric=True),
         *([Column("its test score", numeric=True)] if tests else []),
         Column(_unit("lost at the median", scores), numeric=True),
@@ -120,7 +123,7 @@ def best_table(shown: Sequence[Told]) -> Table:
         cells = [
             Cell(t.name),
             t.scores.score(best.value),
-            Cell(_rule(t.scores, best.rule)),
+            *([Cell(_rule(t.scores, best.rule))] if len(rules) > 1 else []),
             t.scores.score(figures.best_val_accuracy),
             *([t.scores.score(figures.test_accuracy)] if tests else []),
             t.scores.distance(evidence.regret.median),
@@ -132,6 +135,8 @@ def best_table(shown: Sequence[Told]) -> Table:
         "Lost at the median: by how much b is better than the median configuration; by a random "
         "pick: than the mean of all. 95% intervals; approximate."
     )
+    if len(rules) == 1:
+        note = f"b: {next(iter(rules))}. {note}"
     if default:
         note += (
             " By the default: than the setup's own configuration, untuned, trained with fresh "
@@ -177,7 +182,10 @@ def differences_table(compared: Sequence[Compared], scores: Scores) -> Table:
                 text = "" if alone is None else f"{alone[0]:.1%} / {alone[1]:.1%}"
                 cells.append(EMPTY if alone is None else Cell(text, alone[0]))
             rows.append(tuple(cells))
-    note = "In points of the space, with 95% intervals. Own best: each setup against its own b"
+    note = (
+        "In points of the space, with approximate 95% intervals. Own best: each setup against its "
+        "own b"
+    )
     note += "; common best: both against the better of the two." if common else "."
     if only:
         note += (
@@ -235,7 +243,7 @@ def _cautions(shown: Sequence[tuple[Told, SetupEvidence]]) -> Iterator[str]:
     if by_bias:
         most = max((estimate_bias(t, e) for t, e in by_bias), key=lambda pair: pair[0])
         names = "" if len(by_bias) == len(shown) else f" of {listed([t.name for t, _ in by_bias])}"
-        by = f", by about {most[1]} at most" if most[0] > 0 else ""
+        by = f", by up to about {most[1]} if seeds differ as assumed" if most[0] > 0 else ""
         if all(e.best.noise_sd == 0 for _, e in by_bias):
             by = ", by how much is not known, as the noise of seeds is not"
         yield (

@@ -67,9 +67,10 @@ def pairs_table(pairs: list[SearchPair], names: Mapping[int, str]) -> Table:
     note = (
         "P(better): the chance that a repeat of the search finds a better one than a repeat of the "
         "other does, ties counting half; 50% where neither tends to. The others are differences, "
-        "search minus the other. 95% intervals, not corrected for how many they are; all pairs are "
-        "in summary.json. The other is random search over the space where there is one, else the "
-        "first, chosen before there were results."
+        "search minus the other. 95% intervals, those of differences approximate where repeats are "
+        "few, and not corrected for how many they are; all pairs are in summary.json. The other is "
+        "random search over the space where there is one, else the first, chosen before there were "
+        "results."
     )
     return Table("Searches compared", columns, tuple(rows), note)
 

@@ -57,7 +57,7 @@ def _picture(found: TransferFinding, i: int) -> Picture:
             low,
             high,
             "points of accuracy",
-            note="The mean over the best 4% of configurations; 95% intervals.",
+            note="The mean over the best 4% of configurations; approximate 95% intervals.",
         ),
         f"Costs in points: {listed(words, 12)}.",
     )
@@ -76,7 +76,7 @@ def _table(found: TransferFinding) -> Table:
     )
     note = (
         "Staleness: the mean cost here of what was tuned on each of the others; as a share of what "
-        "tuning gains here, its best minus its median. 95% intervals."
+        "tuning gains here, its best minus its median. Approximate 95% intervals."
     )
     return Table("How stale hyperparameters of the others are", columns, tuple(rows), note)
 

@@ -125,6 +125,7 @@ class Picture:
         data: what it shows, its title and its note among it.
         alt: what is to be seen in it, for those who cannot.
         caption: a sentence or two on how to read it; may be empty.
+        by_hand: what can be done with it where it is interactive; may be empty.
         setup: the number of the only setup that it shows; None for one that shows several.
     """
 
@@ -132,6 +133,7 @@ class Picture:
     data: Data
     alt: str
     caption: str = ""
+    by_hand: str = ""
     setup: int | None = None
 
     def __post_init__(self) -> None:
