@@ -291,6 +291,7 @@ def test_claims_of_sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         )
         assert verdict.estimate == pytest.approx(one - two), statistic
         assert verdict.low <= verdict.estimate <= verdict.high
+        assert verdict.verdict != "did not train"
 
 
 def test_a_hyperparameter_that_is_not_searched(composed: Compose) -> None:

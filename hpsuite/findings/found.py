@@ -38,9 +38,9 @@ class SetupFinding:
         reference: the arm whose trials are the reference sample; None where there is none.
         evidence: None where there is no reference sample.
         reason: why there is none.
-        gate: whether it learned: its best is above chance, and at most 10 points under the best
-            of the experiment's setups on the same data. One that did not looks robust, as all of
-            its space is as bad.
+        gate: whether it learned: its best, that of its sample or else of its sweep, is above
+            chance, and at most 10 points under the best of the experiment's setups on the same
+            data. One that did not looks robust, as all of its space is as bad.
         sweep: figures of a sweep of the learning rate, where the setup has one.
         without_default: by hyperparameter, why it has no default (`untuned.py`).
     """

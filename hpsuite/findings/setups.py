@@ -47,16 +47,26 @@ def find_setup(
 def gated_setups(setups: Sequence[SetupFinding]) -> list[SetupFinding]:
     """The setups, each with whether it trained beside the others on the same data."""
     gated = list(setups)
-    by_data: dict[str, list[int]] = {}
+    by_data: dict[str, dict[int, tuple[float, bool]]] = {}
     for i, setup in enumerate(setups):
-        if setup.evidence is not None:
-            by_data.setdefault(setup.arms[0].data.fingerprint, []).append(i)
-    for places in by_data.values():
-        found = [e for i in places if (e := setups[i].evidence) is not None]
-        gates = gate([e.best.value for e in found], [e.sensitivity.above_chance for e in found])
-        for i, judged in zip(places, gates, strict=True):
+        found = _reached(setup)
+        if found is not None:
+            by_data.setdefault(setup.arms[0].data.fingerprint, {})[i] = found
+    for reached in by_data.values():
+        bests, above_chance = zip(*reached.values(), strict=True)
+        for i, judged in zip(reached, gate(bests, above_chance), strict=True):
             gated[i] = replace(setups[i], gate=judged)
     return gated
+
+
+def _reached(setup: SetupFinding) -> tuple[float, bool] | None:
+    """The best of a setup, and whether it is above chance; of a sweep where it has no sample."""
+    if setup.evidence is not None:
+        return setup.evidence.best.value, setup.evidence.sensitivity.above_chance
+    if setup.sweep is not None:
+        data, best = setup.arms[0].data, setup.sweep.best.estimate
+        return best, best > chance_limit(data.majority_share("val"), len(data.y_val))
+    return None
 
 
 def find_differences(setups: Sequence[SetupFinding]) -> list[Difference]:
