@@ -13,6 +13,7 @@ from hpsuite.analysis.claims import Verdict as Found
 from hpsuite.evidence import SetupEvidence
 from hpsuite.findings import Difference, Findings, SetupFinding, ladder, setup_axes
 from hpsuite.judging import WORDS
+from hpsuite.report.short_names import shared_axes, versus_words
 from hpsuite.report.telling_answers import answers, foreign_answers
 from hpsuite.report.telling_arms import arms_section
 from hpsuite.report.telling_conditions import conditions, foreign_conditions
@@ -213,6 +214,7 @@ def _told(setup: SetupFinding, name: str, number: int) -> Told:
         sweep=setup.sweep,
         ladder=tried,
         without_default=setup.without_default,
+        axes=setup_axes(setup.arms[0].arm),
     )
 
 
@@ -226,21 +228,10 @@ def _compared(pair: Difference, told: Mapping[int, Told]) -> Compared:
     found = pair.difference
     label = f"{a.name} minus {b.name}"
     names = (a.name, b.name)
-    one, two = (list(setup_axes(setup.arms[0].arm).items()) for setup in (pair.a, pair.b))
-    versus = " minus ".join(
-        _axes([axis for axis in own if axis not in other]) or "without"
-        for own, other in ((one, two), (two, one))
-    )
-    alike = _axes([axis for axis in one if axis in two])
+    alike = shared_axes([a.axes, b.axes])
+    versus = versus_words(*({k: v for k, v in t.axes.items() if k not in alike} for t in (a, b)))
     return Compared(
         label, found.n, found.own, found.common, remark, names, found.only, versus, alike
-    )
-
-
-def _axes(axes: Sequence[tuple[str, str]]) -> str:
-    """Some of a setup's axes, as its name has them."""
-    return " ".join(
-        value if axis in ("dataset", "model") else f"{axis}={value}" for axis, value in axes
     )
 
 

@@ -11,6 +11,7 @@ from hpsuite.report.axes import Axis
 from hpsuite.report.figures.best_so_far import BestSoFar
 from hpsuite.report.figures.lines import Curve, Level, Panel
 from hpsuite.report.figures.points import Points, Response, SampledPoints
+from hpsuite.report.short_names import shortened
 from hpsuite.report.telling_scores import (
     NONE,
     Scores,
@@ -80,14 +81,17 @@ def strategy_numbers(by_setup: ByName) -> dict[str, int]:
 def _best_so_far(
     shown: Sequence[Told], by_setup: ByName, numbers: Mapping[str, int]
 ) -> Iterator[Picture]:
+    if len(shown) > MOST_PANELS and all(len(by_setup[t.name]) == 1 for t in shown):
+        return  # nothing is compared
     for i, group in enumerate(groups(shown, MOST_PANELS)):
         panels = []
-        for t in group:
+        short = [t.name for t in shortened(group)]
+        for t, name in zip(group, short, strict=True):
             curves = tuple(_curve(arm, numbers) for arm in by_setup[t.name])
             level = None
             if t.evidence is not None:
                 level = Level("b, the best it can do", 100 * t.evidence.best.value)
-            panels.append(Panel(t.name, curves, level))
+            panels.append(Panel(name, curves, level))
         repeats = sorted({arm.figures.repeats for t in group for arm in by_setup[t.name]})
         several = repeats[-1] > 1
         counted = "-".join(str(r) for r in dict.fromkeys((repeats[0], repeats[-1])))
@@ -103,7 +107,7 @@ def _best_so_far(
                 else "the only repeat",
             ),
             f"Best validation accuracy after so many trials, by search, on "
-            f"{listed([t.name for t in group])}; the table has the ends.",
+            f"{listed(short)}; the table has the ends.",
             "What a search saw itself: selection flatters it, so that it may pass b.",
         )
 

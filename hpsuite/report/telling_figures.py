@@ -1,6 +1,7 @@
 """The pictures of setups: learning rates, differences, tuning curves, trials as lines."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from hpsuite.report.figures.parallel_coordinates import ParallelCoordinates
 from hpsuite.report.figures.rate_response import RateResponse
 from hpsuite.report.figures.rate_series import AT_CHANCE, DIVERGED, TRAINED, RateSeries
 from hpsuite.report.figures.tuning_curve import TuningCurves
+from hpsuite.report.short_names import axes_words, shared_axes, shortened
 from hpsuite.report.telling_scores import (
     Scores,
     estimate,
@@ -31,14 +33,14 @@ MOST_SWEPT, MOST_SCATTERED, MOST_CURVES = 8, 4, 8
 MOST_PARALLEL = 6
 # A sweep's good range is that within 2 points.
 SWEEP_MARGIN = 0.02
-# A difference with a longer name shows in what its setups differ, under what they share.
+# Differences with longer names stand under what their setups differ in.
 LONG_LABEL = 60
 
 
 def rate_pictures(told: Sequence[Told]) -> Iterator[Picture]:
     """Scores over learning rates: of sweeps, and of samples where no sweep was made."""
     swept = [t for t in told if t.sweep is not None and t.ladder is not None]
-    for i, group in enumerate(groups(swept, MOST_SWEPT)):
+    for i, group in enumerate(map(shortened, groups(swept, MOST_SWEPT))):
         series = tuple(_swept(t) for t in group)
         axis = Axis("learning rate", scale="log")
         yield Picture(
@@ -56,7 +58,7 @@ def rate_pictures(told: Sequence[Told]) -> Iterator[Picture]:
             "seeds. Widths with 95% intervals over seeds; approximate.",
         )
     sampled = [t for t in told if t.sweep is None and _has_rate(t)]
-    for i, group in enumerate(groups(sampled, MOST_SCATTERED)):
+    for i, group in enumerate(map(shortened, groups(sampled, MOST_SCATTERED))):
         first = group[0].evidence
         assert first is not None
         yield Picture(
@@ -86,16 +88,20 @@ def differences_picture(compared: Sequence[Compared], scores: Scores, zone: floa
         Measure(Axis(kind, "points"), 0.0, shaded, "less is good", "more is good") for kind in kinds
     )
     rows = []
+    shared = shared_axes([pair.alike for pair in compared])
     for pair in compared:
         found = [pair.own.get(e), pair.common.get(e)][: len(kinds)]
         estimates = tuple(
             Estimate(math.nan) if interval is None else estimate(interval, 100)
             for interval in found
         )
-        short = pair.versus and len(pair.label) > LONG_LABEL
-        label, group = (pair.versus, pair.alike) if short else (pair.label, "")
-        rows.append(Row(label, estimates, pair.remark, group=group))
-    rows.sort(key=lambda row: row.group)  # stable: those of a group side by side
+        if not pair.versus or len(pair.label) <= LONG_LABEL:
+            rows.append(Row(pair.label, estimates, pair.remark))
+            continue
+        own = axes_words({k: v for k, v in pair.alike.items() if k not in shared})
+        rows.append(Row(own or "all else alike", estimates, pair.remark, group=pair.versus))
+    sizes = Counter(row.group for row in rows)
+    rows.sort(key=lambda row: (-sizes[row.group], row.group))  # stable within a group
     words = "; ".join(
         f"{f'{row.group}, ' if row.group else ''}{row.label}: "
         f"{row.estimates[0].text(decimals=1, signed=True)} points"
@@ -114,7 +120,7 @@ def differences_picture(compared: Sequence[Compared], scores: Scores, zone: floa
 
 def tuning_pictures(shown: Sequence[Told]) -> Iterator[Picture]:
     """Tuning curves: validation with its band, and the test score of what it selects."""
-    for i, group in enumerate(groups(shown, MOST_CURVES)):
+    for i, group in enumerate(map(shortened, groups(shown, MOST_CURVES))):
         found = [(t, t.evidence) for t in group if t.evidence is not None]
         found = [(t, evidence) for t, evidence in found if len(evidence.curve.ks) > 1]
         if not found:

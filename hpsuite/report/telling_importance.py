@@ -8,6 +8,7 @@ from hpsuite.analysis.importance_figures import Importance as Found
 from hpsuite.evidence import SetupEvidence
 from hpsuite.report.axes import Axis
 from hpsuite.report.figures.importance import Importance, Important, Ranking
+from hpsuite.report.short_names import shortened
 from hpsuite.report.telling_scores import NONE, estimate, groups, listed, percent
 from hpsuite.report.told import Told
 from hpsuite.report.view import Block, Cell, Column, Note, Picture, Section, Table
@@ -38,7 +39,7 @@ def importance_section(told: Sequence[Told]) -> Section | None:
     if not shown:
         return None
     blocks: list[Block] = []
-    for i, group in enumerate(groups(shown, MOST_SETUPS)):
+    for i, group in enumerate(map(shortened, groups(shown, MOST_SETUPS))):
         panels = [panel for t in group for panel in _panels(t)]
         blocks.append(
             Picture(

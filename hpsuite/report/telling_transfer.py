@@ -7,10 +7,16 @@ import numpy as np
 
 from hpsuite.analysis import Interval
 from hpsuite.analysis.transfer import Transfer as Found
-from hpsuite.findings import Environments, TransferFinding
+from hpsuite.findings import Environments, TransferFinding, setup_axes
 from hpsuite.report.figures.transfer import Transfer
-from hpsuite.report.telling_scores import estimate, listed, percent
+from hpsuite.report.short_names import shortened
+from hpsuite.report.telling_scores import Scores, estimate, listed, percent
+from hpsuite.report.told import Told
 from hpsuite.report.view import Block, Cell, Column, Note, Picture, Section, Table
+
+SCORES = Scores()
+# Of more setups than these the picture has too many cells to read.
+MOST_DRAWN = 16
 
 
 def transfer_section(transfers: Sequence[TransferFinding]) -> Section | None:
@@ -19,7 +25,13 @@ def transfer_section(transfers: Sequence[TransferFinding]) -> Section | None:
         return None
     blocks: list[Block] = []
     for i, found in enumerate(transfers):
-        blocks += [_picture(found, i), _table(found), *_environments(found.environments)]
+        if len(found.setups) <= MOST_DRAWN:
+            blocks.append(_picture(found, i))
+        else:
+            blocks.append(
+                Note(f"The costs between {len(found.setups)} setups are in summary.json alone.")
+            )
+        blocks += [_table(found), *_environments(found.environments)]
         blocks += [Note(text) for text in _unknown(found.transfer)]
         methods = {interval.method for interval in found.transfer.costs.values()}
         if any("biased upwards" in method for method in methods):
@@ -37,13 +49,14 @@ def transfer_section(transfers: Sequence[TransferFinding]) -> Section | None:
 
 
 def _picture(found: TransferFinding, i: int) -> Picture:
-    names = tuple(found.setups)
+    full = tuple(found.setups)
+    names = _short(found)
     shape = (len(names), len(names))
     cost, low, high = (np.full(shape, np.nan) for _ in range(3))
     np.fill_diagonal(cost, 0.0)
     words = []
     for (tuned, used), interval in found.transfer.costs.items():
-        at = names.index(tuned), names.index(used)
+        at = full.index(tuned), full.index(used)
         shown = estimate(interval, 100)
         cost[at], low[at], high[at] = shown.value, shown.low, shown.high
         words.append(f"{tuned} on {used} {shown.text(decimals=1)}")
@@ -61,6 +74,15 @@ def _picture(found: TransferFinding, i: int) -> Picture:
         ),
         f"Costs in points: {listed(words, 12)}.",
     )
+
+
+def _short(found: TransferFinding) -> tuple[str, ...]:
+    """The setups' names, shorter where that tells them apart."""
+    told = [
+        Told(name, i, None, SCORES, axes=setup_axes(setup.arms[0].arm))
+        for i, (name, setup) in enumerate(found.setups.items())
+    ]
+    return tuple(t.name for t in shortened(told))
 
 
 def _table(found: TransferFinding) -> Table:

@@ -25,6 +25,7 @@ class Told:
         chance: the largest score that counts as chance; None where none is known.
         sweep, ladder: a sweep of the learning rate, and what it tried.
         without_default: by hyperparameter, why it has no default.
+        axes: what tells the setup from others, by axis; empty where nobody can say.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Told:
     sweep: RateSweep | None = None
     ladder: Ladder | None = None
     without_default: Mapping[str, str] = field(default_factory=dict)
+    axes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def trained(self) -> bool:
@@ -67,8 +69,8 @@ class Compared:
         names: those of A and B; None where only the label is known.
         only: by e, the shares of paired configurations that are good in A alone and in B alone;
             empty where they are not paired.
-        versus: in what they differ, shorter than the label; empty where that is not known.
-        alike: in what they do not.
+        versus: in what they differ; empty where that is not known.
+        alike: the axes in which they do not.
     """
 
     label: str
@@ -79,4 +81,4 @@ class Compared:
     names: tuple[str, str] | None = None
     only: Mapping[float, tuple[float, float]] = field(default_factory=dict)
     versus: str = ""
-    alike: str = ""
+    alike: Mapping[str, str] = field(default_factory=dict)

@@ -201,7 +201,7 @@ def test_tables_of_setups_show_the_figures(report: Report, findings: Findings) -
         needed = evidence.trials_needed[2.0]
         assert column(good, "trials for a good one")[i].text.startswith(f"{needed.estimate:g} [")
         assert column(best, "b")[i].value == pytest.approx(100 * evidence.best.value)
-        assert column(best, "b from")[i].text == evidence.best.rule
+        assert best.note.startswith(f"b: {evidence.best.rule}. ")
         assert column(best, "its test score")[i].value == 100 * figures.test_accuracy
         lost = column(best, "lost at the median (points)")[i]
         assert lost.value == pytest.approx(100 * evidence.regret.median.estimate)

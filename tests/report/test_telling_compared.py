@@ -1,13 +1,17 @@
 """What the report says of strategies compared, of splits and of environments."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from hpsuite.findings import Findings, against_baseline
 from hpsuite.report.runs import run_views
+from hpsuite.report.short_names import shortened, versus_words
 from hpsuite.report.telling import tell
+from hpsuite.report.telling_scores import Scores
+from hpsuite.report.told import Told
 from hpsuite.report.view import Report
 from hpsuite.trials import TrialSpec
 from tests.report.test_telling import (
@@ -115,3 +119,29 @@ def test_mlflow_has_the_same_figures(findings: Findings) -> None:
     split = findings.splits[0]
     spread = split.figures["good_fraction_2pt"].spread.estimate
     assert view.metrics["over splits digits mlp/good_fraction_2pt_split_sd"] == spread
+
+
+def test_names_of_many_axes_are_cut_to_what_tells_them_apart() -> None:
+    axes = [
+        {"dataset": "digits", "model": model, "model.units": "[64, 64]", "budget.epochs": epochs}
+        for model in ("mlp", "mlp_bn")
+        for epochs in ("12", "64")
+    ]
+    told = [
+        Told(" ".join(f"{k}={v}" for k, v in own.items()), i, None, Scores(), axes=own)
+        for i, own in enumerate(axes)
+    ]
+    names = [t.name for t in shortened(told)]
+    assert names == ["mlp epochs=12", "mlp epochs=64", "mlp_bn epochs=12", "mlp_bn epochs=64"]
+    assert [t.name for t in shortened(told[:1])] == ["digits mlp"]
+    # Of no axes, of short names, and of names that would be the same.
+    for group in (
+        [replace(t, axes={}) for t in told],
+        [replace(t, name=f"{t.number}") for t in told],
+        [told[0], replace(told[0], name=told[1].name)],
+    ):
+        assert shortened(group) == group
+    assert versus_words({"model": "mlp_bn"}, {"model": "mlp"}) == "mlp_bn minus mlp"
+    assert versus_words({"budget.epochs": "64"}, {"budget.epochs": "12"}) == "epochs 64 minus 12"
+    steps = versus_words({"budget.steps": "9"}, {"budget.epochs": "12", "model": "mlp"})
+    assert steps == "steps=9 minus epochs=12 mlp"

@@ -1,0 +1,59 @@
+"""Names for pictures: of setups that differ in a few of many axes, only what tells them apart."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from hpsuite.report.told import Told
+
+# Names up to this length stay whole.
+LONG = 30
+# Axes whose value says enough.
+PLAIN = ("dataset", "model")
+
+
+def shortened(group: Sequence[Told]) -> list[Told]:
+    """Setups that are shown together, under the shortest names that tell them apart.
+
+    What all of them share is left out, and of keys all but the last part; names stay whole where
+    they are short, where the axes are not known, or where two would be the same.
+    """
+    if max(len(t.name) for t in group) <= LONG or not all(t.axes for t in group):
+        return list(group)
+    shared = shared_axes([t.axes for t in group])
+    names = [axes_words({k: v for k, v in t.axes.items() if k not in shared}) for t in group]
+    if len(set(names)) < len(names):
+        return list(group)
+    # One that has nothing of its own.
+    return [replace(t, name=name or t.axes["model"]) for t, name in zip(group, names, strict=True)]
+
+
+def shared_axes(all_axes: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The axes that all have, with the same value; of a single one all but data set and model."""
+    first, *others = all_axes
+    if not others:
+        return {axis: value for axis, value in first.items() if axis not in PLAIN}
+    return {
+        axis: value
+        for axis, value in first.items()
+        if all(other.get(axis) == value for other in others)
+    }
+
+
+def axes_words(axes: Mapping[str, str]) -> str:
+    """Axes in words: `mnist mlp activation=relu`."""
+    return " ".join(_words(axes.items()))
+
+
+def versus_words(a: Mapping[str, str], b: Mapping[str, str]) -> str:
+    """What of A is not in B, minus what of B is not in A: `sigmoid minus relu`."""
+    if a.keys() == b.keys() and len(a) == 1:
+        (axis,) = a
+        words = f"{a[axis]} minus {b[axis]}"
+        # A number says nothing by itself.
+        return words if a[axis][:1].isalpha() else f"{axis.rpartition('.')[2]} {words}"
+    return f"{axes_words(a) or 'without'} minus {axes_words(b) or 'without'}"
+
+
+def _words(axes: Iterable[tuple[str, str]]) -> Iterable[str]:
+    for axis, value in axes:
+        yield value if axis in PLAIN else f"{axis.rpartition('.')[2]}={value}"
