@@ -184,7 +184,7 @@ def print_heading(console: Console, settings: AnalyzeSettings, trials: Foreign) 
     """Say what is about to be analysed."""
     print_title(console, settings.name, settings.title)
     samples = trials.samples
-    n = sum(map(len, samples))
+    n = sum(trials.n_trials.values())
     names = list(dict.fromkeys(name for sample in samples for name in sample.names))
     groups = f" in {counted(len(samples), 'group')} by {trials.group}" if trials.group else ""
     console.print(
