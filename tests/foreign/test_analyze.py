@@ -7,12 +7,15 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import optuna
+import pandas as pd
 import pytest
 
 from hpsuite.analysis import good_fractions
+from hpsuite.analyze import found_of
+from hpsuite.config import AnalysisConfig
 from hpsuite.tracking import address
 from tests.commands import Command, check_refused
-from tests.foreign.tables import PARAMS, saved, trials
+from tests.foreign.tables import PARAMS, read, saved, trials
 
 ASKED = "params={lr: log, depth: integer, kind: choice}"
 
@@ -162,6 +165,36 @@ def test_few_trials_are_not_computable_and_it_says_why(
     assert ("not computable" in ended.out) == (not computable)
     # From 8 there are shares, but no importance yet.
     assert "not computable" in (folder / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"lr": 0.1, "depth": 2, "kind": "relu"}, "not computable, as no hyperparameter varies"),
+        ({"lr": [0.1, 0.2, 0.3] * 20, "depth": 2, "kind": "relu"}, "not computable from 3 config"),
+        ({"lr": 0.1, "depth": [1, 2, 3] * 20}, "not computable from 6 configurations (8 or more"),
+        ({"accuracy": np.nan}, "not computable, as no trial has a finite score"),
+        (
+            {
+                "lr": 0.1,
+                "depth": [1, 2, 3, 4] * 15,
+                "kind": ["relu", "tanh"] * 15 + ["tanh", "relu"] * 15,
+            },
+            "",
+        ),
+    ],
+)
+def test_no_share_of_what_is_no_space(
+    change: dict[str, object], reason: str, tmp_path: Path
+) -> None:
+    """A group beside one with figures, of 60 trials each."""
+    frame = pd.concat([trials(60).assign(model="a"), trials(60).assign(model="b", **change)])
+    found = found_of(
+        read(saved(frame, tmp_path), score="accuracy", params=PARAMS, group="model"),
+        AnalysisConfig(),
+    )
+    assert list(found.evidence) == (["a"] if reason else ["a", "b"])
+    assert found.reasons.get("b", "").startswith(reason)
 
 
 def test_a_plan_writes_nothing(command: Command, tmp_path: Path) -> None:
