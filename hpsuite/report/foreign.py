@@ -46,6 +46,9 @@ PAGES = (
     ),
     Page("comparison", "The report, and differences", (), {}),
 )
+# The columns of a table of trials, before and after those of hyperparameters.
+_BEFORE = ("group", "number")
+_AFTER = ("score", "test_score", "failed")
 _SCORE = re.compile(r"(?:expected|median)_best_of_\d+|test_of_best_of_\d+")
 
 
@@ -107,7 +110,7 @@ class ForeignFindings:
     def rows(self) -> Iterator[list[object]]:
         """All trials as they were understood, the first row being the header."""
         names = list(dict.fromkeys(n for s in self.trials.samples for n in s.names))
-        yield ["group", "number", *names, "score", "test_score", "failed"]
+        yield [*_BEFORE, *_headers(names), *_AFTER]
         for sample in self.trials.samples:
             sign = 1.0 if sample.higher_is_better else -1.0
             for i, values in enumerate(sample.values):
@@ -293,15 +296,29 @@ def _legend(findings: ForeignFindings) -> Iterator[str]:
                 "shares and importance then tell where the search looked, too"
             )
     noted: dict[str, list[str]] = {}
-    for sample in findings.trials.samples:
+    samples = findings.trials.samples
+    for sample in samples:
         for note in sample.notes:
             noted.setdefault(note, []).append(sample.name)
-    several = len(findings.trials.samples) > 1
     for note, names in noted.items():
-        whose = f"{', '.join(names)}: " if several and len(names) < len(shown) else ""
+        whose = f"{', '.join(names)}: " if len(names) < len(samples) else ""
         yield f"{whose}{note}"
     for name, reason in findings.reasons.items():
         yield f"{name}: {reason}"
+
+
+def _headers(names: Sequence[str]) -> list[str]:
+    """The columns of hyperparameters, each once: `params.score` for one that is called `score`."""
+    taken = {*_BEFORE, *_AFTER, *names}
+    headers = []
+    for name in names:
+        header = name
+        if name in (*_BEFORE, *_AFTER):
+            while header in taken:
+                header = f"params.{header}"
+            taken.add(header)
+        headers.append(header)
+    return headers
 
 
 def _by_name(trials: Foreign) -> dict[str, Sample]:

@@ -1,6 +1,7 @@
 """`+experiment=analyze` as it is typed: what it prints, writes and shows in MLflow."""
 
 import csv
+import io
 import json
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from hpsuite.analysis import good_fractions
 from hpsuite.analyze import found_of
 from hpsuite.config import AnalysisConfig
+from hpsuite.report.files import write_rows
+from hpsuite.report.foreign import ForeignFindings, print_groups
 from hpsuite.tracking import address
 from tests.commands import Command, check_refused
 from tests.foreign.tables import PARAMS, read, saved, trials
@@ -314,3 +318,45 @@ def test_passwords_stay_out_of_what_is_passed_on(command: Command, tmp_path: Pat
     assert command("+experiment=analyze", *asked).status == 0
     for path in written(Path.cwd()).iterdir():
         assert path.is_dir() or "secret" not in path.read_text(), path
+
+
+def printed(found: ForeignFindings) -> str:
+    with io.StringIO() as file:
+        print_groups(found, Console(file=file, width=200))
+        return file.getvalue()
+
+
+def test_a_note_names_the_groups_that_it_is_true_of(tmp_path: Path) -> None:
+    """Of three groups, one of too few trials, in which depth varies."""
+    frame = pd.concat(
+        [trials(n, seed).assign(model=model) for seed, (model, n) in enumerate(GROUPS.items())]
+    )
+    frame.loc[frame["model"] != "c", "depth"] = 2
+    found = read(saved(frame, tmp_path), score="accuracy", params=PARAMS, group="model")
+    lines = printed(found_of(found, AnalysisConfig())).splitlines()
+    assert "a, b: depth is left out: all trials have the same" in lines
+    assert "c: not computable from 5 trials (8 or more are needed)" in lines
+
+
+GROUPS = {"a": 30, "b": 30, "c": 5}
+
+
+def test_what_is_written_can_be_read_again(tmp_path: Path) -> None:
+    """Hyperparameters of the names of the table's own columns."""
+    names = {"lr": "number", "depth": "score", "test": "params.number"}
+    frame = trials(60).rename(columns=names).assign(failed=trials(60, seed=1)["lr"])
+    params = {"number": "log", "score": "integer", "params.number": "linear", "failed": "log"}
+    asked = {"score": "accuracy", "group": "model"}
+    found = found_of(read(saved(frame, tmp_path), params=params, **asked), AnalysisConfig())
+    written = tmp_path / "again.csv"
+    write_rows(written, found.rows())
+    header = written.read_text().partition("\n")[0].split(",")
+    assert header == [
+        *("group", "number", "params.params.number", "params.score", "params.number"),
+        *("params.failed", "score", "test_score", "failed"),
+    ]
+    renamed = dict(zip(header[2:6], params.values(), strict=True))
+    again = read(str(written), params=renamed, score="score", group="group")
+    for one, two in zip(found.trials.samples, again.samples, strict=True):
+        assert one.scores == pytest.approx(two.scores)
+        assert one.units() == pytest.approx(two.units())
