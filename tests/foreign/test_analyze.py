@@ -360,3 +360,41 @@ def test_what_is_written_can_be_read_again(tmp_path: Path) -> None:
     for one, two in zip(found.trials.samples, again.samples, strict=True):
         assert one.scores == pytest.approx(two.scores)
         assert one.units() == pytest.approx(two.units())
+
+
+def test_the_terminal_says_what_figures_rest_on_and_which_margin(tmp_path: Path) -> None:
+    path = saved(trials(80), tmp_path)
+    asked = {"score": "accuracy", "params": PARAMS, "group": "model"}
+    condition = "nothing says that the configurations were drawn at random (sampled=random does): "
+    noise = "nothing is allowed for the luck of the best, so that good fractions are too low"
+    for points, margin in ((0.02, "0.02"), ([0.01, 0.02, 0.05], "0.02"), ([0.01, 0.05], "0.01")):
+        found = found_of(read(path, **asked, points=points), AnalysisConfig(report=False))
+        out = printed(found)
+        (line,) = [line for line in out.splitlines() if line.startswith("mlp_bn minus mlp: ")]
+        assert f" of the trials within {margin} of each one's own best, 40 and 40 trials" in line
+        assert " percentage points [" in line
+        assert out.index(condition) < out.index(noise) < out.index("good: share of the trials")
+        assert "intervals hold for random ones alone" in out
+        assert "what share of the trials is good?" in out
+        assert f"within {margin} of the best (nothing says" in found.note()
+    known = {"sampled": "random", "noise": 0.01}
+    out = printed(found_of(read(path, **asked, **known), AnalysisConfig()))
+    assert condition not in out
+    assert noise not in out
+    assert " of the space within 0.02 of each one's own best" in out
+
+
+def test_configurations_of_several_seeds_are_called_so(command: Command, tmp_path: Path) -> None:
+    frame = pd.concat([trials(40), trials(40)])
+    frame["accuracy"] += np.repeat([-0.001, 0.001], 40)
+    table = saved(frame, tmp_path)
+    asked = (f"trials={table}", "score=accuracy", "points=0.02", ASKED, "group=model")
+    ended = command("+experiment=analyze", *asked, "tracking=none")
+    assert (ended.status, ended.err) == (0, "")
+    assert "80 trials in 2 groups by model of trials.csv" in ended.out
+    assert "20 and 20 configurations" in ended.out
+    note = "40 trials are 20 configurations, of up to 2 seeds each, and count once each, with their"
+    assert note in ended.out
+    assert note in (written(Path.cwd()) / "report.md").read_text()
+    summary = json.loads((written(Path.cwd()) / "summary.json").read_text())
+    assert [setup["n_trials"] for setup in summary["setups"]] == [20, 20]
