@@ -15,6 +15,7 @@ from rich.console import Console
 from hpsuite.analysis import good_fractions
 from hpsuite.analyze import found_of
 from hpsuite.config import AnalysisConfig
+from hpsuite.foreign.request import typed
 from hpsuite.report.files import write_rows
 from hpsuite.report.foreign import ForeignFindings, print_groups
 from hpsuite.tracking import address
@@ -261,6 +262,17 @@ def test_a_column_with_dots_in_its_name(command: Command, tmp_path: Path) -> Non
     ended = command(*asked, "params={opt.lr: log}")
     assert (ended.status, ended.err) == (0, "")
     assert "1 hyperparameter: opt.lr" in ended.out
+
+
+def test_a_column_with_spaces_and_signs_in_its_name(command: Command, tmp_path: Path) -> None:
+    """As docs/analyze.md has it: a backslash before each in a key, quotes around a value."""
+    name = r"learning rate (x), [y] {z}: = \\"
+    frame = trials().rename(columns={"lr": name, "loss": "val loss (x)"})
+    asked = ("+experiment=analyze", f"trials={saved(frame, tmp_path)}", "points=1", "plan=true")
+    keys = (f"params={{{typed(name)}: log}}", 'score="val loss (x)"')
+    ended = command(*asked, *keys)
+    assert (ended.status, ended.err) == (0, "")
+    assert f"1 hyperparameter: {name}" in ended.out
 
 
 def test_several_analyses_in_one_go_are_checked_first(command: Command, tmp_path: Path) -> None:
