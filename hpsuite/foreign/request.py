@@ -38,7 +38,8 @@ class Request:
         failure_score: what a trial without a finite score counts as, in the score's unit; None
             takes the worst score of the others.
         noise: standard deviation over seeds of a good configuration's score, in the score's unit,
-            >= 0; None where it is not known: then nothing is allowed for the luck of the best.
+            >= 0; None where it is not known: then it is measured where configurations have several
+            seeds, and else nothing is allowed for the luck of the best.
         sampled: `random` where configurations were drawn at random, each hyperparameter on the
             scale given; `unknown` puts a warning beside the figures that need it.
     """

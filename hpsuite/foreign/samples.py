@@ -93,10 +93,11 @@ def read_samples(request: Request, uri: str | None = None) -> Foreign:
     scores = np.where(failed, worst if given is None else sign * given, scores)
     about = [*table.notes, *_without_group(frame, failed, request, groups)]
     continuous = {c for c, d in ranges.items() if d.scale in CONTINUOUS} - table.stepped
-    by_group = {
-        name: repeats({c: [own[row] for row in rows] for c, own in values.items()}, continuous)
+    valued = {
+        name: {c: [own[row] for row in rows.tolist()] for c, own in values.items()}
         for name, rows in groups.items()
     }
+    by_group = {name: repeats(valued[name], continuous) for name in groups}
     noise, told = _noise(scores, failed, groups, by_group, request)
     unit = request.margins[0]
     samples = []
@@ -105,7 +106,7 @@ def read_samples(request: Request, uri: str | None = None) -> Foreign:
         notes = [*about, *same.notes, *told, *_failures(failed[rows], request)]
         hyperparameters: list[Hyperparameter] = []
         for column, dimension in ranges.items():
-            own_values = [values[column][row] for row in rows]
+            own_values = valued[name][column]
             reason = unusable(own_values)
             if reason:
                 notes.append(f"{column} is left out: {reason}")
@@ -136,8 +137,13 @@ def read_samples(request: Request, uri: str | None = None) -> Foreign:
                 numbers=tuple(frame.index[first].tolist()),
             )
         )
-    n_trials = {name: len(rows) for name, rows in groups.items()}
-    return Foreign(table.source, score, tuple(samples), request.group, n_trials)
+    return Foreign(
+        table.source,
+        score,
+        tuple(samples),
+        request.group,
+        {name: len(rows) for name, rows in groups.items()},
+    )
 
 
 def _noise(
