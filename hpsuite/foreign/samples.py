@@ -1,6 +1,5 @@
 """From a table of trials to samples: one a group, with every value checked."""
 
-import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -133,7 +132,7 @@ def read_samples(request: Request, uri: str | None = None) -> Foreign:
                 points=tuple(float(f"{margin / unit:.6g}") for margin in request.margins),
                 random=request.sampled == "random",
                 notes=tuple(notes),
-                noise_sd=noise / math.sqrt(same.mean_seeds),
+                noise_sd=noise * same.noise_share,
                 numbers=tuple(frame.index[first].tolist()),
             )
         )
@@ -155,7 +154,7 @@ def _noise(
 ) -> tuple[float, list[str]]:
     """The noise of one seed, as given or measured; 0 where it is neither. And what to say of it."""
     several = any(len(found.first) < len(found.of) for found in by_group.values())
-    by_root = "divided by the root of the mean number of seeds"
+    by_root = "divided by the root of the number of seeds (their harmonic mean)"
     if request.noise is not None or not several:
         noise = request.noise or 0.0
         return noise, [f"noise={noise:g}, of one seed, is {by_root}"] if noise and several else []
@@ -163,7 +162,7 @@ def _noise(
     if not noise:
         return 0.0, []
     of = f"{counted(n, 'configuration')} of several seeds, the better half of those without failure"
-    return noise, [f"the noise of one seed was measured, {noise:.2g} ({of}), and {by_root}"]
+    return noise, [f"the noise of one seed was measured, {noise:.2g} ({of}), and is {by_root}"]
 
 
 def _read(request: Request, uri: str | None) -> Table:

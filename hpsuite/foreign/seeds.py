@@ -32,9 +32,12 @@ class Repeats:
     notes: tuple[str, ...] = ()
 
     @property
-    def mean_seeds(self) -> float:
-        """Trials a configuration, on average."""
-        return len(self.of) / len(self.first)
+    def noise_share(self) -> float:
+        """The noise of a mean over a configuration's seeds, as a share of that of one, in (0, 1].
+
+        The root of the mean variance: a configuration of a hundred seeds among singles is one.
+        """
+        return math.sqrt(float(np.mean(1 / self.seeds)))
 
     def mean(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Means over seeds: [n] to [k]."""

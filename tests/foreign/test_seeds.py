@@ -103,11 +103,15 @@ def test_noise_is_that_of_a_mean(tmp_path: Path) -> None:
     (given,) = read(path, score="accuracy", params=PARAMS, noise=0.02).samples
     assert given.noise_sd == pytest.approx(0.02 / math.sqrt(10))
     assert given.notes[1] == (
-        "noise=0.02, of one seed, is divided by the root of the mean number of seeds"
+        "noise=0.02, of one seed, is divided by the root of the number of seeds (their harmonic "
+        "mean)"
     )
     (measured,) = read(path, score="accuracy", params=PARAMS).samples
     assert measured.noise_sd == pytest.approx(0.01 / math.sqrt(10), rel=0.25)
     assert "10 configurations of several seeds, the better half" in measured.notes[1]
+    # One of a hundred seeds among 40 singles leaves the noise what it is.
+    lopsided = repeats({"lr": [0.1] * 100 + [0.2 + i for i in range(40)]}, {"lr"})
+    assert lopsided.noise_share == pytest.approx(math.sqrt((40 + 1 / 100) / 41))
     (alone,) = read(saved(trials(), tmp_path), score="accuracy", params=PARAMS).samples
     assert alone.noise_sd == 0.0
 
@@ -151,7 +155,7 @@ def test_intervals_cover_the_truth(flat: float, sd: float) -> None:
         found = repeats({"x": x.tolist()}, {"x"})
         noise, _ = seed_noise([(scores, np.zeros(len(x), bool), found)])
         for kind, sample, noise_sd in (
-            ("means", found.mean(scores), noise / math.sqrt(found.mean_seeds)),
+            ("means", found.mean(scores), noise * found.noise_share),
             ("trials", scores, 0.0),
         ):
             share = good_fractions(
