@@ -34,13 +34,14 @@ from hpsuite.running import (
     show_in_mlflow,
     start,
 )
+from hpsuite.samples import Sample
 from hpsuite.texts import LogLevel, Name, PathText
 from hpsuite.tracking import how_to_open
 
 # Keys of a configuration that say how to write, beside those of the request.
 WRITING = ("name", "title", "output_dir", "log_level", "plan", "tracking", "analysis")
-# From fewer trials no share of a space follows.
-LEAST_TRIALS = 8
+# From fewer configurations no share of a space follows.
+LEAST_CONFIGURATIONS = 8
 # From so many values on, the figures take more than a few seconds.
 MANY_VALUES = 10_000
 
@@ -165,26 +166,42 @@ def run_analysis(settings: AnalyzeSettings, request: Request, command: str = "")
 
 
 def found_of(trials: Foreign, analysis: AnalysisConfig) -> ForeignFindings:
-    """All figures of trials; a group of too few has none."""
+    """All figures of trials; a group that says nothing of a space has none."""
     evidence: dict[str, SetupEvidence] = {}
     reasons: dict[str, str] = {}
     for sample in trials.samples:
-        if len(sample) < LEAST_TRIALS:
-            n = counted(len(sample), "trial")
-            reasons[sample.name] = f"not computable from {n} ({LEAST_TRIALS} or more are needed)"
-        elif sample.failed.all():
-            reasons[sample.name] = "not computable, as no trial has a finite score"
+        reason = no_figures(sample, trials.n_trials[sample.name])
+        if reason:
+            reasons[sample.name] = f"not computable{reason}"
         else:
             evidence[sample.name] = setup_evidence(sample, bands=analysis.bands)
     differences = group_differences(list(evidence.values()))
     return ForeignFindings(trials, evidence, reasons, differences)
 
 
+def no_figures(sample: Sample, n_trials: int) -> str:
+    """Why a group has no figures, after "not computable"; empty where it has some.
+
+    Args:
+        sample: of the group.
+        n_trials: how many trials it is of.
+    """
+    different = len({tuple(values.values()) for values in sample.values})
+    needed = f"{LEAST_CONFIGURATIONS} or more are needed"
+    if n_trials < LEAST_CONFIGURATIONS:
+        return f" from {counted(n_trials, 'trial')} ({needed})"
+    if different == 1:
+        return ", as no hyperparameter varies"
+    if different < LEAST_CONFIGURATIONS:
+        return f" from {counted(different, 'configuration')} ({needed})"
+    return ", as no trial has a finite score" if sample.failed.all() else ""
+
+
 def print_heading(console: Console, settings: AnalyzeSettings, trials: Foreign) -> None:
     """Say what is about to be analysed."""
     print_title(console, settings.name, settings.title)
     samples = trials.samples
-    n = sum(map(len, samples))
+    n = sum(trials.n_trials.values())
     names = list(dict.fromkeys(name for sample in samples for name in sample.names))
     groups = f" in {counted(len(samples), 'group')} by {trials.group}" if trials.group else ""
     console.print(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsuite.checks import UserError
-from hpsuite.foreign.request import LARGEST, Dimension, hyperparameter
+from hpsuite.foreign.request import LARGEST, Dimension, hyperparameter, typed
 from hpsuite.foreign.table import Table
 from hpsuite.space import Hyperparameter
 from hpsuite.trials import Scalar
@@ -112,7 +112,7 @@ def over_all(
     if declared is not None and (declared.low, declared.high) == (low, high):
         wide = f"low: {min(low, there.min()):g}, high: {max(high, there.max()):g}"
         accepted += (
-            f", as the study has it; params={{{column}: {{scale: {dimension.scale}, {wide}}}"
+            f", as the study has it; params={{{typed(column)}: {{scale: {dimension.scale}, {wide}}}"
         )
         accepted += ", ...}, with all others, widens it"
     checks.append((inside, accepted))

@@ -47,6 +47,8 @@ def group_differences(found: Sequence[SetupEvidence]) -> list[GroupDifference]:
     for evidence in found[1:]:
         sample = evidence.sample
         points, unit = sample.points, sample.unit
+        # Of means over fewer seeds; the noise of both is known, or of neither.
+        noise = max(sample.noise_sd or 0.0, first.noise_sd or 0.0)
         a, b = _by_configuration(sample), _by_configuration(first)
         names = (sample.name, first.name)
         if a is not None and b is not None and set(a) == set(b):
@@ -56,7 +58,7 @@ def group_differences(found: Sequence[SetupEvidence]) -> list[GroupDifference]:
                 generator=generator(),
                 points=points,
                 unit=unit,
-                noise_sd=sample.noise_sd,
+                noise_sd=noise,
             )
             n = (pair.n, pair.n)
             differences.append(GroupDifference(*names, n, True, pair.own, pair.common, pair.only))
@@ -67,7 +69,7 @@ def group_differences(found: Sequence[SetupEvidence]) -> list[GroupDifference]:
             generator=generator(),
             points=points,
             unit=unit,
-            noise_sd=sample.noise_sd,
+            noise_sd=noise,
         )
         differences.append(GroupDifference(*names, apart.n, False, apart.own, apart.common))
     return differences

@@ -52,6 +52,8 @@ def read_file(request: Request) -> Table:
         frame, place = reader(path, columns, request)
     except UserError:
         raise
+    except UnicodeDecodeError as error:
+        raise refuse("trials", request.trials, f"text in UTF-8 ({one_line(error)})") from error
     except Exception as error:  # pandas, pyarrow, csv and json have a dozen kinds
         raise refuse("trials", request.trials, f"a whole table ({one_line(error)})") from error
     check_rows(request, len(frame))
@@ -65,7 +67,10 @@ def _csv(path: Path, columns: Sequence[str], request: Request) -> "tuple[pd.Data
         first = file.readline(LONGEST_LINE)
         if len(first) == LONGEST_LINE:
             raise refuse("trials", request.trials, "a table whose first line names its columns")
+        if "\0" in first:
+            raise refuse("trials", request.trials, "text in UTF-8 (this has zeros in it)")
         header = next(csv.reader([first]), [])
+        _check_commas(header, request)
         check_columns(request, header, columns)  # pandas would rename what stands twice
         lines: list[int] = []
         line = 2
@@ -98,6 +103,19 @@ def _csv(path: Path, columns: Sequence[str], request: Request) -> "tuple[pd.Data
         found = f"{len(lines)} rows, or {len(frame)}, by how lines end"
         raise UserError(f"trials: found {found}; accepted: a row a line")
     return frame.set_index(pd.Index(lines)), "line"
+
+
+def _check_commas(header: Sequence[str], request: Request) -> None:
+    """Check that what separates the columns is not taken for a part of the only one's name.
+
+    Raises:
+        UserError: where it is.
+    """
+    (only,) = header if len(header) == 1 else ("",)
+    for sign, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if sign in only and only not in wanted_columns(request):
+            found = f"columns separated by {name} in the first line"
+            raise UserError(f"trials: found {found}; accepted: commas (and points in numbers)")
 
 
 # How a missing number is written.

@@ -1,7 +1,8 @@
 """What is asked of trials that hpsuite did not make: where they lie, what their columns mean."""
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt
@@ -37,7 +38,8 @@ class Request:
         failure_score: what a trial without a finite score counts as, in the score's unit; None
             takes the worst score of the others.
         noise: standard deviation over seeds of a good configuration's score, in the score's unit,
-            >= 0; None where it is not known: then nothing is allowed for the luck of the best.
+            >= 0; None where it is not known: then it is measured where configurations have several
+            seeds, and else nothing is allowed for the luck of the best.
         sampled: `random` where configurations were drawn at random, each hyperparameter on the
             scale given; `unknown` puts a warning beside the figures that need it.
     """
@@ -110,12 +112,37 @@ def parse_request(given: Mapping[str, object]) -> Request:
     if request.failure_score is not None and abs(request.failure_score) > LARGEST:
         raise refuse("failure_score", request.failure_score, f"-{LARGEST:g} to {LARGEST:g}")
     parse_dimensions(request.params or {})  # raises what is wrong with it
-    named = [request.score, request.group, request.test_score, *(request.params or {})]
-    used = [column for column in named if column is not None]
-    for column in used:
-        if used.count(column) > 1:
-            raise UserError(f"{column}: found this column for two things; accepted: each once")
-    return request
+    _check_columns_differ(request)
+    if request.params is None or request.group not in request.params:
+        return request
+    # Within a group all have the same of it.
+    others = {column: said for column, said in request.params.items() if column != request.group}
+    if not others:
+        accepted = "another column, or more of params"
+        raise UserError(
+            f"group: found {request.group!r}, the only one of params; accepted: {accepted}"
+        )
+    return replace(request, params=others)
+
+
+def _check_columns_differ(request: Request) -> None:
+    """Check that no column is two things; the group's may be a hyperparameter, which it replaces.
+
+    Raises:
+        UserError: naming the key of the second thing, and the first.
+    """
+    named = {"score": request.score, "group": request.group, "test_score": request.test_score}
+    owners: dict[str, str] = {}
+    for key, column in named.items():
+        if column is None:
+            continue
+        other = owners.get(column)
+        if key != "group" and column in (request.params or {}):
+            other = "params"
+        if other is not None:
+            found = f"{column!r}, which {other} has too"
+            raise UserError(f"{key}: found {found}; accepted: each column for one thing")
+        owners[column] = key
 
 
 def parse_dimensions(params: Mapping[str, object]) -> dict[str, Dimension]:
@@ -133,7 +160,9 @@ def parse_dimensions(params: Mapping[str, object]) -> dict[str, Dimension]:
         if not isinstance(entry, Mapping):
             raise refuse(key, said, f"a scale ({', '.join(SCALES)}), or scale, low and high")
         if "scale" not in entry and not set(entry) <= {"low", "high"}:
-            dotted = ", ".join(f"{name}: {show(inner)}" for name, inner in _dotted(column, entry))
+            dotted = ", ".join(
+                f"{typed(name)}: {show(inner)}" for name, inner in _dotted(column, entry)
+            )
             accepted = "scale, low and high; of columns with dots in their names: "
             raise refuse(key, entry, f"{accepted}params={{{dotted.replace(chr(39), '')}}}")
         dimension = build(key, Dimension, {str(name): value for name, value in entry.items()})
@@ -161,6 +190,11 @@ def hyperparameter(column: str, scale: Scale, low: float, high: float) -> Hyperp
         return Hyperparameter(column, scale, low, high)
     except ValueError as error:
         raise UserError(str(error).replace("space.", "params.", 1)) from error
+
+
+def typed(column: str) -> str:
+    """A column's name as a key on the command line, where spaces and signs have a backslash."""
+    return re.sub(r"([\\\s()\[\]{}:=,])", r"\\\1", column)
 
 
 def _dotted(column: str, said: object) -> Iterator[tuple[str, object]]:

@@ -13,6 +13,7 @@ from hpsuite.foreign.columns import hyperparameter_of, numbers_of, over_all, unu
 from hpsuite.foreign.files import read_file
 from hpsuite.foreign.request import MLFLOW, Dimension, Direction, Request
 from hpsuite.foreign.runs import read_experiment
+from hpsuite.foreign.seeds import CONTINUOUS, Repeats, repeats, seed_noise
 from hpsuite.foreign.studies import is_storage, read_study
 from hpsuite.foreign.table import Table, check_columns, counted
 from hpsuite.samples import Sample
@@ -38,12 +39,20 @@ class Foreign:
         score: what their scores are called.
         samples: of each group, in order of their names; numbers count as numbers.
         group: the column of the groups; None for one group.
+        n_trials: by group, trials that were read; more than its sample has where configurations
+            have several seeds.
     """
 
     source: str
     score: str
     samples: tuple[Sample, ...]
     group: str | None
+    n_trials: Mapping[str, int]
+
+    def noun(self, name: str) -> str:
+        """What the sample of a group counts: trials, or configurations of several."""
+        (size,) = (len(sample) for sample in self.samples if sample.name == name)
+        return "configurations" if size < self.n_trials[name] else "trials"
 
 
 def read_samples(request: Request, uri: str | None = None) -> Foreign:
@@ -82,13 +91,21 @@ def read_samples(request: Request, uri: str | None = None) -> Foreign:
         _check_failure_score(sign * given, scores, failed, groups, direction)
     scores = np.where(failed, worst if given is None else sign * given, scores)
     about = [*table.notes, *_without_group(frame, failed, request, groups)]
+    continuous = {c for c, d in ranges.items() if d.scale in CONTINUOUS} - table.stepped
+    valued = {
+        name: {c: [own[row] for row in rows.tolist()] for c, own in values.items()}
+        for name, rows in groups.items()
+    }
+    by_group = {name: repeats(valued[name], continuous) for name in groups}
+    noise, told = _noise(scores, failed, groups, by_group, request)
     unit = request.margins[0]
     samples = []
     for name, rows in groups.items():
-        notes = [*about, *_failures(failed[rows], request)]
+        same = by_group[name]
+        notes = [*about, *same.notes, *told, *_failures(failed[rows], request)]
         hyperparameters: list[Hyperparameter] = []
         for column, dimension in ranges.items():
-            own_values = [values[column][row] for row in rows]
+            own_values = valued[name][column]
             reason = unusable(own_values)
             if reason:
                 notes.append(f"{column} is left out: {reason}")
@@ -100,25 +117,52 @@ def read_samples(request: Request, uri: str | None = None) -> Foreign:
             notes.append(f"{request.test_score} is left out: not all trials have one")
         if own is not None:
             # A failed trial is never the one that validation selects, but for samples of them.
-            own = np.where(np.isfinite(own), own, scores[rows])
+            own = same.mean(np.where(np.isfinite(own), own, scores[rows]))
+        first = rows[same.first]
         samples.append(
             Sample(
                 name=name,
                 hyperparameters=tuple(hyperparameters),
-                values=[{c: values[c][row] for c in values} for row in rows],
-                scores=scores[rows],
-                failed=failed[rows],
+                values=[{c: values[c][row] for c in values} for row in first],
+                scores=same.mean(scores[rows]),
+                failed=same.all(failed[rows]),
                 tests=own,
                 higher_is_better=direction == "maximize",
                 unit=unit,
                 points=tuple(float(f"{margin / unit:.6g}") for margin in request.margins),
                 random=request.sampled == "random",
                 notes=tuple(notes),
-                noise_sd=request.noise or 0.0,
-                numbers=tuple(frame.index[rows].tolist()),
+                noise_sd=noise * same.noise_share,
+                numbers=tuple(frame.index[first].tolist()),
             )
         )
-    return Foreign(table.source, score, tuple(samples), request.group)
+    return Foreign(
+        table.source,
+        score,
+        tuple(samples),
+        request.group,
+        {name: len(rows) for name, rows in groups.items()},
+    )
+
+
+def _noise(
+    scores: NDArray[np.float64],
+    failed: NDArray[np.bool_],
+    groups: Mapping[str, NDArray[np.intp]],
+    by_group: Mapping[str, Repeats],
+    request: Request,
+) -> tuple[float, list[str]]:
+    """The noise of one seed, as given or measured; 0 where it is neither. And what to say of it."""
+    several = any(len(found.first) < len(found.of) for found in by_group.values())
+    by_root = "divided by the root of the number of seeds (their harmonic mean)"
+    if request.noise is not None or not several:
+        noise = request.noise or 0.0
+        return noise, [f"noise={noise:g}, of one seed, is {by_root}"] if noise and several else []
+    noise, n = seed_noise([(scores[r], failed[r], by_group[g]) for g, r in groups.items()])
+    if not noise:
+        return 0.0, []
+    of = f"{counted(n, 'configuration')} of several seeds, the better half of those without failure"
+    return noise, [f"the noise of one seed was measured, {noise:.2g} ({of}), and is {by_root}"]
 
 
 def _read(request: Request, uri: str | None) -> Table:

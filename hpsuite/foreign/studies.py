@@ -76,7 +76,8 @@ def read_study(request: Request) -> Table:
     if left:
         has, are = ("has", "is") if left == 1 else ("have", "are")
         notes.append(f"{counted(left, 'trial')} {has} not ended and {are} left out")
-    return Table(frame, f"Optuna study {name}", "trial", score, told, dimensions, tuple(notes))
+    source, stepped = f"Optuna study {name}", _stepped(ended)
+    return Table(frame, source, "trial", score, told, dimensions, tuple(notes), stepped)
 
 
 def _pruned(frame: "pd.DataFrame", score: str | None, told: Direction | None) -> list[str]:
@@ -193,6 +194,16 @@ def _dimensions(trials: Sequence[FrozenTrial]) -> dict[str, Dimension]:
             if distribution not in among:
                 among.append(distribution)
     return {name: _dimension(among) for name, among in found.items()}
+
+
+def _stepped(trials: Sequence[FrozenTrial]) -> frozenset[str]:
+    """Hyperparameters that take the values of a grid in any trial, though they are no integers."""
+    return frozenset(
+        name
+        for trial in trials
+        for name, distribution in trial.distributions.items()
+        if isinstance(distribution, FloatDistribution) and distribution.step is not None
+    )
 
 
 def _dimension(among: Sequence[BaseDistribution]) -> Dimension:

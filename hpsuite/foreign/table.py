@@ -29,6 +29,7 @@ class Table:
         direction: of that score.
         dimensions: hyperparameters that the source declares, with their ranges.
         notes: what a reader should know of them.
+        stepped: those of `dimensions` that take the values of a grid, whatever their scale.
     """
 
     frame: "pd.DataFrame"
@@ -38,6 +39,7 @@ class Table:
     direction: Direction | None = None
     dimensions: Mapping[str, Dimension] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    stepped: frozenset[str] = frozenset()
 
 
 def wanted_columns(request: Request) -> list[str]:

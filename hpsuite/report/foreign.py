@@ -21,7 +21,7 @@ from hpsuite.report.runs import (
     metric_prefixes,
     written_files,
 )
-from hpsuite.report.tables import make_table, points, with_ends
+from hpsuite.report.tables import make_table, with_ends
 from hpsuite.report.telling import tell_samples
 from hpsuite.report.telling_scores import Scores, range_words
 from hpsuite.report.told import Compared
@@ -46,6 +46,9 @@ PAGES = (
     ),
     Page("comparison", "The report, and differences", (), {}),
 )
+# The columns of a table of trials, before and after those of hyperparameters.
+_BEFORE = ("group", "number")
+_AFTER = ("score", "test_score", "failed")
 _SCORE = re.compile(r"(?:expected|median)_best_of_\d+|test_of_best_of_\d+")
 
 
@@ -107,7 +110,7 @@ class ForeignFindings:
     def rows(self) -> Iterator[list[object]]:
         """All trials as they were understood, the first row being the header."""
         names = list(dict.fromkeys(n for s in self.trials.samples for n in s.names))
-        yield ["group", "number", *names, "score", "test_score", "failed"]
+        yield [*_BEFORE, *_headers(names), *_AFTER]
         for sample in self.trials.samples:
             sign = 1.0 if sample.higher_is_better else -1.0
             for i, values in enumerate(sample.values):
@@ -165,7 +168,7 @@ class ForeignFindings:
     def note(self) -> str:
         """What was found, in Markdown, for the experiment's page."""
         lines = [self.sentence(group) for group in self.evidence]
-        lines += [difference_line(pair) for pair in self.differences]
+        lines += [self.difference(pair) for pair in self.differences]
         title = escape_markdown(str(self.about.get("title") or ""))
         listed = "\n".join(f"- {escape_markdown(line)}" for line in lines)
         return "\n\n".join(part for part in (f"**{title}**" if title else "", listed) if part)
@@ -176,19 +179,40 @@ class ForeignFindings:
         share = with_ends(found.sensitivity.good_fractions[found.headline])
         scores = Scores.of(found.sample, self.trials.score)
         text = (
-            f"{group}: {share} of {found.sensitivity.n} trials {scores.within(found.headline)} of "
-            f"the best"
+            f"{group}: {share} of {found.sensitivity.n} {self.trials.noun(group)} "
+            f"{scores.within(found.headline)} of the best"
         )
         if not found.sample.random:
-            text += " (nothing says that they were drawn at random)"
+            text += (
+                " (nothing says that they were drawn at random, and the interval holds for random "
+                "ones alone)"
+            )
         return f"{text}."
+
+    def difference(self, pair: GroupDifference) -> str:
+        """How much more of one group's space is good than of another's."""
+        e = headline_of(tuple(pair.own))
+        sample = self.evidence[pair.a].sample
+        found, within = pair.own[e], Scores.of(sample, self.trials.score).within(e)
+        nouns = {self.trials.noun(name) for name in (pair.a, pair.b)}
+        noun = "trials" if nouns == {"trials"} else "configurations"
+        n = f"{pair.n[0]} paired" if pair.paired else f"{pair.n[0]} and {pair.n[1]}"
+        tells = found.low > 0 or found.high < 0
+        return (
+            f"{pair.label}: {100 * found.estimate:+.1f} percentage points "
+            f"[{100 * found.low:+.1f}, {100 * found.high:+.1f}] of the "
+            f"{'space' if sample.random else 'trials'} {within} of each one's own best, {n} {noun}"
+            + ("" if tells else "; too few to tell which is less sensitive")
+        )
 
 
 def print_groups(findings: ForeignFindings, console: Console) -> None:
     """Print a table of the groups, how they differ, and what the figures rest on."""
     trials = findings.trials
     shown = list(findings.evidence.values())
-    table = make_table(f"{trials.source}: how much of the space is good?")
+    random = all(sample.random for sample in trials.samples)
+    of = "how much of the space" if random else "what share of the trials"
+    table = make_table(f"{trials.source}: {of} is good?")
     table.add_column(escape(trials.group) if trials.group else "")
     table.add_column("n", justify="right")
     if shown:
@@ -217,7 +241,7 @@ def print_groups(findings: ForeignFindings, console: Console) -> None:
         table.add_row(escape(name), str(len(sample)), *map(escape, cells))
     console.print(table)
     for pair in findings.differences:
-        console.print(difference_line(pair), highlight=False, soft_wrap=True, markup=False)
+        console.print(findings.difference(pair), highlight=False, soft_wrap=True, markup=False)
     for line in _legend(findings):
         console.print(line, style="dim", highlight=False, soft_wrap=True, markup=False)
 
@@ -228,15 +252,6 @@ def most_important(found: SetupEvidence) -> str:
     if importance is None:
         return "-"
     return importance.first or ("?" if math.isfinite(importance.total.estimate) else "-")
-
-
-def difference_line(pair: GroupDifference) -> str:
-    """A difference of good fractions in a line."""
-    e = headline_of(tuple(pair.own))
-    n = f"{pair.n[0]} paired" if pair.paired else f"{pair.n[0]} and {pair.n[1]}"
-    found = pair.own[e]
-    tells = "" if found.low > 0 or found.high < 0 else "; too few to tell which is less sensitive"
-    return f"{pair.label}: {points(found)} of the space, {n} trials{tells}"
 
 
 def foreign_figures(found: SetupEvidence) -> dict[str, object]:
@@ -281,27 +296,47 @@ def difference_figures(pair: GroupDifference) -> dict[str, object]:
 def _legend(findings: ForeignFindings) -> Iterator[str]:
     shown = list(findings.evidence.values())
     if shown:
+        if not shown[0].sample.random:
+            yield (
+                "nothing says that the configurations were drawn at random (sampled=random does): "
+                "shares are of the trials and tell where the search looked, and importance too; "
+                "intervals hold for random ones alone"
+            )
+        if any(found.best.noise_sd == 0 for found in shown):
+            yield (
+                "the noise of seeds is not known (noise=): nothing is allowed for the luck of the "
+                "best, so that good fractions are too low"
+            )
         yield (
             f"good: share of the trials that close to b, the mean {findings.trials.score} of a "
             "group's best 4%; [95% interval]"
         )
         if any(found.importance for found in shown):
             yield "most important: by fANOVA; ? where the trials cannot tell"
-        if not shown[0].sample.random:
-            yield (
-                "nothing says that the configurations were drawn at random (sampled=random does): "
-                "shares and importance then tell where the search looked, too"
-            )
     noted: dict[str, list[str]] = {}
-    for sample in findings.trials.samples:
+    samples = findings.trials.samples
+    for sample in samples:
         for note in sample.notes:
             noted.setdefault(note, []).append(sample.name)
-    several = len(findings.trials.samples) > 1
     for note, names in noted.items():
-        whose = f"{', '.join(names)}: " if several and len(names) < len(shown) else ""
+        whose = f"{', '.join(names)}: " if len(names) < len(samples) else ""
         yield f"{whose}{note}"
     for name, reason in findings.reasons.items():
         yield f"{name}: {reason}"
+
+
+def _headers(names: Sequence[str]) -> list[str]:
+    """The columns of hyperparameters, each once: `params.score` for one that is called `score`."""
+    taken = {*_BEFORE, *_AFTER, *names}
+    headers = []
+    for name in names:
+        header = name
+        if name in (*_BEFORE, *_AFTER):
+            while header in taken:
+                header = f"params.{header}"
+            taken.add(header)
+        headers.append(header)
+    return headers
 
 
 def _by_name(trials: Foreign) -> dict[str, Sample]:

@@ -1,18 +1,26 @@
 """`+experiment=analyze` as it is typed: what it prints, writes and shows in MLflow."""
 
 import csv
+import io
 import json
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import optuna
+import pandas as pd
 import pytest
+from rich.console import Console
 
 from hpsuite.analysis import good_fractions
+from hpsuite.analyze import found_of
+from hpsuite.config import AnalysisConfig
+from hpsuite.foreign.request import typed
+from hpsuite.report.files import write_rows
+from hpsuite.report.foreign import ForeignFindings, print_groups
 from hpsuite.tracking import address
 from tests.commands import Command, check_refused
-from tests.foreign.tables import PARAMS, saved, trials
+from tests.foreign.tables import PARAMS, read, saved, trials
 
 ASKED = "params={lr: log, depth: integer, kind: choice}"
 
@@ -164,6 +172,36 @@ def test_few_trials_are_not_computable_and_it_says_why(
     assert "not computable" in (folder / "report.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"lr": 0.1, "depth": 2, "kind": "relu"}, "not computable, as no hyperparameter varies"),
+        ({"lr": [0.1, 0.2, 0.3] * 20, "depth": 2, "kind": "relu"}, "not computable from 3 config"),
+        ({"lr": 0.1, "depth": [1, 2, 3] * 20}, "not computable from 6 configurations (8 or more"),
+        ({"accuracy": np.nan}, "not computable, as no trial has a finite score"),
+        (
+            {
+                "lr": 0.1,
+                "depth": [1, 2, 3, 4] * 15,
+                "kind": ["relu", "tanh"] * 15 + ["tanh", "relu"] * 15,
+            },
+            "",
+        ),
+    ],
+)
+def test_no_share_of_what_is_no_space(
+    change: dict[str, object], reason: str, tmp_path: Path
+) -> None:
+    """A group beside one with figures, of 60 trials each."""
+    frame = pd.concat([trials(60).assign(model="a"), trials(60).assign(model="b", **change)])
+    found = found_of(
+        read(saved(frame, tmp_path), score="accuracy", params=PARAMS, group="model"),
+        AnalysisConfig(),
+    )
+    assert list(found.evidence) == (["a"] if reason else ["a", "b"])
+    assert found.reasons.get("b", "").startswith(reason)
+
+
 def test_a_plan_writes_nothing(command: Command, tmp_path: Path) -> None:
     table = saved(trials(), tmp_path)
     ended = command(
@@ -226,6 +264,17 @@ def test_a_column_with_dots_in_its_name(command: Command, tmp_path: Path) -> Non
     assert "1 hyperparameter: opt.lr" in ended.out
 
 
+def test_a_column_with_spaces_and_signs_in_its_name(command: Command, tmp_path: Path) -> None:
+    """As docs/analyze.md has it: a backslash before each in a key, quotes around a value."""
+    name = r"learning rate (x), [y] {z}: = \\"
+    frame = trials().rename(columns={"lr": name, "loss": "val loss (x)"})
+    asked = ("+experiment=analyze", f"trials={saved(frame, tmp_path)}", "points=1", "plan=true")
+    keys = (f"params={{{typed(name)}: log}}", 'score="val loss (x)"')
+    ended = command(*asked, *keys)
+    assert (ended.status, ended.err) == (0, "")
+    assert f"1 hyperparameter: {name}" in ended.out
+
+
 def test_several_analyses_in_one_go_are_checked_first(command: Command, tmp_path: Path) -> None:
     table = saved(trials(), tmp_path)
     asked = ("-m", "+experiment=analyze", f"trials={table}", "score=loss", ASKED)
@@ -281,3 +330,83 @@ def test_passwords_stay_out_of_what_is_passed_on(command: Command, tmp_path: Pat
     assert command("+experiment=analyze", *asked).status == 0
     for path in written(Path.cwd()).iterdir():
         assert path.is_dir() or "secret" not in path.read_text(), path
+
+
+def printed(found: ForeignFindings) -> str:
+    with io.StringIO() as file:
+        print_groups(found, Console(file=file, width=200))
+        return file.getvalue()
+
+
+def test_a_note_names_the_groups_that_it_is_true_of(tmp_path: Path) -> None:
+    """Of three groups, one of too few trials, in which depth varies."""
+    frame = pd.concat(
+        [trials(n, seed).assign(model=model) for seed, (model, n) in enumerate(GROUPS.items())]
+    )
+    frame.loc[frame["model"] != "c", "depth"] = 2
+    found = read(saved(frame, tmp_path), score="accuracy", params=PARAMS, group="model")
+    lines = printed(found_of(found, AnalysisConfig())).splitlines()
+    assert "a, b: depth is left out: all trials have the same" in lines
+    assert "c: not computable from 5 trials (8 or more are needed)" in lines
+
+
+GROUPS = {"a": 30, "b": 30, "c": 5}
+
+
+def test_what_is_written_can_be_read_again(tmp_path: Path) -> None:
+    """Hyperparameters of the names of the table's own columns."""
+    names = {"lr": "number", "depth": "score", "test": "params.number"}
+    frame = trials(60).rename(columns=names).assign(failed=trials(60, seed=1)["lr"])
+    params = {"number": "log", "score": "integer", "params.number": "linear", "failed": "log"}
+    asked = {"score": "accuracy", "group": "model"}
+    found = found_of(read(saved(frame, tmp_path), params=params, **asked), AnalysisConfig())
+    written = tmp_path / "again.csv"
+    write_rows(written, found.rows())
+    header = written.read_text().partition("\n")[0].split(",")
+    assert header == [
+        *("group", "number", "params.params.number", "params.score", "params.number"),
+        *("params.failed", "score", "test_score", "failed"),
+    ]
+    renamed = dict(zip(header[2:6], params.values(), strict=True))
+    again = read(str(written), params=renamed, score="score", group="group")
+    for one, two in zip(found.trials.samples, again.samples, strict=True):
+        assert one.scores == pytest.approx(two.scores)
+        assert one.units() == pytest.approx(two.units())
+
+
+def test_the_terminal_says_what_figures_rest_on_and_which_margin(tmp_path: Path) -> None:
+    path = saved(trials(80), tmp_path)
+    asked = {"score": "accuracy", "params": PARAMS, "group": "model"}
+    condition = "nothing says that the configurations were drawn at random (sampled=random does): "
+    noise = "nothing is allowed for the luck of the best, so that good fractions are too low"
+    for points, margin in ((0.02, "0.02"), ([0.01, 0.02, 0.05], "0.02"), ([0.01, 0.05], "0.01")):
+        found = found_of(read(path, **asked, points=points), AnalysisConfig(report=False))
+        out = printed(found)
+        (line,) = [line for line in out.splitlines() if line.startswith("mlp_bn minus mlp: ")]
+        assert f" of the trials within {margin} of each one's own best, 40 and 40 trials" in line
+        assert " percentage points [" in line
+        assert out.index(condition) < out.index(noise) < out.index("good: share of the trials")
+        assert "intervals hold for random ones alone" in out
+        assert "what share of the trials is good?" in out
+        assert f"within {margin} of the best (nothing says" in found.note()
+    known = {"sampled": "random", "noise": 0.01}
+    out = printed(found_of(read(path, **asked, **known), AnalysisConfig()))
+    assert condition not in out
+    assert noise not in out
+    assert " of the space within 0.02 of each one's own best" in out
+
+
+def test_configurations_of_several_seeds_are_called_so(command: Command, tmp_path: Path) -> None:
+    frame = pd.concat([trials(40), trials(40)])
+    frame["accuracy"] += np.repeat([-0.001, 0.001], 40)
+    table = saved(frame, tmp_path)
+    asked = (f"trials={table}", "score=accuracy", "points=0.02", ASKED, "group=model")
+    ended = command("+experiment=analyze", *asked, "tracking=none")
+    assert (ended.status, ended.err) == (0, "")
+    assert "80 trials in 2 groups by model of trials.csv" in ended.out
+    assert "20 and 20 configurations" in ended.out
+    note = "40 trials are 20 configurations, of up to 2 seeds each, and count once each, with their"
+    assert note in ended.out
+    assert note in (written(Path.cwd()) / "report.md").read_text()
+    summary = json.loads((written(Path.cwd()) / "summary.json").read_text())
+    assert [setup["n_trials"] for setup in summary["setups"]] == [20, 20]

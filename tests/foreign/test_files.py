@@ -173,7 +173,19 @@ def _twice(frame: pd.DataFrame) -> pd.DataFrame:
         (None, {"params": {"kind": "log"}}, r"params.kind: found '\w+' in line 2; accepted: num"),
         (None, {"params": {}}, r"params: found nothing; accepted: columns and their scales"),
         (None, {"score": "kind", "params": {"lr": "log"}}, r"score: found '\w+' in line 2; acc"),
-        (None, {"score": "lr"}, r"lr: found this column for two things; accepted: each once"),
+        (None, {"score": "lr"}, r"score: found 'lr', which params has too; accepted: each column"),
+        (None, {"test_score": "lr"}, r"test_score: found 'lr', which params has too; accepted: ea"),
+        (None, {"group": "accuracy"}, r"group: found 'accuracy', which score has too; accepted: e"),
+        (
+            None,
+            {"group": "kind", "params": {"kind": "choice"}},
+            r"group: found 'kind', the only one of params; accepted: another column, or more of",
+        ),
+        (
+            None,
+            {"params": {"opt": {"a (b)": "log"}}},
+            r"params.opt: found \{.*names: params=\{opt.a\\ \\\(b\\\): log\}$",
+        ),
         (None, {"study": "mine"}, r"study: found 'mine'; accepted: null for a file"),
         (None, {"points": 0.0}, r"points: found 0.0; accepted: greater than 0"),
         (None, {"points": [0.02, 0.01]}, r"points: found \[0.02, 0.01\]; accepted: one number"),
@@ -285,6 +297,49 @@ def test_files_that_are_no_tables(name: str, content: bytes, tmp_path: Path) -> 
         read(str(path), score="accuracy", params={"lr": "linear"})
     assert str(raised.value).startswith(("trials: found", "score: found", "params: found"))
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "change", "line"),
+    [
+        ("t.csv", "utf-16", {}, r"found '.*t.csv'; accepted: text in UTF-8 \('utf-8' codec can"),
+        ("t.csv", "utf-16-le", {}, r"found '.*t.csv'; accepted: text in UTF-8 \(this has zeros"),
+        ("t.csv", "latin-1", {"a": "é"}, r"found '.*t.csv'; accepted: text in UTF-8 \('utf-8'"),
+        ("t.jsonl", "utf-16", {}, r"found '.*t.jsonl'; accepted: text in UTF-8 \("),
+        ("t.csv", "utf-8", {",": ";"}, r"found columns separated by semicolons in the first line"),
+        ("t.csv", "utf-8", {",": "\t"}, r"found columns separated by tabs .* accepted: commas"),
+    ],
+)
+def test_texts_of_other_kinds(
+    name: str, encoding: str, change: dict[str, str], line: str, tmp_path: Path
+) -> None:
+    text = "lr,accuracy\n0.1,0.5\n" if name == "t.csv" else '{"lr": 0.1, "accuracy": 0.5}\n'
+    for old, new in change.items():
+        text = text.replace(old, new)
+    (tmp_path / name).write_bytes(text.encode(encoding))
+    with pytest.raises(UserError, match=rf"^trials: {line}") as raised:
+        read(str(tmp_path / name), score="accuracy", params={"lr": "linear"})
+    assert "\n" not in str(raised.value)
+
+
+def test_a_single_column_with_a_semicolon_in_its_name(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a;b\n1\n")
+    with pytest.raises(UserError, match=r"^params: found 'c'; accepted: a column: a;b$"):
+        read(str(tmp_path / "t.csv"), score="a;b", params={"c": "linear"})
+
+
+def test_the_column_of_the_group_is_no_hyperparameter(tmp_path: Path) -> None:
+    """Also where both groups tried the same configurations, which are then paired."""
+    frame = pd.concat([trials(30).assign(kind="relu"), trials(30).assign(kind="tanh")])
+    path = saved(frame, tmp_path)
+    one = read(path, score="accuracy", params=PARAMS, group="kind").samples
+    two = read(
+        path, score="accuracy", params={"lr": "log", "depth": "integer"}, group="kind"
+    ).samples
+    assert [s.hyperparameters for s in one] == [s.hyperparameters for s in two]
+    assert [s.notes for s in one] == [s.notes for s in two]
+    (pair,) = group_differences([setup_evidence(s) for s in one])
+    assert pair.paired
 
 
 @pytest.mark.parametrize("column", ["accuracy", "lr", "test"])

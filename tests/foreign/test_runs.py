@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from hpsuite.checks import UserError
 from hpsuite.foreign import parse_request, read_samples
 from hpsuite.tracking import address
+from tests.commands import Command
 from tests.foreign.tables import trials
 
 
@@ -95,6 +96,24 @@ def test_no_database_is_made_or_changed(tmp_path: Path, logged: str) -> None:
     before = (tmp_path / "mlflow.db").read_bytes()
     ask(logged)
     assert (tmp_path / "mlflow.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_figures_go_beside_the_trials_in_the_same_store(
+    shown: bool, command: Command, tmp_path: Path, logged: str
+) -> None:
+    before = (tmp_path / "mlflow.db").read_bytes()
+    asked = ("trials=mlflow:tuning", "score=accuracy", "points=0.02", f"tracking.uri={logged}")
+    keys = [f"params.{name}={scale}" for name, scale in PARAMS.items()]
+    ended = command("+experiment=analyze", *asked, *keys, *([] if shown else ["tracking=none"]))
+    assert (ended.status, ended.err) == (0, "")
+    assert ((tmp_path / "mlflow.db").read_bytes() == before) != shown
+    with address.quiet():
+        client = mlflow.MlflowClient(tracking_uri=logged)
+        runs = {e.name: client.search_runs([e.experiment_id]) for e in client.search_experiments()}
+    there = {"tuning": 14} | ({"analyze": 2} if shown else {})
+    assert {name: len(found) for name, found in runs.items() if found} == there
+    assert not any("hpsuite.kind" in run.data.tags for run in runs["tuning"])
 
 
 def _change(path: Path, statements: list[str]) -> None:

@@ -117,13 +117,14 @@ def test_failed_pruned_and_running_trials(tmp_path: Path) -> None:
     study = fill(opened, direction="maximize")
     values = {"lr": 0.1, "momentum": 0.5, "units": 8, "depth": 1, "norm": "batch"}
     reported = {1: 0.2, 2: 0.25}
-    for state, told in (
-        (TrialState.FAIL, {}),
-        (TrialState.PRUNED, reported),
-        (TrialState.PRUNED, {}),
+    for lr, state, told in (
+        (0.1, TrialState.FAIL, {}),
+        (0.2, TrialState.PRUNED, reported),
+        (0.3, TrialState.PRUNED, {}),
     ):
+        own = values | {"lr": lr}
         study.add_trial(
-            create_trial(state=state, params=values, distributions=SPACE, intermediate_values=told)
+            create_trial(state=state, params=own, distributions=SPACE, intermediate_values=told)
         )
     study.ask(SPACE)
     (sample,) = read(address).samples
@@ -221,10 +222,11 @@ def test_pruned_trials_under_a_score_of_their_attributes(tmp_path: Path) -> None
     address, opened = sqlite(tmp_path)
     study = fill(opened, direction="maximize")
     values = {"lr": 0.1, "momentum": 0.5, "units": 8, "depth": 1, "norm": "batch"}
-    for attributes in ({"test": 0.3}, {"test": 0.2}, {}, {"test": float("nan")}):
+    each = ({"test": 0.3}, {"test": 0.2}, {}, {"test": float("nan")})
+    for i, attributes in enumerate(each):
         trial = create_trial(
             state=TrialState.PRUNED,
-            params=values,
+            params=values | {"lr": 0.1 + i / 100},
             distributions=SPACE,
             user_attrs=attributes,
             intermediate_values={1: 0.9},
@@ -267,7 +269,7 @@ def test_an_objective_of_a_hyperparameters_name(tmp_path: Path) -> None:
     )
     study.set_metric_names(["acc", "lr"])
     for i in range(12):
-        params = {"lr": 10 ** -(1 + i % 4)}
+        params = {"lr": 10 ** -(1 + i / 4)}
         study.add_trial(
             create_trial(values=[i, -2 * i], params=params, distributions={"lr": SPACE["lr"]})
         )
