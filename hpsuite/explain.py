@@ -58,7 +58,9 @@ def _bad_override(error: Exception, overrides: Sequence[str], config_name: str) 
         reason = next(line for line in lines if not line.startswith("Error parsing override"))
         return (
             f"{error.override}: cannot be read ({reason}); accepted: key=value, "
-            "with values that hold spaces or signs quoted twice, as in 'title=\"two words\"'"
+            "with values that hold spaces or signs quoted twice, as in 'title=\"two words\"'; in a "
+            "key within {...} each space and each of \\ ( ) [ ] { } : = , has a backslash before "
+            "it, as in 'params={learning\\ rate: log}'"
         )
     if first.startswith("Ambiguous value for argument"):
         return f"{_key(first)}: found several values; accepted: one, or -m to run them in turn"

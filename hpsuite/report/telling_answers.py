@@ -78,7 +78,8 @@ def _over_splits(splits: Sequence[SplitFinding]) -> Iterator[str]:
         if found.kind == "difference" and spread is not None:
             yield (
                 f"{found.name}, on average over {spread.splits} splits of the data: "
-                f"{points(spread.mean).text} points of the space within 2 points of their own best."
+                f"{points(spread.mean).text} percentage points of the space within 2 points of "
+                "their own best."
             )
 
 

@@ -49,10 +49,21 @@ def setups_section(
     blocks += tuning_pictures(shown)
     blocks += parallel_pictures(shown)
     scores = told[0].scores
+    random = all(t.evidence is None or t.evidence.sample.random for t in told)
+    share = (
+        "share of its search space, sampled at random with each hyperparameter on its own scale,"
+        if random
+        else "share of its trials"
+    )
+    condition = (
+        ""
+        if random
+        else "Nothing says that these trials were drawn at random: shares are of the trials, and "
+        "tell where the search looked; intervals hold for random ones alone. "
+    )
     prose = (
-        "The good fraction of a setup is the share of its search space, sampled at random with "
-        "each hyperparameter on its own scale, that comes close to the best the setup can do. The "
-        "larger it is, the less tuning matters.",
+        f"{condition}The good fraction of a setup is the {share} that comes close to the best the "
+        "setup can do. The larger it is, the less tuning matters.",
         f"b, the best that a setup can do, is the mean {scores.name} of the best 4% of its "
         "configurations.",
     )
@@ -183,7 +194,7 @@ def differences_table(compared: Sequence[Compared], scores: Scores) -> Table:
                 cells.append(EMPTY if alone is None else Cell(text, alone[0]))
             rows.append(tuple(cells))
     note = (
-        "In points of the space, with approximate 95% intervals. Own best: each setup against its "
+        "In percentage points, with approximate 95% intervals. Own best: each setup against its "
         "own b"
     )
     note += "; common best: both against the better of the two." if common else "."

@@ -111,7 +111,9 @@ class Verdict:
         found = {"measured": self.statistic, "found": self.interval, "n": self.n}
         if self.estimate.has_interval:
             found["found"] += f", at {100 * self.level:g}%"
-        found |= {"cell": cell.cell for cell in self.cells if cell.primary}
+        for cell in self.cells:
+            if cell.primary:
+                found["cell"] = cell.cell
         if math.isfinite(self.smallest_effect):
             found["smallest effect"] = counted(f"{self.smallest_effect:g}", self.unit)
         return found | ({"would settle it": self.settles} if self.settles else {})
