@@ -20,10 +20,13 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import make_url
 
 from hpsuite.checks import UserError
-from hpsuite.trials import TrialResult
+from hpsuite.trials import Judged, TrialResult
 
 SCHEMA = 1
 ATTRIBUTE = "hpsuite"
+
+# States of trials that have a result.
+TOLD = (TrialState.COMPLETE, TrialState.PRUNED)
 
 # Seconds after which the lock of a killed process is taken away. An append holds it for
 # milliseconds; Optuna's own default, 30, is what a resumed run would have to wait.
@@ -277,9 +280,12 @@ def read_study(storage: BaseStorage, name: str) -> Mapping[str, object]:
 
 def result_of(trial: FrozenTrial, study: str) -> TrialResult | None:
     """The result that a record holds of a trial; None where it has none."""
-    if trial.state is not TrialState.COMPLETE or ATTRIBUTE not in trial.user_attrs:
+    if trial.state not in TOLD or ATTRIBUTE not in trial.user_attrs:
         return None
     values = dict(trial.user_attrs[ATTRIBUTE])
+    if "judged" in values:
+        reports, marks = values["judged"]["reports"], values["judged"]["marks"]
+        values["judged"] = Judged(tuple(reports), tuple((key, mark) for key, mark in marks))
     for curve in ("val_curve", "loss_curve"):
         values[curve] = tuple(values[curve])
     return TrialResult(study=study, number=trial.number, **values)
@@ -287,11 +293,11 @@ def result_of(trial: FrozenTrial, study: str) -> TrialResult | None:
 
 def count_told(storage: BaseStorage, name: str) -> int:
     """How many trials of a study have been told."""
-    return storage.get_n_trials(storage.get_study_id_from_name(name), TrialState.COMPLETE)
+    return storage.get_n_trials(storage.get_study_id_from_name(name), TOLD)
 
 
 def attribute_of(result: TrialResult) -> dict[str, object]:
     """A result as the attribute that a record keeps with its trial."""
-    return {
-        f.name: getattr(result, f.name) for f in fields(result) if f.name not in ("study", "number")
-    }
+    elsewhere = ("study", "number", "judged")
+    own = {f.name: getattr(result, f.name) for f in fields(result) if f.name not in elsewhere}
+    return own if result.judged is None else {**own, "judged": asdict(result.judged)}
