@@ -275,10 +275,13 @@ def _strategy(config: Group, name: str, variant: tuple[tuple[str, str], ...]) ->
 def _pruning(config: Group, setup: Setup, strategy: StrategyConfig) -> Pruning | None:
     group = _group(config, "strategy")
     cohort = group.get("cohort")
-    if group.get("pruner") is None:
+    pruner = group.get("pruner")
+    if pruner is None:
         if cohort is not None:
             raise refuse("strategy.cohort", cohort, "null where there is no strategy.pruner")
         return None
+    if not isinstance(pruner, Mapping):
+        raise refuse("strategy.pruner", pruner, "null, or its keys and values, _target_ first")
     named = _callable(config, "strategy.pruner")
     return parse_pruning(*named, cohort=cohort, setup=setup, strategy=strategy)
 
