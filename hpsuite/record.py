@@ -3,12 +3,13 @@
 The names of studies, their attributes and the attribute of each trial are versioned by SCHEMA.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,7 +124,7 @@ def _open_journal(path: Path, writing: bool) -> JournalStorage:
     if writing and path.exists():
         mend(path, lock)
     try:
-        return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+        return JournalStorage(_Journal(str(path), lock_obj=lock))
     except ValueError as error:  # of JSON, or of its encoding
         with path.open("rb") as file:
             damaged = (number for number, line in enumerate(file, 1) if not _is_whole(line))
@@ -135,6 +136,35 @@ def _open_journal(path: Path, writing: bool) -> JournalStorage:
             "accepted: a journal of whole lines; take that line out of a copy, or use another "
             "storage="
         ) from error
+
+
+class _Journal(JournalFileBackend):
+    """A journal that can hold lines back."""
+
+    _held: list[dict[str, object]] | None = None
+
+    def append_logs(self, logs: list[dict[str, object]]) -> None:
+        if self._held is None:
+            super().append_logs(logs)
+        else:
+            self._held += logs
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Write all lines at the end, in one go: each by itself is waited for on the disk."""
+        self._held = []
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            if held:
+                self.append_logs(held)
+
+
+def together(storage: BaseStorage) -> contextlib.AbstractContextManager[None]:
+    """While this lasts, a journal collects what is written, and nothing of it is read back."""
+    backend = getattr(storage, "_backend", None)
+    return backend.together() if isinstance(backend, _Journal) else contextlib.nullcontext()
 
 
 def mend(path: Path, lock: JournalFileOpenLock) -> None:

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from hpsuite.checks import UserError
 from hpsuite.config import Setup
 from hpsuite.pruning import Pruning, state_of
-from hpsuite.record import ATTRIBUTE, attribute_of, result_of
+from hpsuite.record import ATTRIBUTE, attribute_of, result_of, together
 from hpsuite.strategies import PlannedSampler
 from hpsuite.training import Cohort
 from hpsuite.trials import Judged, Scalar, TrialResult, TrialSpec
@@ -206,10 +206,11 @@ class StudyRun:
         Written to the storage, as `Trial.report` warns of what a killed run has reported already.
         """
         storage, trial_id = self._study._storage, trial._trial_id
-        for epoch, score in enumerate(judged.reports, start=1):
-            storage.set_trial_intermediate_value(trial_id, epoch, score)
-        for key, mark in judged.marks:
-            storage.set_trial_system_attr(trial_id, key, mark)
+        with together(storage):
+            for epoch, score in enumerate(judged.reports, start=1):
+                storage.set_trial_intermediate_value(trial_id, epoch, score)
+            for key, mark in judged.marks:
+                storage.set_trial_system_attr(trial_id, key, mark)
 
 
 def _suggest(trial: Trial, name: str, distribution: object) -> Scalar:
