@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 import optuna
 import torch
 from optuna.storages import BaseStorage
-from optuna.trial import TrialState
 
 from hpsuite import RESULTS_VERSION, __version__
 from hpsuite.checks import UserError
@@ -17,7 +16,9 @@ from hpsuite.findings import ArmTable, StudyTable
 from hpsuite.model_checks import examples
 from hpsuite.parsing import check_against_data
 from hpsuite.provenance import commit, processor
+from hpsuite.pruning import Pruning
 from hpsuite.record import (
+    TOLD,
     Provenance,
     create_study,
     generations,
@@ -95,8 +96,20 @@ def planned_arm(arm: Arm, data: Data) -> PlannedArm:
         "plan": sampler.shaped_by_budget(),
         "seed": arm.seed,
         **own_code(strategy.target),
+        **_pruned_by(strategy.pruning, sampler.n_planned),
     }
     return PlannedArm(arm, data, decided_by, sampler.n_planned)
+
+
+def _pruned_by(pruning: Pruning | None, n_planned: int) -> dict[str, object]:
+    """What a pruner adds to what decides an arm's trials.
+
+    A last cohort that the budget cuts short would be another one with a larger budget.
+    """
+    if pruning is None:
+        return {}
+    own = {**pruning.decided_by(), **own_code(pruning.target)}
+    return {"pruning": own if n_planned % pruning.cohort == 0 else {**own, "trials": n_planned}}
 
 
 def _check_distinct(planned: Sequence[PlannedArm]) -> None:
@@ -218,6 +231,7 @@ def _open(storage: BaseStorage, name: str, planned: PlannedArm, repeat: int) -> 
         dataset=planned.data.fingerprint,
         seed=seed,
         repeat=repeat,
+        pruning=arm.strategy.pruning,
     )
 
 
@@ -243,8 +257,7 @@ def _usable(
         if difference and storage.get_n_trials(study_id) == 0:
             continue
         if difference:
-            n_told = storage.get_n_trials(study_id, TrialState.COMPLETE)
-            if n_told < planned.n_planned:
+            if storage.get_n_trials(study_id, TOLD) < planned.n_planned:
                 raise UserError(
                     f"storage: study {name!r} is unfinished and was trained with {difference}; "
                     "its trials would not be comparable; accepted: the same as before, another "

@@ -256,6 +256,22 @@ def defaults(function: Callable[..., object]) -> dict[str, object]:
     }
 
 
+def without_defaults(
+    function: Callable[..., object], given: Mapping[str, object]
+) -> dict[str, object]:
+    """Arguments without those at their defaults.
+
+    For samplers of others, whose defaults may be functions, and warn when they are passed.
+    """
+    missing = object()
+    default = defaults(function)
+    return {
+        name: value
+        for name, value in given.items()
+        if type(default.get(name, missing)) is not type(value) or default[name] != value
+    }
+
+
 def annotations(function: Callable[..., object]) -> dict[str, Any]:
     """The annotations of a function's parameters, or of a class's, by name."""
     target = function.__init__ if inspect.isclass(function) else function

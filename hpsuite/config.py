@@ -14,6 +14,7 @@ from hpsuite.checks import UserError, build, defaults, one_line, refuse, resolve
 from hpsuite.datasets import Data, Source, prepare
 from hpsuite.declared import Declared
 from hpsuite.provenance import code_digest
+from hpsuite.pruning import Pruning
 from hpsuite.space import Space
 from hpsuite.strategies import ScaledRandomSampler
 from hpsuite.texts import LogLevel, Name, Packages, PathText
@@ -182,6 +183,7 @@ class StrategyConfig:
         asking: for samplers that are not hpsuite's, arguments of `PerTrialSeeded`.
         variant: what else tells it from others of its experiment, as (key, value).
         loaded: for samplers of OptunaHub, which are found by no dotted name, the class.
+        pruning: how trials are stopped early; None where all train to their end.
     """
 
     name: str
@@ -190,6 +192,7 @@ class StrategyConfig:
     asking: tuple[tuple[str, object], ...]
     variant: tuple[tuple[str, str], ...] = ()
     loaded: Callable[..., object] | None = None
+    pruning: Pruning | None = None
 
     @property
     def label(self) -> str:
@@ -207,8 +210,10 @@ class StrategyConfig:
 
     @property
     def is_reference(self) -> bool:
-        """Whether its trials are i.i.d. over the space, each hyperparameter on its own scale."""
-        return self.target == _REFERENCE and dict(self.arguments)["scale"] == "own"
+        """Whether its trials are i.i.d. over the space, on their own scales, and whole."""
+        if self.pruning is not None or self.target != _REFERENCE:
+            return False
+        return dict(self.arguments)["scale"] == "own"
 
 
 _REFERENCE = f"{ScaledRandomSampler.__module__}.{ScaledRandomSampler.__qualname__}"

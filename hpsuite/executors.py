@@ -24,9 +24,11 @@ import torch
 
 from hpsuite.config import ExecutorConfig
 from hpsuite.datasets import Data
-from hpsuite.training import Resident, train
+from hpsuite.training import Lockstep, Resident, train, train_lockstep
 from hpsuite.training.reproducible import reproducible
 from hpsuite.trials import TrialResult, TrialSpec
+
+Work = Sequence[TrialSpec] | Lockstep
 
 
 class Executor(Protocol):
@@ -34,8 +36,8 @@ class Executor(Protocol):
 
     n_workers: int
 
-    def submit(self, batch: Sequence[TrialSpec]) -> Future[list[TrialResult]]:
-        """Train a batch that the planner made."""
+    def submit(self, batch: Work) -> Future[list[TrialResult]]:
+        """Train a batch that the planner made, or cohorts side by side."""
 
     def __enter__(self) -> Self: ...
 
@@ -69,13 +71,13 @@ class InlineExecutor:
         self.device = device
         self._residents: dict[str, Resident] = {}
 
-    def submit(self, batch: Sequence[TrialSpec]) -> Future[list[TrialResult]]:
+    def submit(self, batch: Work) -> Future[list[TrialResult]]:
         """Train a batch now."""
-        fingerprint = batch[0].dataset
+        fingerprint = _dataset(batch)
         if fingerprint not in self._residents:
             self._residents[fingerprint] = Resident.place(self.datasets[fingerprint], self.device)
         future: Future[list[TrialResult]] = Future()
-        future.set_result(train(batch, self._residents[fingerprint]))
+        future.set_result(_train(batch, self._residents[fingerprint]))
         return future
 
     def __enter__(self) -> Self:
@@ -109,14 +111,16 @@ class ProcessExecutor:
             initargs=(self._folder.name,),
         )
 
-    def submit(self, batch: Sequence[TrialSpec]) -> Future[list[TrialResult]]:
+    def submit(self, batch: Work) -> Future[list[TrialResult]]:
         """Let a worker train a batch.
 
         Raises:
             BrokenExecutor: a worker ended, now or before.
         """
         try:
-            return self._pool.submit(_train_in_worker, tuple(batch))
+            return self._pool.submit(
+                _train_in_worker, batch if isinstance(batch, Lockstep) else tuple(batch)
+            )
         except (EOFError, ConnectionError) as error:  # the server ended
             raise WorkerLost from error
 
@@ -246,11 +250,22 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _train_in_worker(batch: tuple[TrialSpec, ...]) -> list[TrialResult]:
-    fingerprint = batch[0].dataset
+def _train_in_worker(batch: Work) -> list[TrialResult]:
+    fingerprint = _dataset(batch)
     if fingerprint not in _residents:
         data = _load(_folder / fingerprint)
         # Not `Resident.place`, which copies.
         tensors = {name: torch.from_numpy(getattr(data, name)) for name in _ARRAYS}
         _residents[fingerprint] = Resident(data, **tensors)
-    return train(batch, _residents[fingerprint])
+    return _train(batch, _residents[fingerprint])
+
+
+def _dataset(batch: Work) -> str:
+    """Fingerprint of the data that a batch trains on."""
+    return batch.dataset if isinstance(batch, Lockstep) else batch[0].dataset
+
+
+def _train(batch: Work, resident: Resident) -> list[TrialResult]:
+    if isinstance(batch, Lockstep):
+        return train_lockstep(batch, resident)
+    return train(batch, resident)

@@ -60,9 +60,10 @@ def print_plan(
         total_seconds += seconds
         total_trials += trials - there
         found = f", {there} in the record" if there else ""
+        at_most = "" if p.arm.strategy.pruning is None else "at most "
         console.print(
             f"{escape(p.arm.label)}: {p.arm.repeats} x {p.n_planned} = {trials} trials{found}, "
-            f"about {duration(seconds)}",
+            f"{at_most}about {duration(seconds)}",
             highlight=False,
         )
         if is_first:

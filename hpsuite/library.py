@@ -93,7 +93,7 @@ class Fit:
         tables = [arm.table for arm in self.findings.arms]
         study = max(
             (study for table in tables for study in table.studies),
-            key=lambda study: study.best.val_accuracy,
+            key=lambda study: study.best.merit[:2],
         )
         best = study.best
         return {

@@ -4,10 +4,11 @@ What a data set, a model or a sampler accepts is read off the signature of its f
 checks.py). Nothing past this file knows of Hydra or OmegaConf.
 """
 
+import functools
 import inspect
 import sys
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ from hpsuite.checks import (
     refuse,
     resolve,
     under,
+    without_defaults,
 )
 from hpsuite.config import (
     AnalysisConfig,
@@ -41,12 +43,14 @@ from hpsuite.config import (
 from hpsuite.datasets import Data, prepare
 from hpsuite.declared import parse_claims
 from hpsuite.model_checks import check_single_rows, checked_model, examples
+from hpsuite.parsing_pruning import parse_pruning
 from hpsuite.parsing_space import (
     TO_MODEL,
     check_space,
     parse_optimizer,
     parse_space,
 )
+from hpsuite.pruning import Pruning
 from hpsuite.strategies import PerTrialSeeded, PlannedSampler
 from hpsuite.strategies.hub import HubSampler, given_to
 from hpsuite.texts import Packages
@@ -74,7 +78,10 @@ _HOMES = {
     "dataset": ("hpsuite.datasets",),
     "model": ("hpsuite.models",),
     "strategy": ("hpsuite.strategies", "optuna.samplers"),
+    "strategy.pruner": ("optuna.pruners",),
 }
+# Keys of a strategy's group that say how its trials are stopped early.
+_PRUNING_KEYS = ("pruner", "cohort")
 # What hpsuite itself passes to samplers; `defaults` to those that have such an argument.
 _TO_STRATEGY = ("search_space", "n_trials", "seed", "defaults")
 
@@ -154,6 +161,7 @@ def parse_arm(
         _choice(config, choices, "strategy"),
         tuple(pair for pair in variant if _of_strategy(pair[0])),
     )
+    strategy = replace(strategy, pruning=_pruning(config, setup, strategy))
     return Arm(setup, strategy, budget.trials, counts.repeats, counts.seed)
 
 
@@ -185,8 +193,12 @@ def _choice(config: Group, choices: Mapping[str, str], group: str) -> str:
 
 
 def _callable(config: Group, path: str) -> tuple[str, Callable[..., object], dict[str, object]]:
-    """A group's target by its canonical dotted name, the target, and the group's other keys."""
-    arguments = dict(_group(config, path))
+    """A group's target by its canonical dotted name, the target, and the group's other keys.
+
+    A path may lead to a group in a group: `strategy.pruner`.
+    """
+    *groups, last = path.split(".")
+    arguments = dict(_group(functools.reduce(_group, groups, config), last))
     given = arguments.pop("_target_", None)
     key = f"{path}._target_"
     packages = checked("packages", Packages, config.get("packages", []))
@@ -228,6 +240,8 @@ def _model(config: Group) -> ModelSpec:
 
 def _strategy(config: Group, name: str, variant: tuple[tuple[str, str], ...]) -> StrategyConfig:
     target, sampler, arguments = _callable(config, "strategy")
+    for key in _PRUNING_KEYS:
+        arguments.pop(key, None)
     loaded, named = None, ("strategy._target_", target)
     if sampler is HubSampler:
         loaded, target, arguments = _from_hub(arguments)
@@ -248,7 +262,7 @@ def _strategy(config: Group, name: str, variant: tuple[tuple[str, str], ...]) ->
         arguments = checked_arguments(
             "strategy", sampler, arguments, provided=given_to(sampler), beside=_ASKING_KEYS
         )
-        arguments = _without_defaults(sampler, arguments)
+        arguments = without_defaults(sampler, arguments)
         for key, value in arguments.items():
             if isinstance(value, Mapping):  # by the record's names and values, not by the user's
                 raise refuse(f"strategy.{key}", value, "no mapping, for a sampler of Optuna's")
@@ -256,6 +270,20 @@ def _strategy(config: Group, name: str, variant: tuple[tuple[str, str], ...]) ->
         raise refuse(*named, "a sampler of Optuna's or of hpsuite's")
     sorted_arguments, sorted_asking = (tuple(sorted(a.items())) for a in (arguments, asking))
     return StrategyConfig(name, target, sorted_arguments, sorted_asking, variant, loaded)
+
+
+def _pruning(config: Group, setup: Setup, strategy: StrategyConfig) -> Pruning | None:
+    group = _group(config, "strategy")
+    cohort = group.get("cohort")
+    pruner = group.get("pruner")
+    if pruner is None:
+        if cohort is not None:
+            raise refuse("strategy.cohort", cohort, "null where there is no strategy.pruner")
+        return None
+    if not isinstance(pruner, Mapping):
+        raise refuse("strategy.pruner", pruner, "null, or its keys and values, _target_ first")
+    named = _callable(config, "strategy.pruner")
+    return parse_pruning(*named, cohort=cohort, setup=setup, strategy=strategy)
 
 
 def _from_hub(group: Group) -> tuple[type[BaseSampler], str, dict[str, object]]:
@@ -274,22 +302,6 @@ def _with_defaults(
 ) -> dict[str, object]:
     """Arguments with the defaults of those not given, so that both say the same thing."""
     return {**{k: v for k, v in defaults(function).items() if k not in provided}, **given}
-
-
-def _without_defaults(
-    function: Callable[..., object], given: Mapping[str, object]
-) -> dict[str, object]:
-    """Arguments without those at their defaults.
-
-    For samplers of others, whose defaults may be functions, and warn when they are passed.
-    """
-    missing = object()
-    default = defaults(function)
-    return {
-        name: value
-        for name, value in given.items()
-        if type(default.get(name, missing)) is not type(value) or default[name] != value
-    }
 
 
 def check_against_data(setup: Setup, data: Data) -> None:

@@ -3,12 +3,13 @@
 The names of studies, their attributes and the attribute of each trial are versioned by SCHEMA.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +21,13 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import make_url
 
 from hpsuite.checks import UserError
-from hpsuite.trials import TrialResult
+from hpsuite.trials import Judged, TrialResult
 
 SCHEMA = 1
 ATTRIBUTE = "hpsuite"
+
+# States of trials that have a result.
+TOLD = (TrialState.COMPLETE, TrialState.PRUNED)
 
 # Seconds after which the lock of a killed process is taken away. An append holds it for
 # milliseconds; Optuna's own default, 30, is what a resumed run would have to wait.
@@ -120,7 +124,7 @@ def _open_journal(path: Path, writing: bool) -> JournalStorage:
     if writing and path.exists():
         mend(path, lock)
     try:
-        return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+        return JournalStorage(_Journal(str(path), lock_obj=lock))
     except ValueError as error:  # of JSON, or of its encoding
         with path.open("rb") as file:
             damaged = (number for number, line in enumerate(file, 1) if not _is_whole(line))
@@ -132,6 +136,35 @@ def _open_journal(path: Path, writing: bool) -> JournalStorage:
             "accepted: a journal of whole lines; take that line out of a copy, or use another "
             "storage="
         ) from error
+
+
+class _Journal(JournalFileBackend):
+    """A journal that can hold lines back."""
+
+    _held: list[dict[str, object]] | None = None
+
+    def append_logs(self, logs: list[dict[str, object]]) -> None:
+        if self._held is None:
+            super().append_logs(logs)
+        else:
+            self._held += logs
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Write all lines at the end, in one go: each by itself is waited for on the disk."""
+        self._held = []
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            if held:
+                self.append_logs(held)
+
+
+def together(storage: BaseStorage) -> contextlib.AbstractContextManager[None]:
+    """While this lasts, a journal collects what is written, and nothing of it is read back."""
+    backend = getattr(storage, "_backend", None)
+    return backend.together() if isinstance(backend, _Journal) else contextlib.nullcontext()
 
 
 def mend(path: Path, lock: JournalFileOpenLock) -> None:
@@ -277,9 +310,12 @@ def read_study(storage: BaseStorage, name: str) -> Mapping[str, object]:
 
 def result_of(trial: FrozenTrial, study: str) -> TrialResult | None:
     """The result that a record holds of a trial; None where it has none."""
-    if trial.state is not TrialState.COMPLETE or ATTRIBUTE not in trial.user_attrs:
+    if trial.state not in TOLD or ATTRIBUTE not in trial.user_attrs:
         return None
     values = dict(trial.user_attrs[ATTRIBUTE])
+    if "judged" in values:
+        reports, marks = values["judged"]["reports"], values["judged"]["marks"]
+        values["judged"] = Judged(tuple(reports), tuple((key, mark) for key, mark in marks))
     for curve in ("val_curve", "loss_curve"):
         values[curve] = tuple(values[curve])
     return TrialResult(study=study, number=trial.number, **values)
@@ -287,11 +323,11 @@ def result_of(trial: FrozenTrial, study: str) -> TrialResult | None:
 
 def count_told(storage: BaseStorage, name: str) -> int:
     """How many trials of a study have been told."""
-    return storage.get_n_trials(storage.get_study_id_from_name(name), TrialState.COMPLETE)
+    return storage.get_n_trials(storage.get_study_id_from_name(name), TOLD)
 
 
 def attribute_of(result: TrialResult) -> dict[str, object]:
     """A result as the attribute that a record keeps with its trial."""
-    return {
-        f.name: getattr(result, f.name) for f in fields(result) if f.name not in ("study", "number")
-    }
+    elsewhere = ("study", "number", "judged")
+    own = {f.name: getattr(result, f.name) for f in fields(result) if f.name not in elsewhere}
+    return own if result.judged is None else {**own, "judged": asdict(result.judged)}

@@ -77,8 +77,7 @@ def _best_points(studies: Sequence[StudyRun]) -> list[Point]:
 def _choices(studies: Sequence[StudyRun]) -> list[Point]:
     """What validation selects in each study."""
     return [
-        study.point(max(study.results, key=lambda r: (r.val_accuracy, -r.number)).number)
-        for study in studies
+        study.point(max(study.results, key=lambda result: result.merit).number) for study in studies
     ]
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 
 from hpsuite.executors import Executor, WorkerLost
 from hpsuite.study import StudyRun
-from hpsuite.training import Planner
+from hpsuite.training import Planner, Pool
 from hpsuite.trials import TrialResult
 
 # Where no batch fills, as with a batch size searched over hundreds of values, asking stops at so
@@ -37,21 +37,21 @@ def run_studies(
         WorkerLost: a worker ended before its batch was done.
         UserError: a study that another process changes at the same time.
     """
-    turns = Turns(studies)
+    turns, pool = Turns(studies), Pool(planner)
     running: set[Future[list[TrialResult]]] = set()
     try:
         while True:
             # One batch more than there are workers: none waits for this process to tell and ask.
             # What is done is told before more is asked for.
             while len(running) <= executor.n_workers and not any(f.done() for f in running):
-                turns.fill(planner)
-                if not len(planner) or (
-                    len(running) == executor.n_workers and not planner.has_full_batch()
+                turns.fill(pool)
+                if not len(pool) or (
+                    len(running) == executor.n_workers and not pool.has_full_batch()
                 ):
                     break
                 # Where none fills, nothing more comes until some batch is told.
                 idle = planner.n_workers - len(running)
-                batch = planner.take(None if planner.has_full_batch() else idle)
+                batch = pool.take(None if pool.has_full_batch() else idle)
                 running.add(executor.submit(batch))
             if not running:
                 return
@@ -83,14 +83,15 @@ class Turns:
         if self._studies[i].can_ask:
             heapq.heappush(self._askable, (self._studies[i].n_asked, i))
 
-    def fill(self, planner: Planner) -> None:
+    def fill(self, pool: Pool) -> None:
         """Ask until some batch is full, enough trials wait, or nobody can be asked."""
-        while self._askable and not planner.has_full_batch():
+        while self._askable and not pool.has_full_batch():
             _, i = heapq.heappop(self._askable)
-            spec = self._studies[i].ask()
-            planner.add(spec)
+            study = self._studies[i]
+            asked = study.ask_cohort() if study.in_cohorts else study.ask()
+            pool.add(asked)
             self._line_up(i)
-            if len(planner) >= MOST_WAITING_BATCHES * planner.most_at_once(spec):
+            if len(pool) >= MOST_WAITING_BATCHES * pool.most_at_once(asked):
                 return
 
     def tell(self, results: Iterable[TrialResult]) -> int:

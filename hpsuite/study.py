@@ -9,9 +9,11 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hpsuite.checks import UserError
 from hpsuite.config import Setup
-from hpsuite.record import ATTRIBUTE, attribute_of, result_of
+from hpsuite.pruning import Pruning, state_of
+from hpsuite.record import ATTRIBUTE, attribute_of, result_of, together
 from hpsuite.strategies import PlannedSampler
-from hpsuite.trials import Scalar, TrialResult, TrialSpec
+from hpsuite.training import Cohort
+from hpsuite.trials import Judged, Scalar, TrialResult, TrialSpec
 
 
 class StudyRun:
@@ -39,6 +41,7 @@ class StudyRun:
         dataset: str,
         seed: int,
         repeat: int,
+        pruning: Pruning | None = None,
     ) -> None:
         """Open a study that the record holds.
 
@@ -50,6 +53,7 @@ class StudyRun:
             dataset: fingerprint of its data.
             seed: the study's seed.
             repeat: which repeat of its arm it is.
+            pruning: how trials are stopped early; None where all train to their end.
 
         Raises:
             UserError: a study that somebody else changed.
@@ -58,6 +62,7 @@ class StudyRun:
         self.repeat = repeat
         self.n_planned = sampler.n_planned
         self._setup, self._dataset, self._seed, self._sampler = setup, dataset, seed, sampler
+        self._pruning = pruning
         self._study: Study = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
         self._open: dict[int, Trial] = {}
         self._early: dict[int, TrialResult] = {}
@@ -99,8 +104,33 @@ class StudyRun:
         """Whether the sampler may be asked for another trial before it is told more results."""
         if self.n_asked >= self.n_planned:
             return False
+        if self.in_cohorts:
+            return self.n_asked == self.n_told
         limit = self._sampler.n_askable(self.n_told)
         return limit is None or self.n_asked < limit
+
+    @property
+    def in_cohorts(self) -> bool:
+        """Whether its trials are asked for by `ask_cohort`."""
+        return self._pruning is not None
+
+    def ask_cohort(self) -> Cohort:
+        """The next cohort to train, or what an interrupted run left of one.
+
+        A cohort ends early where the sampler or the budget ends.
+
+        Raises:
+            UserError: see `ask`.
+        """
+        assert self._pruning is not None
+        first = end = 0
+        while end <= self.n_told:
+            first = end
+            limit = self._sampler.n_askable(first) or self.n_planned
+            end = min(first + self._pruning.cohort, limit, self.n_planned)
+        specs = [self.ask() for _ in range(self.n_told, end)]
+        lengths = [self._spec(number).epochs or 0 for number in range(first, end)]
+        return self._pruning.cohort_of(specs, told=self.results, lengths=lengths, first=first)
 
     def ask(self) -> TrialSpec:
         """The next trial to train; one that an interrupted run left comes before any new one.
@@ -116,11 +146,17 @@ class StudyRun:
             name: _suggest(trial, name, distribution)
             for name, distribution in self._sampler.search_space.items()
         }
-        values = self._setup.space.values(stored)
-        self.values.append(values)
+        self.values.append(self._setup.space.values(stored))
         self._open[trial.number] = trial
+        return self._spec(trial.number)
+
+    def _spec(self, number: int) -> TrialSpec:
         return self._setup.spec(
-            values, study=self.name, number=trial.number, seed=self._seed, dataset=self._dataset
+            self.values[number],
+            study=self.name,
+            number=number,
+            seed=self._seed,
+            dataset=self._dataset,
         )
 
     def _go_on(self, left: FrozenTrial) -> Trial:
@@ -152,12 +188,29 @@ class StudyRun:
             ready = self._early.pop(self.n_told)
             trial = self._open.pop(ready.number)
             try:
+                if ready.judged is not None:
+                    self._report(trial, ready.judged)
                 trial.set_user_attr(ATTRIBUTE, attribute_of(ready))
             except UpdateFinishedTrialError as error:
                 raise self._changed(f"trial {ready.number} was told by another process") from error
-            self._study.tell(trial, ready.val_accuracy)
+            if state_of(ready) is TrialState.PRUNED:
+                self._study.tell(trial, state=TrialState.PRUNED)
+            else:
+                self._study.tell(trial, ready.val_accuracy)
             self.results.append(ready)
         return self.n_told - n_before
+
+    def _report(self, trial: Trial, judged: Judged) -> None:
+        """Tell Optuna what a pruner was told of a trial, and noted.
+
+        Written to the storage, as `Trial.report` warns of what a killed run has reported already.
+        """
+        storage, trial_id = self._study._storage, trial._trial_id
+        with together(storage):
+            for epoch, score in enumerate(judged.reports, start=1):
+                storage.set_trial_intermediate_value(trial_id, epoch, score)
+            for key, mark in judged.marks:
+                storage.set_trial_system_attr(trial_id, key, mark)
 
 
 def _suggest(trial: Trial, name: str, distribution: object) -> Scalar:

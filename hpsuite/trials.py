@@ -15,7 +15,7 @@ Value = Scalar | tuple[Scalar, ...]
 
 OptimizerKind = Literal["sgd", "sgd_ema", "adam", "adamw"]
 ScheduleKind = Literal["none", "step", "exponential", "inverse_time", "cosine"]
-Outcome = Literal["finite", "nonfinite"]
+Outcome = Literal["finite", "nonfinite", "pruned"]
 UnitInterval = Annotated[float, Ge(0), Lt(1)]
 
 # The metadata of a field that came when there were records already; see `deciding`.
@@ -141,6 +141,20 @@ class TrialSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """What a pruner was told of a trial, and what it noted.
+
+    Attributes:
+        reports: validation accuracies in [0, 1] after epoch 1, 2, ...; of a trial that diverged,
+            its chance score from that epoch on.
+        marks: what the pruner keeps with the trial, by key, sorted.
+    """
+
+    reports: tuple[float, ...]
+    marks: tuple[tuple[str, Scalar], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TrialResult:
     """What came of a trial.
 
@@ -148,8 +162,11 @@ class TrialResult:
         study, number: which trial.
         outcome: `nonfinite` where the training or validation loss stopped being a finite number;
             such a trial was stopped at the end of that epoch and scores what always answering
-            with the training set's most frequent class would score.
-        val_accuracy, test_accuracy: final accuracies, in [0, 1].
+            with the training set's most frequent class would score. `pruned` where a pruner
+            stopped it before its last epoch.
+        val_accuracy, test_accuracy: final accuracies, in [0, 1]. Of a pruned trial, the validation
+            accuracy when it was stopped; on test data it is not scored, and has what always
+            answering with the training set's most frequent class would score.
         val_curve: validation accuracy after each epoch (and after the last step), in [0, 1].
         loss_curve: mean training loss of each epoch, in nats, as it is minimised: with label
             smoothing, without the penalty of weight decay; a non-finite trial's is cut off.
@@ -158,7 +175,8 @@ class TrialResult:
         initial_loss: mean validation loss before the first step, in nats, without label smoothing;
             in evaluation, so that batch norm has the running statistics that it begins with, mean
             0 and variance 1. None where it is not finite, or was recorded before this was.
-        val_loss: the same after the last step; None for a non-finite trial, too.
+        val_loss: the same after the last step; None for a non-finite or pruned trial, too.
+        judged: by the pruner of its study; None where that has none.
     """
 
     study: str
@@ -172,6 +190,17 @@ class TrialResult:
     seconds: float
     initial_loss: float | None = None
     val_loss: float | None = None
+    judged: Judged | None = None
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that it trained, a part of one counted as one."""
+        return len(self.val_curve) + (self.outcome == "nonfinite")
+
+    @property
+    def merit(self) -> tuple[bool, float, int]:
+        """Larger for what validation selects: the first of the best that were not pruned."""
+        return self.outcome != "pruned", self.val_accuracy, -self.number
 
     def same_outcome(self, other: "TrialResult") -> bool:
         """Whether two results agree to the bit in all but the time they took."""

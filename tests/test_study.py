@@ -17,7 +17,7 @@ from hpsuite.executors import WorkerLost
 from hpsuite.record import ATTRIBUTE, attribute_of
 from hpsuite.scheduler import MOST_WAITING_BATCHES, Turns, run_studies
 from hpsuite.study import StudyRun
-from hpsuite.training import Planner
+from hpsuite.training import Planner, Pool
 from hpsuite.training.planner import CPU_MOST
 from hpsuite.trials import TrialResult
 from tests.studies import (
@@ -127,7 +127,7 @@ def test_asking_is_bounded_where_batches_do_not_fill() -> None:
     _, study = one_study(*overrides)
     planner = Planner({p.data.fingerprint: p.data for p in plan(*overrides)}, CPU, 2)
     turns = Turns([study])
-    turns.fill(planner)
+    turns.fill(Pool(planner))
     most = planner.most_at_once(planner.take()[0])
     assert study.n_asked <= MOST_WAITING_BATCHES * most
 
@@ -139,7 +139,7 @@ def test_studies_take_turns_by_number() -> None:
     planner = Planner({p.data.fingerprint: p.data for p in plan(*overrides)}, CPU, 1)
     for _ in range(4):
         studies[1].tell(made_up(studies[1].ask()))
-    Turns(studies).fill(planner)
+    Turns(studies).fill(Pool(planner))
     numbers = [(spec.number, spec.study) for spec in planner.take()]
     assert len(numbers) == 26
     assert [number for number, _ in numbers] == sorted(number for number, _ in numbers)

@@ -36,7 +36,7 @@ class StudyTable:
 
     def best_of(self, n: int | None) -> TrialResult:
         """The one that it selects of the first n trials; None takes all."""
-        return max(self.results[:n], key=lambda result: (result.val_accuracy, -result.number))
+        return max(self.results[:n], key=lambda result: result.merit)
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,27 @@ class ArmTable:
         return [result for study in self.studies for result in study.results]
 
     def scores(self, n: int | None = None) -> NDArray[np.float64]:
-        """Validation accuracies [R, n] of the first n trials of each repeat; None takes all."""
-        return np.array([[r.val_accuracy for r in study.results[:n]] for study in self.studies])
+        """Validation accuracies [R, n] of the first n trials of each repeat; None takes all.
+
+        A trial that was pruned found nothing: it has the chance score.
+        """
+        chance = self.data.majority_share("val")
+        return np.array(
+            [
+                [chance if r.outcome == "pruned" else r.val_accuracy for r in study.results[:n]]
+                for study in self.studies
+            ]
+        )
+
+    @property
+    def n_pruned(self) -> int:
+        """Trials of all repeats that were pruned."""
+        return sum(result.outcome == "pruned" for result in self.results)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that all trials of all repeats trained."""
+        return sum(result.epochs for result in self.results)
 
 
 @dataclass(frozen=True)

@@ -145,8 +145,8 @@ def trial_rows(tables: Sequence[ArmTable]) -> list[list[object]]:
                         result.number,
                         *(values.get(name, "") for name in names),
                         result.val_accuracy,
-                        result.test_accuracy,
-                        "COMPLETE",
+                        "" if result.outcome == "pruned" else result.test_accuracy,
+                        "PRUNED" if result.outcome == "pruned" else "COMPLETE",
                         result.outcome,
                         result.seconds,
                     ]

@@ -173,6 +173,8 @@ def arm_figures(arm: ArmFinding) -> dict[str, object]:
         "trials_per_second": arm.trials_per_second,
         "best_so_far": list(found.best_so_far),
     }
+    if arm.table.arm.strategy.pruning is not None:
+        figures |= {"n_pruned": arm.table.n_pruned, "epochs": arm.table.epochs}
     if strategy.regret is not None:
         figures |= ends("regret", strategy.regret)
     if strategy.to_good is not None:

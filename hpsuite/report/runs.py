@@ -234,7 +234,8 @@ def _arm_view(arm: ArmFinding, best_trials: int) -> RunView:
         f"{with_ends(arm.figures.test_accuracy)}. Rank among the setup's arms: {arm.rank.text}."
     )
     trials = [(study, result) for study in table.studies for result in study.results]
-    trials.sort(key=lambda pair: (-pair[1].val_accuracy, pair[0].repeat, pair[1].number))
+    trials.sort(key=lambda pair: (pair[1].merit[:2], -pair[0].repeat, -pair[1].number))
+    trials.reverse()
     shown = trials if best_trials < 0 else trials[:best_trials]
     return RunView(
         key=f"arm:{table.identity}:g{table.generation}",

@@ -1,7 +1,7 @@
 """The tables that a run ends with."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.console import Console
@@ -25,6 +25,10 @@ ARM_LEGEND = (
     "tests of all pairs, Holm-corrected, after as many trials as the shortest arm has;",
     "seconds: of one worker",
 )
+PRUNED_LEGEND = (
+    "pruned: trials that were stopped early, which are no search's best; epochs: trained by all",
+    "trials, as trials of a search that prunes are no measure of its budget",
+)
 
 
 def print_tables(findings: Findings, console: Console) -> None:
@@ -47,7 +51,7 @@ def print_tables(findings: Findings, console: Console) -> None:
         console.print(line, style="dim", highlight=False, soft_wrap=True)
     console.print()
     console.print(arm_table(findings.arms))
-    for line in ARM_LEGEND:
+    for line in (*ARM_LEGEND, *(PRUNED_LEGEND if any_prunes(findings.arms) else ())):
         console.print(line, style="dim", highlight=False, soft_wrap=True)
 
 
@@ -102,7 +106,9 @@ def arm_table(arms: Sequence[ArmFinding]) -> Table:
     table = make_table("Arms: which search found a good one?")
     for column in ("dataset", "model", "strategy"):
         table.add_column(column, overflow="fold")
-    for column in ("trials", "best val", "test", "rank", "seconds"):
+    pruned = any_prunes(arms)
+    counted = ("pruned", "epochs") if pruned else ()
+    for column in ("trials", *counted, "best val", "test", "rank", "seconds"):
         table.add_column(column, justify="right")
     previous = None
     for arm in arms:
@@ -116,12 +122,18 @@ def arm_table(arms: Sequence[ArmFinding]) -> Table:
             *_names(setup),
             arm.table.arm.strategy.label,
             f"{figures.repeats} x {each}",
+            *((str(arm.table.n_pruned), str(arm.table.epochs)) if pruned else ()),
             with_ends(figures.best_val_accuracy),
             with_ends(figures.test_accuracy),
             arm.rank.text,
             f"{arm.seconds:.1f}",
         )
     return table
+
+
+def any_prunes(arms: Iterable[ArmFinding]) -> bool:
+    """Whether some search stops trials early."""
+    return any(arm.table.arm.strategy.pruning is not None for arm in arms)
 
 
 def percent(value: float, digits: int) -> str:

@@ -127,10 +127,12 @@ def found_table(shown: Sequence[Told], by_setup: ByName) -> Table:
     arms = [arm for t in shown for arm in by_setup[t.name]]
     again = any(arm.again is not None for arm in arms)
     missed = any(arm.misses is not None for arm in arms)
+    pruned = any(arm.table.arm.strategy.pruning is not None for arm in arms)
     columns = [
         Column("setup"),
         Column("search"),
         Column("trials", numeric=True),
+        *([Column("pruned", numeric=True), Column("epochs", numeric=True)] if pruned else []),
         Column("best val", numeric=True),
         Column("test", numeric=True),
         *([Column("fresh seeds", numeric=True)] if again else []),
@@ -145,6 +147,7 @@ def found_table(shown: Sequence[Told], by_setup: ByName) -> Table:
             cells = [
                 *_named(t, arm),
                 Cell(f"{figures.repeats} x {each}", figures.n_trials),
+                *([_number(arm.table.n_pruned), _number(arm.table.epochs)] if pruned else []),
                 percent(figures.best_val_accuracy),
                 percent(figures.test_accuracy),
             ]
@@ -159,6 +162,12 @@ def found_table(shown: Sequence[Told], by_setup: ByName) -> Table:
         "validation accuracy; test: of the trial that validation selected; 95% t intervals, "
         "approximate: too narrow where a search can miss and few repeats show it."
     ]
+    if pruned:
+        said.append(
+            "Pruned: trials that were stopped early, which count as found nothing, at chance. "
+            "Epochs: trained by all trials together: where trials are pruned, equally many are "
+            "no equal budgets."
+        )
     if again:
         said.append("Fresh seeds: test accuracy of what was selected, trained again.")
     if missed:
@@ -202,6 +211,10 @@ def speed_table(shown: Sequence[Told], by_setup: ByName) -> Table:
             f"b; open: beyond the budget. {note}"
         )
     return Table("How fast they found it", tuple(columns), tuple(rows), note)
+
+
+def _number(n: int) -> Cell:
+    return Cell(f"{n:,}", n)
 
 
 def _named(t: Told, arm: ArmFinding) -> list[Cell]:

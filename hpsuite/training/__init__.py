@@ -1,33 +1,24 @@
 """Training: trial specs in, results out. Knows neither Optuna, nor MLflow, nor Hydra."""
 
-from collections.abc import Sequence
-
-from hpsuite.training.fusing import build_all
+from hpsuite.training.batches import train
+from hpsuite.training.cohorts import Cohort, Lockstep
 from hpsuite.training.layers import NotFusable
-from hpsuite.training.memory import train_in_memory
+from hpsuite.training.lockstep import train_lockstep
 from hpsuite.training.plain import train_plain
 from hpsuite.training.planner import Planner
+from hpsuite.training.pool import Pool
 from hpsuite.training.resident import Resident
 from hpsuite.training.together import train_fused
-from hpsuite.trials import TrialResult, TrialSpec
 
-__all__ = ["NotFusable", "Planner", "Resident", "train", "train_fused", "train_plain"]
-
-
-def train(specs: Sequence[TrialSpec], resident: Resident) -> list[TrialResult]:
-    """Train a batch that the planner made: fused where that is possible, else one by one.
-
-    Args:
-        specs: one trial, or several of one bucket; halved for as long as memory does not hold them.
-        resident: their data.
-
-    Returns:
-        Their results, in order.
-    """
-    if specs[0].numerics.trainer == "auto":
-        try:
-            readings = build_all(specs, resident, where_it_pays=True)
-            return train_in_memory(specs, resident, readings)
-        except NotFusable:
-            pass
-    return [train_plain(spec, resident) for spec in specs]
+__all__ = [
+    "Cohort",
+    "Lockstep",
+    "NotFusable",
+    "Planner",
+    "Pool",
+    "Resident",
+    "train",
+    "train_fused",
+    "train_lockstep",
+    "train_plain",
+]

@@ -27,6 +27,7 @@ from hpsuite.training.loop import (
     finite_result,
     minibatches,
     nonfinite_result,
+    pruned_result,
     set_numerics,
 )
 from hpsuite.training.losses import FusedLoss
@@ -127,12 +128,16 @@ class FusedBatch:
 
     def train_all(self) -> None:
         """Train and score all trials; those without a result are to be trained by themselves."""
+        self.begin()
+        while not self._is_done():
+            self.train_epoch()
+
+    def begin(self) -> None:
+        """Score the trials before their first step."""
         n_val = len(self.resident.y_val)
         _, losses_K = self.score(self.resident.x_val, self.resident.y_val)
         for i, loss in zip(self.alive, (losses_K / n_val).tolist(), strict=True):
             self._initial_losses[i] = loss
-        while not self._is_done():
-            self.train_epoch()
 
     def train_epoch(self) -> None:
         """Train an epoch, or what is left of the budget; validate; retire what diverged."""
@@ -248,6 +253,29 @@ class FusedBatch:
         with torch.no_grad():
             x_FB = self.resident.inputs(x, self.dtype).flatten(1).T
             return self.models.forward(x_FB.expand(len(self.alive), *x_FB.shape), training=False)
+
+    def accuracy(self, i: int) -> float:
+        """Validation accuracy in [0, 1] after the last epoch, of a trial by its place."""
+        return self._val_curves[i][-1]
+
+    def prune(self, places: Set[int]) -> None:
+        """Stop some of the trials in training, after an epoch, by their places in `specs`."""
+        for i in places:
+            self.results[i] = pruned_result(
+                self.specs[i],
+                self.resident.data,
+                val_curve=self._val_curves[i],
+                loss_curve=self._loss_curves[i],
+                steps=self.step,
+                seconds=self._seconds[i],
+                initial_loss=self._initial_losses[i],
+            )
+        if places:
+            self._keep([place for place, i in enumerate(self.alive) if i not in places])
+
+    def start_clock(self) -> None:
+        """Charge the time since the last epoch to nobody."""
+        self._clock = time.perf_counter()
 
     def _share_time(self) -> None:
         """Charge the time since the last call to the trials in training."""

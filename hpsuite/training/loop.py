@@ -124,6 +124,31 @@ def nonfinite_result(
     )
 
 
+def pruned_result(
+    spec: TrialSpec,
+    data: Data,
+    *,
+    val_curve: Sequence[float],
+    loss_curve: Sequence[float],
+    steps: int,
+    seconds: float,
+    initial_loss: float | None,
+) -> TrialResult:
+    """The result of a trial that was stopped before its last epoch."""
+    return TrialResult(
+        study=spec.study,
+        number=spec.number,
+        outcome="pruned",
+        val_accuracy=val_curve[-1],
+        test_accuracy=data.majority_share("test"),
+        val_curve=tuple(val_curve),
+        loss_curve=tuple(loss_curve),
+        steps=steps,
+        seconds=seconds,
+        initial_loss=None if initial_loss is None else _finite(initial_loss),
+    )
+
+
 def _finite(loss: float) -> float | None:
     """A loss as a record can hold it."""
     return loss if math.isfinite(loss) else None

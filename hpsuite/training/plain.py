@@ -5,6 +5,7 @@ Shapes: B rows of a mini-batch, N rows, C classes.
 
 import math
 import time
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,7 @@ from hpsuite.training.loop import (
     finite_result,
     minibatches,
     nonfinite_result,
+    pruned_result,
     set_numerics,
 )
 from hpsuite.training.optimizers import PlainOptimizer
@@ -118,20 +120,23 @@ class PlainTrial:
             return self._train()
 
     def _train(self) -> TrialResult:
-        resident = self.resident
-        initial_loss = self._initial_loss()
-        while self.step < self.total_steps:
+        self.begin()
+        while not self.is_done():
             if not self.train_epoch():
-                return nonfinite_result(
-                    self.spec,
-                    resident.data,
-                    val_curve=self._val_curve,
-                    loss_curve=self._loss_curve,
-                    steps=self.step,
-                    seconds=time.perf_counter() - self._started,
-                    initial_loss=initial_loss,
-                )
-        test_accuracy, _ = self.score(resident.x_test, resident.y_test)
+                return self.diverged()
+        return self.done()
+
+    def begin(self) -> None:
+        """Score it before its first step."""
+        self._initial = self._initial_loss()
+
+    def is_done(self) -> bool:
+        """Whether it is short of no steps."""
+        return self.step >= self.total_steps
+
+    def done(self) -> TrialResult:
+        """Its result after the last step."""
+        test_accuracy, _ = self.score(self.resident.x_test, self.resident.y_test)
         return finite_result(
             self.spec,
             test_accuracy=test_accuracy,
@@ -139,9 +144,32 @@ class PlainTrial:
             loss_curve=self._loss_curve,
             steps=self.step,
             seconds=time.perf_counter() - self._started,
-            initial_loss=initial_loss,
+            initial_loss=self._initial,
             val_loss=self._val_loss,
         )
+
+    def diverged(self) -> TrialResult:
+        """Its result where its loss is no finite number any more."""
+        return self._stopped(nonfinite_result)
+
+    def pruned(self) -> TrialResult:
+        """Its result where it is stopped after an epoch."""
+        return self._stopped(pruned_result)
+
+    def _stopped(self, result: Callable[..., TrialResult]) -> TrialResult:
+        return result(
+            self.spec,
+            self.resident.data,
+            val_curve=self._val_curve,
+            loss_curve=self._loss_curve,
+            steps=self.step,
+            seconds=time.perf_counter() - self._started,
+            initial_loss=self._initial,
+        )
+
+    def accuracy(self) -> float:
+        """Validation accuracy in [0, 1] after the last epoch."""
+        return self._val_curve[-1]
 
     def _initial_loss(self) -> float:
         """The mean validation loss of the weights that training begins with, in nats.

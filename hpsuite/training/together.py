@@ -41,7 +41,7 @@ def train_built(
     signatures = [reading.signature for reading in readings]
     results: dict[int, TrialResult] = {}
     apart: dict[Hashable, list[int]] = {}
-    narrow = _inexact(readings, specs, resident)
+    narrow = inexact(readings, specs, resident)
     for i in sorted(narrow):
         apart.setdefault(signatures[i], []).append(i)
     together = [i for i in range(len(specs)) if i not in narrow]
@@ -61,7 +61,7 @@ def train_built(
     return [results[i] for i in range(len(specs))]
 
 
-def _inexact(
+def inexact(
     readings: Sequence[Reading], specs: Sequence[TrialSpec], resident: Resident
 ) -> set[int]:
     """Places of trials whose products would be summed in another order if filled up with zeros.

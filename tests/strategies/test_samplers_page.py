@@ -48,6 +48,7 @@ def test_the_page_has_what_is_tested_here() -> None:
     assert set(FILES) == {
         "my_conf/strategy/nsga2.yaml",
         "my_conf/strategy/near_the_best.yaml",
+        "my_conf/strategy/tpe_pruned.yaml",
         "my_registry/package/samplers/near_the_best/__init__.py",
     }
     assert len(PYTHON) == 3
@@ -84,3 +85,8 @@ def test_commands(text: str, folder: Path) -> None:
 def test_a_file_gives_the_arm_its_name(folder: Path) -> None:
     arguments = ("-m", "hpsuite", "--config-dir", "my_conf", "name=mine", "strategy=near_the_best")
     assert "digits mlp near_the_best: 1 x 12" in run(folder, *arguments, *SMALL, "plan=true")
+
+
+def test_a_file_with_a_pruner(folder: Path) -> None:
+    arguments = ("-m", "hpsuite", "--config-dir", "my_conf", "name=mine", "strategy=tpe_pruned")
+    assert "tpe_pruned" in run(folder, *arguments, *SMALL, "budget.epochs=3")

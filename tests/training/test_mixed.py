@@ -12,7 +12,7 @@ from hpsuite.training.fused import CPU_EVALUATION_ROWS, FusedBatch
 from hpsuite.training.fusing import build_all
 from hpsuite.training.padding import exact
 from hpsuite.training.plain import PlainTrial
-from hpsuite.training.together import _inexact, train_built
+from hpsuite.training.together import inexact, train_built
 from hpsuite.trials import OptimizerSpec, TrialResult, TrialSpec
 from tests.training.cases import largest_difference, rounded, trial
 
@@ -99,7 +99,7 @@ def test_what_is_filled_in_stays_zero_and_the_rest_its_own(
         for spec in mixed(resident_few, 8, norm=norm)
     ]
     readings = build_all(specs, resident_few)
-    assert _inexact(readings, specs, resident_few) == {5}  # 5 x 3 x 18 products
+    assert inexact(readings, specs, resident_few) == {5}  # 5 x 3 x 18 products
     del specs[5], readings[5]
     batch = FusedBatch(specs, resident_few, readings)
     batch.train_all()
