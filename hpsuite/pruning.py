@@ -7,6 +7,7 @@ same answers.
 """
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,7 +41,9 @@ class Pruning:
 
     def build(self) -> BasePruner:
         """A pruner that was asked nothing yet."""
-        pruner = resolve(f"{KEY}._target_", self.target)(**dict(self.arguments))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            pruner = resolve(f"{KEY}._target_", self.target)(**dict(self.arguments))
         assert isinstance(pruner, BasePruner), pruner
         return pruner
 
