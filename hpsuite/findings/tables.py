@@ -69,13 +69,11 @@ class ArmTable:
 
         A trial that was pruned found nothing: it has the chance score.
         """
-        chance = self.data.majority_share("val")
-        return np.array(
-            [
-                [chance if r.outcome == "pruned" else r.val_accuracy for r in study.results[:n]]
-                for study in self.studies
-            ]
-        )
+        return np.array([[self._score(r) for r in study.results[:n]] for study in self.studies])
+
+    def _score(self, result: TrialResult) -> float:
+        pruned = result.outcome == "pruned"
+        return self.data.majority_share("val") if pruned else result.val_accuracy
 
     @property
     def n_pruned(self) -> int:
