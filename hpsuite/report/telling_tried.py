@@ -55,8 +55,9 @@ def missed_table(arms: Sequence[tuple[Told, ArmFinding]]) -> Table:
         f"Tried none good: share of repeats without a trial {SCORES.within(100 * MARGIN)} of b. "
         "Expected: from G, the share of the space that is good, and its interval; of independent "
         "trials (1 - G)^n, of a grid of k values of each hyperparameter, shifted at random, "
-        "max(0, 1 - k G) were one hyperparameter alone to matter, its good values one interval: "
-        "a grid that misses less often shows that more than one does."
+        "max(0, 1 - k G) were one hyperparameter alone to matter, its good values one interval. "
+        "A grid misses less often where more than one matters, and where the noise of seeds makes "
+        "good what is nearly so: it tries each value several times."
     )
     return Table("How often they tried nothing good", columns, tuple(rows), note)
 
