@@ -62,12 +62,16 @@ def test_quick_tier_answers_what_was_declared(name: str, command: Command) -> No
 
 
 def misses(summary: dict[str, Any]) -> None:
-    """Nothing but the rate acts, so that both searches miss as often as the closed forms say."""
+    """Nothing but the rate acts: searches miss as often as the closed forms say.
+
+    A grid may miss less often, as it tries each rate with three seeds.
+    """
     for arm in summary["arms"]:
         low, high = 1 - arm["reached_good_high"], 1 - arm["reached_good_low"]
         assert low <= arm["expected_never_good_high"], arm["strategy"]
-        assert high >= arm["expected_never_good_low"], arm["strategy"]
-        expected = 3 if "grid" in arm["strategy"] else 9
+        is_grid = "grid" in arm["strategy"]
+        assert is_grid or high >= arm["expected_never_good_low"]
+        expected = 3 if is_grid else 9
         assert arm["distinct_learning_rate"] == arm["distinct_decay_rate"] == expected
 
 

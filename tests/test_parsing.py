@@ -225,7 +225,7 @@ def test_every_key_has_its_type_checked(config: dict[str, Any]) -> None:
     elsewhere = {f"{group}._target_" for group in ("dataset", "model", "strategy")}
     elsewhere |= {f"space.momentum.{name}" for name in ("scale", "low", "high")}
     # These are read before a cell is composed (tests/test_tiers.py, tests/test_compose.py).
-    before = ("matrix", "blocks", "tier", "tiers")
+    before = ("matrix", "blocks", "tier", "tiers", "left_out")
     assert set(keys({k: v for k, v in config.items() if k not in before})) == {*TYPES, *elsewhere}
 
 

@@ -69,6 +69,9 @@ PAGES = (
     Page("comparison", "The report, and differences", (), {}),
 )
 
+# What of a summary says when and how it was made, and not what was found.
+OF_A_RUN = ("created", "seconds", "trained")
+
 
 def run_views(
     findings: Findings,
@@ -145,7 +148,7 @@ def written_files(
     files = {path: file for of_one in pictures.values() for path, file in of_one.items()}
     drawn = sorted((path, file.says) for path, file in files.items())
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    told = {name: value for name, value in summary.items() if name not in ("created", "seconds")}
+    told = {name: value for name, value in summary.items() if name not in OF_A_RUN}
     files["summary.json"] = Attached(folder / "summary.json", _sha256(json.dumps(told)))
     if report is not None:
         timeless = render_markdown(replace(report, created="", took=""))
