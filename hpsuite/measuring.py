@@ -6,7 +6,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from hpsuite.analysis.bounded import bounded_mean
+from hpsuite.analysis.bounded import bounded_difference
 from hpsuite.analysis.claims import Cell
 from hpsuite.analysis.comparisons import Comparison, compare_strategies
 from hpsuite.analysis.contrasts import EVERYWHERE, combined
@@ -186,12 +186,12 @@ def _of_good_ones(statistic: str, a: ArmFinding, b: ArmFinding, n: int) -> Cell:
     if k == 1:
         raise NotMeasured("a budget of one trial")
     times = [np.minimum(trials, k) for trials in first]
-
-    def until(level: float) -> Interval:
-        # Most may be censored at k, where Student's t is narrow and wrong.
-        return difference_of([bounded_mean(t, 1.0, float(k), level) for t in times], level)
-
-    return Cell(n, until, bounds=(1.0 - k, k - 1.0))
+    # Most may be censored at k, where Student's t is narrow and wrong.
+    return Cell(
+        n,
+        lambda level: bounded_difference(times[0], times[1], 1.0, float(k), level),
+        bounds=(1.0 - k, k - 1.0),
+    )
 
 
 def difference_of(pair: Sequence[Interval], level: float) -> Interval:

@@ -5,6 +5,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from hpsuite.analysis.checks import checked_finite, checked_level
+from hpsuite.analysis.contrasts import combined
 from hpsuite.analysis.intervals import Interval, variance, wilson_roots
 
 
@@ -50,3 +51,19 @@ def bounded_mean(values: npt.ArrayLike, low: float, high: float, level: float = 
         level,
         method,
     )
+
+
+def bounded_difference(
+    a: npt.ArrayLike, b: npt.ArrayLike, low: float, high: float, level: float = 0.95
+) -> Interval:
+    """Mean of A minus mean of B, of independent values in [low, high].
+
+    Recovered from the intervals of both means (Zou and Donner 2008; `contrasts.combined`).
+
+    Args:
+        a, b, low, high, level: see `bounded_mean`.
+
+    Raises:
+        ValueError: see `bounded_mean`.
+    """
+    return combined([bounded_mean(values, low, high, level) for values in (a, b)], [1.0, -1.0])

@@ -1,14 +1,13 @@
 """Two strategies on one setup, A minus B, after equally many trials."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from hpsuite.analysis.bounded import bounded_mean
+from hpsuite.analysis.bounded import bounded_difference
 from hpsuite.analysis.checks import Floats, checked_level, checked_table
-from hpsuite.analysis.contrasts import EVERYWHERE, combined
+from hpsuite.analysis.contrasts import EVERYWHERE
 from hpsuite.analysis.intervals import Interval, mean_t, welch
 from hpsuite.analysis.probability_better import probability_better
 from hpsuite.analysis.strategies import areas
@@ -89,11 +88,10 @@ def compare_strategies(
     trials = None
     if b is not None:
         times = [np.minimum(first_good(table, b, margin), n) for table in (first, second)]
-        trials = difference(*times)
-        if not paired and n > 1 and math.isfinite(trials.low):
-            # Most may be censored at n, where Student's t is narrow and wrong.
-            means = [bounded_mean(t, 1.0, float(n), level) for t in times]
-            trials = combined(means, [1.0, -1.0])
+        if paired or n == 1 or min(map(len, times)) == 1:
+            trials = difference(*times)
+        else:  # most may be censored at n, where Student's t is narrow and wrong
+            trials = bounded_difference(times[0], times[1], 1.0, float(n), level)
     return Comparison(
         repeats=(len(first), len(second)),
         n=n,

@@ -12,19 +12,31 @@ PLAIN = ("dataset", "model")
 
 
 def shortened(group: Sequence[Told]) -> list[Told]:
-    """Setups that are shown together, under the shortest names that tell them apart.
+    """Setups that are shown together, under the shortest names that tell them apart."""
+    names = short_names({t.name: t.axes for t in group})
+    return [replace(t, name=name) for t, name in zip(group, names, strict=True)]
+
+
+def short_names(axes: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """The shortest names that tell setups apart.
 
     What all of them share is left out, and of keys all but the last part; names stay whole where
     they are short, where the axes are not known, or where two would be the same.
+
+    Args:
+        axes: of each setup, by its name; empty where nobody can say.
     """
-    if max(len(t.name) for t in group) <= LONG or not all(t.axes for t in group):
-        return list(group)
-    shared = shared_axes([t.axes for t in group])
-    names = [axes_words({k: v for k, v in t.axes.items() if k not in shared}) for t in group]
-    if len(set(names)) < len(names):
-        return list(group)
-    # One that has nothing of its own.
-    return [replace(t, name=name or t.axes["model"]) for t, name in zip(group, names, strict=True)]
+    full = list(axes)
+    if max(map(len, full)) <= LONG or not all(axes.values()):
+        return full
+    shared = shared_axes(list(axes.values()))
+    # One may have nothing of its own.
+    names = [
+        axes_words({axis: value for axis, value in own.items() if axis not in shared})
+        or own["model"]
+        for own in axes.values()
+    ]
+    return names if len(set(names)) == len(names) else full
 
 
 def shared_axes(all_axes: Sequence[Mapping[str, str]]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from hpsuite.report.figures.best_so_far import BestSoFar
 from hpsuite.report.figures.lines import Curve, Level, Panel
 from hpsuite.report.figures.points import Points, Response, SampledPoints
 from hpsuite.report.short_names import shortened
+from hpsuite.report.tables import any_prunes
 from hpsuite.report.telling_scores import (
     NONE,
     Scores,
@@ -127,7 +128,7 @@ def found_table(shown: Sequence[Told], by_setup: ByName) -> Table:
     arms = [arm for t in shown for arm in by_setup[t.name]]
     again = any(arm.again is not None for arm in arms)
     missed = any(arm.misses is not None for arm in arms)
-    pruned = any(arm.table.arm.strategy.pruning is not None for arm in arms)
+    pruned = any_prunes(arms)
     columns = [
         Column("setup"),
         Column("search"),
@@ -144,10 +145,11 @@ def found_table(shown: Sequence[Told], by_setup: ByName) -> Table:
         for arm in by_setup[t.name]:
             figures = arm.figures
             each = figures.n_trials // figures.repeats
+            counts = (arm.table.n_pruned, arm.table.epochs) if pruned else ()
             cells = [
                 *_named(t, arm),
                 Cell(f"{figures.repeats} x {each}", figures.n_trials),
-                *([_number(arm.table.n_pruned), _number(arm.table.epochs)] if pruned else []),
+                *(plain(n, f"{n:,}") for n in counts),
                 percent(figures.best_val_accuracy),
                 percent(figures.test_accuracy),
             ]
@@ -211,10 +213,6 @@ def speed_table(shown: Sequence[Told], by_setup: ByName) -> Table:
             f"b; open: beyond the budget. {note}"
         )
     return Table("How fast they found it", tuple(columns), tuple(rows), note)
-
-
-def _number(n: int) -> Cell:
-    return Cell(f"{n:,}", n)
 
 
 def _named(t: Told, arm: ArmFinding) -> list[Cell]:

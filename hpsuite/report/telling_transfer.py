@@ -9,12 +9,10 @@ from hpsuite.analysis import Interval
 from hpsuite.analysis.transfer import Transfer as Found
 from hpsuite.findings import Environments, TransferFinding, setup_axes
 from hpsuite.report.figures.transfer import Transfer
-from hpsuite.report.short_names import shortened
-from hpsuite.report.telling_scores import Scores, estimate, listed, percent
-from hpsuite.report.told import Told
+from hpsuite.report.short_names import short_names
+from hpsuite.report.telling_scores import estimate, listed, percent
 from hpsuite.report.view import Block, Cell, Column, Note, Picture, Section, Table
 
-SCORES = Scores()
 # Of more setups than these the picture has too many cells to read.
 MOST_DRAWN = 16
 
@@ -50,7 +48,8 @@ def transfer_section(transfers: Sequence[TransferFinding]) -> Section | None:
 
 def _picture(found: TransferFinding, i: int) -> Picture:
     full = tuple(found.setups)
-    names = _short(found)
+    axes = {name: setup_axes(setup.arms[0].arm) for name, setup in found.setups.items()}
+    names = tuple(short_names(axes))
     shape = (len(names), len(names))
     cost, low, high = (np.full(shape, np.nan) for _ in range(3))
     np.fill_diagonal(cost, 0.0)
@@ -74,15 +73,6 @@ def _picture(found: TransferFinding, i: int) -> Picture:
         ),
         f"Costs in points: {listed(words, 12)}.",
     )
-
-
-def _short(found: TransferFinding) -> tuple[str, ...]:
-    """The setups' names, shorter where that tells them apart."""
-    told = [
-        Told(name, i, None, SCORES, axes=setup_axes(setup.arms[0].arm))
-        for i, (name, setup) in enumerate(found.setups.items())
-    ]
-    return tuple(t.name for t in shortened(told))
 
 
 def _table(found: TransferFinding) -> Table:

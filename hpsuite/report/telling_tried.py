@@ -68,7 +68,6 @@ def spread_table(arms: Sequence[ArmFinding]) -> Table:
     Setups on which a search tried the same share a row.
     """
     rows: dict[tuple[str, ...], int] = {}
-    numbers: dict[tuple[str, ...], float] = {}
     for arm in arms:
         tried, label = arm.tried, arm.table.arm.strategy.label
         scales = {h.name: h.scale for h in arm.table.arm.setup.space.hyperparameters}
@@ -79,7 +78,6 @@ def spread_table(arms: Sequence[ArmFinding]) -> Table:
             spread = NONE if decades is None else ", ".join(map(_decade, decades.items()))
             row = (label, n, shown, f"{distinct:.3g}", spread)
             rows[row] = rows.get(row, 0) + 1
-            numbers[row] = distinct
     columns = (
         Column("search"),
         Column("trials", numeric=True),
@@ -93,7 +91,7 @@ def spread_table(arms: Sequence[ArmFinding]) -> Table:
             Cell(row[0]),
             Cell(row[1], float(row[1])),
             Cell(row[2]),
-            Cell(row[3], numbers[row]),
+            Cell(row[3], float(row[3])),
             Cell(row[4]),
             Cell(str(count), float(count)),
         )
