@@ -108,9 +108,6 @@ def _verdict(verdict: Verdict, shared: Collection[tuple[str, str]]) -> list[str]
             word = f"{SIGNS[cell.word]} {cell.word}"
             rows.append([name, escape(cell.found), f"{cell.n:,}", word])
         blocks.append(table(heads, rows))
-    elif verdict.exceptions:
-        items = "\n".join(f"- {prose(exception)}" for exception in verdict.exceptions)
-        blocks += ["Exceptions:", items]
     return blocks
 
 

@@ -136,7 +136,7 @@ def _card(verdict: Verdict) -> str:
         label = element("summary", f"All cells ({len(verdict.cells)})")
         parts.append(element("details", [label, _cells(verdict)]))
     if verdict.exceptions:
-        items = (element("li", prose(exception)) for exception in verdict.exceptions)
+        items = (element("li", text(f"{c.cell}: {c.found}")) for c in verdict.exceptions)
         label = element("summary", f"Exceptions ({len(verdict.exceptions)})")
         parts.append(element("details", [label, element("ul", items)], open="open"))
     if verdict.conditions:

@@ -38,7 +38,6 @@ def card(found: Found) -> Verdict:
         level=found.level,
         settles=settles,
         conditions=found.conditions,
-        exceptions=tuple(_exception(found, name) for name in found.exceptions),
         cells=tuple(_cells(found)) if len(found.cells) > 1 else (),
     )
 
@@ -64,11 +63,6 @@ def _sentences(found: Found) -> Iterator[str]:
     counted = [f"{n} {word}" for word, n in others.items() if n]
     if counted:
         yield f"Other cells, corrected by Holm: {', '.join(counted)}."
-
-
-def _exception(found: Found, name: str) -> str:
-    cell = found.cells[name]
-    return f"{name}: {_words(found, cell)}, {cell.verdict}"
 
 
 def _cells(found: Found) -> Iterator[Judged]:

@@ -75,7 +75,6 @@ class Verdict:
         level: the confidence level, in (0, 1).
         settles: for an inconclusive one, what would settle it; else empty.
         conditions: name to value.
-        exceptions: cells that say otherwise, each in words.
         cells: all of them, the primary one first; empty where there is only that.
         declared: whether claim and effect were declared before the run.
     """
@@ -92,9 +91,13 @@ class Verdict:
     level: float = 0.95
     settles: str = ""
     conditions: Mapping[str, str] = field(default_factory=dict)
-    exceptions: tuple[str, ...] = ()
     cells: tuple[Judged, ...] = ()
     declared: bool = True
+
+    @property
+    def exceptions(self) -> tuple[Judged, ...]:
+        """Cells that say the contrary, the primary one left out."""
+        return tuple(c for c in self.cells if c.word == "contradicted" and not c.primary)
 
     @property
     def interval(self) -> str:

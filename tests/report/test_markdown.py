@@ -46,7 +46,7 @@ def test_cells_of_a_claim_and_what_all_hold_under() -> None:
         Judged("depth 3", "supported", "+13.0 [+7.1, +19.2] points", 256, primary=True),
         Judged("depth *5*", "contradicted", "-11.0 [-16.0, -6.5] points", 1024),
     )
-    first = replace(first, cells=cells, exceptions=(), conditions={**first.conditions, "e": "2"})
+    first = replace(first, cells=cells, conditions={**first.conditions, "e": "2"})
     source = render_markdown(replace(report, verdicts=(first, second)))
     verdicts = source.partition("## Verdicts")[2].partition("\n## ")[0]
     of_first, _, rest = verdicts.partition("### = ")
@@ -83,9 +83,10 @@ def test_every_picture_is_there_and_has_words(written: Path) -> None:
 
 def test_tables_have_all_their_cells(written: Path) -> None:
     tokens = parsed((written / "report.md").read_text(encoding="utf-8"))
-    assert sum(token.type == "table_open" for token in tokens) == 1
-    assert sum(token.type == "th_open" for token in tokens) == 6
-    assert sum(token.type == "td_open" for token in tokens) == 4 * 6
+    # Of setups, and of the cells of a claim.
+    assert sum(token.type == "table_open" for token in tokens) == 2
+    assert sum(token.type == "th_open" for token in tokens) == 6 + 4
+    assert sum(token.type == "td_open" for token in tokens) == 4 * 6 + 2 * 4
 
 
 def test_hostile_words_stay_words(written: Path, hostile_written: Path) -> None:

@@ -493,7 +493,8 @@ def test_verdicts_become_cards(findings: Findings, low: float, high: float, word
     assert card.estimate.value == pytest.approx(100 * judged.estimate)
     assert card.smallest_effect == pytest.approx(5)
     assert card.n == "96; 256 were planned"
-    assert card.exceptions == ("mnist: -20 [-30, -10] points, contradicted",)
+    (exception,) = card.exceptions
+    assert (exception.cell, exception.found) == ("mnist", "-20 [-30, -10] points")
     assert (card.settles != "") == (word == "inconclusive" and not judged.note)
     assert "1 contradicted" in card.sentence
     assert report.answers == (f"1 claim, declared before the run: 1 {word}.",)
