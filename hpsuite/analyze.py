@@ -26,6 +26,7 @@ from hpsuite.places import check_folder
 from hpsuite.provenance import processor
 from hpsuite.report.files import write_json, write_rows, write_whole
 from hpsuite.report.foreign import PAGES, ForeignFindings, print_groups
+from hpsuite.report.foreign_rows import trial_rows
 from hpsuite.report.writing import write_report
 from hpsuite.running import (
     about_run,
@@ -142,7 +143,7 @@ def run_analysis(settings: AnalyzeSettings, request: Request, command: str = "")
 
     def write(folder: Path) -> None:
         write_json(folder / "summary.json", {**about, **findings.summary()})
-        write_rows(folder / "trials.csv", findings.rows())
+        write_rows(folder / "trials.csv", trial_rows(findings.trials))
         if report is not None:
             write_report(folder, report)
 

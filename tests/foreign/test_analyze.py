@@ -18,6 +18,7 @@ from hpsuite.config import AnalysisConfig
 from hpsuite.foreign.request import typed
 from hpsuite.report.files import write_rows
 from hpsuite.report.foreign import ForeignFindings, print_groups
+from hpsuite.report.foreign_rows import trial_rows
 from hpsuite.tracking import address
 from tests.commands import Command, check_refused
 from tests.foreign.tables import PARAMS, read, saved, trials
@@ -361,7 +362,7 @@ def test_what_is_written_can_be_read_again(tmp_path: Path) -> None:
     asked = {"score": "accuracy", "group": "model"}
     found = found_of(read(saved(frame, tmp_path), params=params, **asked), AnalysisConfig())
     written = tmp_path / "again.csv"
-    write_rows(written, found.rows())
+    write_rows(written, trial_rows(found.trials))
     header = written.read_text().partition("\n")[0].split(",")
     assert header == [
         *("group", "number", "params.params.number", "params.score", "params.number"),
