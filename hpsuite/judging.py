@@ -125,7 +125,20 @@ def _judge(
         unit=unit,
         factor=factor,
     )
-    return verdict(claim, cells, {**_said(primary, shared), **conditions})
+    agreed = {axis: as_text(value) for axis, value in _agreed(declared).items()}
+    return verdict(claim, cells, {**agreed, **_said(primary, shared), **conditions})
+
+
+def _agreed(declared: Declared) -> Mapping[str, object]:
+    """What all sides of a claim choose alike: where it is made, not what is compared."""
+    sides = [s for s in (declared.a, declared.b, declared.a_other, declared.b_other) if s]
+    alike = {
+        axis: value
+        for axis, value in declared.a.items()
+        if all(axis in side and side[axis] == value for side in sides)
+    }
+    # One search after so many of its trials and after others: it is what is compared.
+    return {} if len(alike) == len(declared.a) else alike
 
 
 def _said(primary: CellAxes, shared: set[tuple[str, str]]) -> dict[str, str]:
@@ -135,14 +148,19 @@ def _said(primary: CellAxes, shared: set[tuple[str, str]]) -> dict[str, str]:
 
 def _versus(declared: Declared) -> str:
     """What is compared, in words."""
+    agreed = _agreed(declared)
     after = [
         "" if k is None else f" after {k} trials" for k in (declared.trials_a, declared.trials_b)
     ]
+
+    def rest_of(side: Mapping[str, object]) -> dict[str, object]:
+        return {axis: value for axis, value in side.items() if axis not in agreed}
+
     pairs = [(declared.a, declared.b)]
     if declared.a_other is not None and declared.b_other is not None:
         pairs.append((declared.a_other, declared.b_other))
     return " less that of ".join(
-        f"{_chosen(a)}{after[0]} against {_chosen(b)}{after[1]}" for a, b in pairs
+        f"{_chosen(rest_of(a))}{after[0]} against {_chosen(rest_of(b))}{after[1]}" for a, b in pairs
     )
 
 

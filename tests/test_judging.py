@@ -146,6 +146,23 @@ def test_a_difference_of_differences(composed: Compose, findings: Findings) -> N
     )
 
 
+def test_what_both_sides_choose_alike_is_where_and_not_what(
+    composed: Compose, findings: Findings
+) -> None:
+    override = claims(
+        a="{model: mlp_bn, optimizer.batch_size: 64}",
+        b="{model: mlp, optimizer.batch_size: 64}",
+        primary=None,
+    )
+    settings, _ = composed(override)  # type: ignore[misc]
+    (verdict,) = judge(settings.claims, findings.setups, findings.arms, {})
+    (whole,) = judge(composed(claims())[0].claims, findings.setups, findings.arms, {})  # type: ignore[index]
+    assert len(verdict.cells) == 1
+    assert (verdict.estimate, verdict.low, verdict.high) == (whole.estimate, whole.low, whole.high)
+    assert verdict.statistic.endswith(", mlp_bn against mlp")
+    assert verdict.conditions["optimizer.batch_size"] == "64"
+
+
 def test_what_was_not_measured_is_no_verdict(composed: Compose, findings: Findings) -> None:
     settings, _ = composed(claims(statistic="rate_width_2pt"))  # type: ignore[misc]
     (verdict,) = judge(settings.claims, findings.setups, findings.arms, {})
