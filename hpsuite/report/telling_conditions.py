@@ -102,7 +102,7 @@ def _of_setup(finding: SetupFinding, split_seeds: Sequence[int]) -> dict[str, st
 def _numbers(numerics: Numerics) -> str:
     products = ["TF32"] if numerics.tf32 else []
     if numerics.autocast != "none":
-        products.append(f"{numerics.autocast} (`numerics.autocast`)")
+        products.append(numerics.autocast)
     return ", ".join([numerics.dtype, *(f"{kind} products" for kind in products)])
 
 

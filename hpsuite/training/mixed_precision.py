@@ -51,7 +51,7 @@ def mixed_product(weight: Tensor, x: Tensor) -> Tensor:
 def multiplies_bfloat16(device: torch.device) -> bool:
     """Whether a device has instructions for it that torch uses in `mixed_product`."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
 
 

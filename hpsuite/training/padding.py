@@ -97,7 +97,8 @@ def exact(
         multiply: how the layer does it.
     """
     return own == filled or all(
-        _exact(own, filled, n, like.dtype, like.device, multiply) for n in sorted(set(columns))
+        _exact(own, filled, n, like.dtype, like.device, multiply=multiply)
+        for n in sorted(set(columns))
     )
 
 
@@ -108,6 +109,7 @@ def _exact(
     n_columns: int,
     dtype: torch.dtype,
     device: torch.device,
+    *,
     multiply: Product,
 ) -> bool:
     generator = torch.Generator().manual_seed(0)

@@ -222,9 +222,8 @@ class Planner:
         parts = [
             f"{len(batch)} trial{'s' if len(batch) > 1 else ''} of {first.model.target}",
             f"batch size {first.batch_size}",
+            *(["bfloat16 products"] if first.numerics.autocast == "bfloat16" else []),
         ]
-        if first.numerics.autocast != "none":
-            parts.append(f"{first.numerics.autocast} products")
         steps = sorted({self._demand(spec).steps for spec in batch})
         parts.append(f"{steps[0]} to {steps[-1]} steps" if len(steps) > 1 else f"{steps[0]} steps")
         if self.structure(first).signature is None:
