@@ -298,7 +298,7 @@ def test_unknown_keys_elsewhere(plan: Plan, key: str) -> None:
         (["dataset.train_fraction=1.1"], "dataset.train_fraction: found 1.1; accepted: less than"),
         (
             ["numerics.autocast=bfloat16", "numerics.dtype=float64"],
-            "numerics.autocast: found 'bfloat16' with numerics.dtype=float64; accepted: 'none', or ",
+            "numerics.autocast: found 'bfloat16' with numerics.dtype=float64; accepted: 'none', ",
         ),
         # Names that are a path, or nothing.
         (["name="], "name: found ''; accepted: letters"),
