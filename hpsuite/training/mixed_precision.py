@@ -25,7 +25,7 @@ SMALL_PRODUCT = 16 * 16 * 16
 
 SLOW_BFLOAT16 = (
     "numerics.autocast=bfloat16: this processor has no instructions for it that are used here: "
-    "slower than none, with the same roundings"
+    "it rounds, and saves no time"
 )
 
 
