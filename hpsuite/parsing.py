@@ -152,7 +152,7 @@ def parse_arm(
         epochs=budget.epochs,
         steps=budget.steps,
         space=space,
-        numerics=build_group(Numerics, config, "numerics"),
+        numerics=_numerics(config),
         variant=tuple(pair for pair in variant if not _of_strategy(pair[0])),
     )
     check_space(setup)
@@ -163,6 +163,16 @@ def parse_arm(
     )
     strategy = replace(strategy, pruning=_pruning(config, setup, strategy))
     return Arm(setup, strategy, budget.trials, counts.repeats, counts.seed)
+
+
+def _numerics(config: Group) -> Numerics:
+    numerics = build_group(Numerics, config, "numerics")
+    if numerics.autocast != "none" and numerics.dtype != "float32":
+        raise UserError(
+            f"numerics.autocast: found {numerics.autocast!r} with numerics.dtype="
+            f"{numerics.dtype}; accepted: 'none', or numerics.dtype=float32"
+        )
+    return numerics
 
 
 def _of_strategy(key: str) -> bool:

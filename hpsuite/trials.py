@@ -104,11 +104,14 @@ class Numerics:
         dtype: `float32` or `float64`.
         tf32: whether CUDA matrix products may round their inputs to TF32.
         trainer: `auto` fuses what can be fused, `plain` trains one model at a time.
+        autocast: `bfloat16` rounds what enters matrix products and convolutions, forward and
+            backward; only with float32, in which all else stays (training/mixed_precision.py).
     """
 
     dtype: Literal["float32", "float64"] = "float32"
     tf32: bool = False
     trainer: Literal["auto", "plain"] = "auto"
+    autocast: Literal["none", "bfloat16"] = field(default="none", metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True)

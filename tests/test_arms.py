@@ -84,11 +84,14 @@ OTHER = [
 SAME += [
     ("optimizer.nesterov=false", "optimizer.label_smoothing=0", "optimizer.warmup_fraction=0"),
     ("~optimizer.nesterov", "~optimizer.label_smoothing", "~optimizer.warmup_fraction"),
+    ("numerics.autocast=none",),
+    ("~numerics.autocast",),
 ]
 OTHER += [
     ("optimizer.nesterov=true",),
     ("optimizer.label_smoothing=0.1",),
     ("optimizer.warmup_fraction=0.1",),
+    ("numerics.autocast=bfloat16",),
 ]
 
 

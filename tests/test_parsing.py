@@ -124,6 +124,7 @@ TYPES = {
     "numerics.dtype": "'float32' or 'float64'",
     "numerics.tf32": BOOL,
     "numerics.trainer": "'auto' or 'plain'",
+    "numerics.autocast": "'none' or 'bfloat16'",
     "executor.kind": "'inline' or 'processes'",
     "executor.workers": INT,
     "tracking.enabled": BOOL,
@@ -295,6 +296,10 @@ def test_unknown_keys_elsewhere(plan: Plan, key: str) -> None:
         (["model.units={a:1}"], "model.units: found {a: 1}; accepted: an integer or a list"),
         (["dataset.train_fraction=0"], "dataset.train_fraction: found 0; accepted: greater than 0"),
         (["dataset.train_fraction=1.1"], "dataset.train_fraction: found 1.1; accepted: less than"),
+        (
+            ["numerics.autocast=bfloat16", "numerics.dtype=float64"],
+            "numerics.autocast: found 'bfloat16' with numerics.dtype=float64; accepted: 'none', ",
+        ),
         # Names that are a path, or nothing.
         (["name="], "name: found ''; accepted: letters"),
         (["name=../up"], "name: found '../up'; accepted: letters"),
@@ -843,6 +848,8 @@ def plain(hydra: None) -> str:
         "~optimizer.warmup_fraction",
         "~strategy.scale",
         "~numerics.tf32",
+        "~numerics.autocast",
+        "numerics.autocast=none",
         "model._target_=hpsuite.models.mlp",
         "strategy._target_=hpsuite.strategies.random.ScaledRandomSampler",
         "model.units=8",
@@ -899,6 +906,7 @@ def test_identity_does_not_depend_on(
         "strategy=tpe",
         "numerics.dtype=float64",
         "numerics.tf32=true",
+        "numerics.autocast=bfloat16",
     ],
 )
 def test_identity_depends_on(identity: Callable[..., str], plain: str, override: str) -> None:

@@ -7,7 +7,7 @@ from hpsuite.config import Setup
 from hpsuite.evidence import SetupEvidence
 from hpsuite.findings import Findings, SetupFinding, unsplit
 from hpsuite.report.telling_scores import listed, range_words
-from hpsuite.trials import OptimizerSpec
+from hpsuite.trials import Numerics, OptimizerSpec
 
 FORMS = {
     "sgd": "SGD, v = momentum v + g",
@@ -95,9 +95,15 @@ def _of_setup(finding: SetupFinding, split_seeds: Sequence[int]) -> dict[str, st
     if not searched & {"epochs", "steps"}:
         length = f"{setup.epochs} epochs" if setup.epochs is not None else f"{setup.steps} steps"
         found["length"] = length
-    numerics = setup.numerics
-    found["numbers"] = numerics.dtype + (", TF32 products" if numerics.tf32 else "")
+    found["numbers"] = _numbers(setup.numerics)
     return found
+
+
+def _numbers(numerics: Numerics) -> str:
+    products = ["TF32"] if numerics.tf32 else []
+    if numerics.autocast != "none":
+        products.append(numerics.autocast)
+    return ", ".join([numerics.dtype, *(f"{kind} products" for kind in products)])
 
 
 def _data(finding: SetupFinding, split_seeds: Sequence[int]) -> Iterator[tuple[str, str]]:

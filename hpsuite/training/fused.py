@@ -31,6 +31,7 @@ from hpsuite.training.loop import (
     set_numerics,
 )
 from hpsuite.training.losses import FusedLoss
+from hpsuite.training.mixed_precision import product_of
 from hpsuite.training.optimizers import fused_optimizer, update_rule
 from hpsuite.training.reading import Reading
 from hpsuite.training.resident import Resident
@@ -85,6 +86,7 @@ class FusedBatch:
             [readings[i] for i in self.alive],
             resident.data.input_shape,
             torch.tensor(keys, dtype=torch.int32, device=device),
+            multiply=product_of(first.numerics),
         )
         self.optimizer = fused_optimizer([spec.optimizer for spec in own], self.models.parameters())
         self.n_rows = len(resident.y_train)

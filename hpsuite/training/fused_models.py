@@ -17,6 +17,7 @@ from hpsuite.training.layers import (
     FusedLayer,
     LinearEnsemble,
     MixedElementwise,
+    Product,
 )
 from hpsuite.training.norms import GroupNormEnsemble
 from hpsuite.training.padding import Blank, Filled
@@ -35,7 +36,12 @@ class FusedModels:
     """
 
     def __init__(
-        self, readings: Sequence[Reading], input_shape: Shape, dropout_keys: Tensor
+        self,
+        readings: Sequence[Reading],
+        input_shape: Shape,
+        dropout_keys: Tensor,
+        *,
+        multiply: Product | None = None,
     ) -> None:
         """Put K models together.
 
@@ -43,11 +49,13 @@ class FusedModels:
             readings: of models in the type and on the device to train in.
             input_shape: the shape of one input.
             dropout_keys: int32 [K].
+            multiply: how linear layers and convolutions do it; None for `layers.product`.
         """
         assert len({reading.family for reading in readings}) == 1
         self.signatures = [reading.signature for reading in readings]
         self._input_shape = input_shape
         self._keys = dropout_keys
+        self._multiply = multiply
         self._steps = readings[0].steps
         columns = zip(*(reading.steps for reading in readings), strict=True)
         self._filled: list[Filled] = []
@@ -104,10 +112,14 @@ class FusedModels:
             return None
         if isinstance(first, nn.Linear):
             sizes = _sizes(layers, "out_features", "in_features")
-            return self._fill(LinearEnsemble.from_linear(layers, _most(sizes, differs)), sizes)
+            most = _most(sizes, differs)
+            return self._fill(
+                LinearEnsemble.from_linear(layers, most, multiply=self._multiply), sizes
+            )
         if isinstance(first, nn.Conv1d | nn.Conv2d):
             sizes = _sizes(layers, "out_channels", "in_channels")
-            return self._fill(ConvEnsemble.from_conv(layers, _most(sizes, differs)), sizes)
+            most = _most(sizes, differs)
+            return self._fill(ConvEnsemble.from_conv(layers, most, multiply=self._multiply), sizes)
         if isinstance(first, nn.BatchNorm1d | nn.BatchNorm2d):
             sizes = _sizes(layers, "num_features", "num_features")
             most = _most(sizes, differs)

@@ -14,7 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hpsuite.training.layers import NotFusable, keep_leaf, product, stack, stack_or_none
+from hpsuite.training.layers import (
+    NotFusable,
+    Product,
+    keep_leaf,
+    product,
+    stack,
+    stack_or_none,
+)
 
 Pair = tuple[int, int]
 
@@ -96,23 +103,27 @@ class ConvEnsemble:
         padding: tuple[Pair, Pair],
         dilation: Pair,
         groups: int,
+        multiply: Product,
     ) -> None:
         self.weight = weight  # [K, O, C / groups, kernel's height, kernel's width]
         self.bias = bias  # [K, O]
         self.stride, self.padding, self.dilation = stride, padding, dilation
-        self.groups = groups
+        self.groups, self.multiply = groups, multiply
 
     @classmethod
     def from_conv(
         cls,
         layers: Sequence[nn.Conv1d | nn.Conv2d],
         channels: tuple[int, int] | None = None,
+        *,
+        multiply: Product | None = None,
     ) -> "ConvEnsemble":
         """Stack K layers.
 
         Args:
             layers: of one kernel, stride, padding, dilation and groups.
             channels: (O, C) to fill up to with zeros, where the layers differ in them.
+            multiply: `product`, or what is used in its place.
 
         Raises:
             NotFusable: padding with anything but zeros.
@@ -132,6 +143,7 @@ class ConvEnsemble:
             padding=_margins(first),
             dilation=_pair(first, first.dilation, 1),
             groups=first.groups,
+            multiply=multiply or product,
         )
 
     def parameters(self) -> list[Tensor]:
@@ -149,7 +161,7 @@ class ConvEnsemble:
         places = windows.shape[3:]
         columns = windows.reshape(k * self.groups, n_inputs * height * width, -1)
         weight = self.weight.view(k * self.groups, n_outputs // self.groups, -1)
-        y = product(weight, columns).view(k, n_outputs, *places)
+        y = self.multiply(weight, columns).view(k, n_outputs, *places)
         if self.bias is not None:
             y = y.add_(self.bias[:, :, None, None, None])
         return y.squeeze(3) if is_sequence else y

@@ -20,6 +20,9 @@ from hpsuite.training.streams import dropout_mask
 # A multiple of the values that any processor's vector loop takes at a time (32 with AVX-512).
 VECTOR_VALUES = 64
 
+# K matrix products, [K, O, I] by [K, I, B].
+Product = Callable[[Tensor, Tensor], Tensor]
+
 
 class NotFusable(Exception):
     """A layer, or a way of joining layers, that only the plain trainer knows."""
@@ -44,31 +47,38 @@ class LinearEnsemble:
     Shape: [K, I, B] to [K, O, B].
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, multiply: Product) -> None:
         self.weight = weight  # [K, O, I]
         self.bias = bias  # [K, O]
+        self.multiply = multiply
 
     @classmethod
     def from_linear(
-        cls, layers: Sequence[nn.Linear], sizes: tuple[int, int] | None = None
+        cls,
+        layers: Sequence[nn.Linear],
+        sizes: tuple[int, int] | None = None,
+        *,
+        multiply: Product | None = None,
     ) -> "LinearEnsemble":
         """Stack K layers.
 
         Args:
             layers: all with biases or all without.
             sizes: (O, I) to fill up to with zeros, where the layers differ in them.
+            multiply: `product`, or what is used in its place.
         """
         biases = [layer.bias for layer in layers]
         return cls(
             stack([layer.weight for layer in layers], sizes),
             stack_or_none(biases, None if sizes is None else sizes[:1]),
+            multiply or product,
         )
 
     def parameters(self) -> list[Tensor]:
         return [self.weight] if self.bias is None else [self.weight, self.bias]
 
     def forward(self, x: Tensor, *, training: bool, step: int) -> Tensor:
-        y = product(self.weight, x)
+        y = self.multiply(self.weight, x)
         # In place: backward needs the inputs and weights of a product alone.
         return y if self.bias is None else y.add_(self.bias[:, :, None])
 

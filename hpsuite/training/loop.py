@@ -158,6 +158,8 @@ def set_numerics(numerics: Numerics) -> None:
     """Apply a study's numerics to this process."""
     torch.backends.cuda.matmul.allow_tf32 = numerics.tf32
     torch.backends.cudnn.allow_tf32 = numerics.tf32
+    # Sums of bfloat16 products are float32 to their ends (`numerics.autocast`).
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     # Its fastest convolutions may add up in another order in each run.
     torch.backends.cudnn.deterministic = True
 

@@ -17,7 +17,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from hpsuite.training.layers import FusedLayer, product
+from hpsuite.training.layers import FusedLayer, Product, product
 
 _TRIALS = 2  # in a tried product; by the law their number changes nothing
 
@@ -81,7 +81,11 @@ def beyond(widths: Tensor, most: int) -> Tensor:
 
 
 def exact(
-    own: tuple[int, int], filled: tuple[int, int], columns: Sequence[int], like: Tensor
+    own: tuple[int, int],
+    filled: tuple[int, int],
+    columns: Sequence[int],
+    like: Tensor,
+    multiply: Product = product,
 ) -> bool:
     """Whether a layer's products keep their bits when it is filled up with zeros.
 
@@ -90,9 +94,11 @@ def exact(
         filled: (O, I) to fill up to.
         columns: numbers of columns that it is multiplied with, in training and in scoring.
         like: a tensor of the type and on the device to train on.
+        multiply: how the layer does it.
     """
     return own == filled or all(
-        _exact(own, filled, n, like.dtype, like.device) for n in sorted(set(columns))
+        _exact(own, filled, n, like.dtype, like.device, multiply=multiply)
+        for n in sorted(set(columns))
     )
 
 
@@ -103,6 +109,8 @@ def _exact(
     n_columns: int,
     dtype: torch.dtype,
     device: torch.device,
+    *,
+    multiply: Product,
 ) -> bool:
     generator = torch.Generator().manual_seed(0)
 
@@ -121,12 +129,14 @@ def _exact(
         drawn(n_inputs, n_columns),
         drawn(n_outputs, n_columns),
     )
+    if multiply is not product:
+        weight, x, grad = _cancelling(weight, x, grad, generator)
     more_weight = grown(grown(weight, most_outputs, 1), most_inputs, 2)
     more_x, more_grad = grown(x, most_inputs, 1), grown(grad, most_outputs, 1)
 
     def products(weight: Tensor, x: Tensor, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         weight, x = weight.requires_grad_(), x.requires_grad_()
-        y = product(weight, x)
+        y = multiply(weight, x)
         of_weight, of_x = torch.autograd.grad(y, [weight, x], grad)
         return y.detach(), of_weight, of_x
 
@@ -137,3 +147,43 @@ def _exact(
         and torch.equal(of_weight, more_of_weight[:, :n_outputs, :n_inputs])
         and torch.equal(of_x, more_of_x[:, :n_inputs])
     )
+
+
+def _cancelling(
+    weight: Tensor, x: Tensor, grad: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Numbers whose products sum up to about 0, so that what is left are roundings of the sums.
+
+    A sum that is rounded to bfloat16 would mostly hide in which order it was taken. Here each term
+    of a product has one of the same size and another sign somewhere among the others; where their
+    number is odd, one is left, and made small.
+
+    Args:
+        weight, x, grad: [K, O, I], [K, I, B] and [K, O, B], the gradient that of the product.
+        generator: of the order.
+    """
+
+    def pairs(n: int) -> tuple[Tensor, Tensor]:
+        order = torch.randperm(n, generator=generator)
+        first, second = order[: n // 2], order[n // 2 : n // 2 * 2]
+        source, sign = torch.arange(n), torch.ones(n)
+        source[second], sign[second] = first, -1.0
+        sign[order[n // 2 * 2 :]] = 2.0**-12
+        return source.to(x.device), sign.to(x.device, x.dtype)
+
+    # Of sizes from 2^-6 to 2^6, so that sums are rounded on their way.
+    for numbers in (weight, x, grad):
+        exponents = torch.randint(-6, 7, numbers.shape, generator=generator)
+        numbers.mul_(torch.exp2(exponents).to(x.device, x.dtype))
+    _, n_outputs, n_inputs = weight.shape
+    for n, alike, opposite, axes in (
+        (n_inputs, weight, x, (2, 1)),
+        (x.shape[2], grad, x, (2, 2)),
+        (n_outputs, weight, grad, (1, 1)),
+    ):
+        source, sign = pairs(n)
+        shape = [1, 1, 1]
+        shape[axes[1]] = n
+        alike.copy_(alike.index_select(axes[0], source))
+        opposite.copy_(opposite.index_select(axes[1], source) * sign.view(shape))
+    return weight, x, grad

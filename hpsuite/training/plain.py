@@ -23,6 +23,7 @@ from hpsuite.training.loop import (
     pruned_result,
     set_numerics,
 )
+from hpsuite.training.mixed_precision import autocast
 from hpsuite.training.optimizers import PlainOptimizer
 from hpsuite.training.resident import Resident
 from hpsuite.training.schedules import learning_rates
@@ -50,6 +51,8 @@ class KeyedDropout(nn.Module):
         if not self.training:
             return x
         rows, units = len(x), x[0].numel()
+        # Not in bfloat16, which would change what 1 / (1 - rate) is.
+        dtype = torch.promote_types(x.dtype, torch.float32)
         mask = dropout_mask(
             self.keys,
             self.rates,
@@ -57,7 +60,7 @@ class KeyedDropout(nn.Module):
             layer=self.layer,
             units=units,
             rows=rows,
-            dtype=x.dtype,
+            dtype=dtype,
         )
         self.step += 1
         return x * mask[0].T.reshape(x.shape)
@@ -195,7 +198,7 @@ class PlainTrial:
         for start, stop in parts:
             rows_B = rows_N[start:stop]
             (raw_B,) = training_inputs(resident, rows_B[None], self._augmentation_key, epoch=epoch)
-            outputs_BC = self.model(self._inputs(raw_B))
+            outputs_BC = self._outputs(self._inputs(raw_B))
             loss = F.cross_entropy(
                 outputs_BC,
                 resident.y_train[rows_B],
@@ -226,8 +229,14 @@ class PlainTrial:
         """Outputs [B, C] in evaluation, of inputs [B, ...] in the type of their source."""
         self.model.eval()
         with torch.no_grad():
-            outputs: Tensor = self.model(self._inputs(x))
-        return outputs
+            return self._outputs(self._inputs(x))
+
+    def _outputs(self, x: Tensor) -> Tensor:
+        """Outputs [B, C] of the model, not in bfloat16."""
+        numerics = self.spec.numerics
+        with autocast(numerics, x.device):
+            outputs: Tensor = self.model(x)
+        return outputs if numerics.autocast == "none" else outputs.float()
 
     def _inputs(self, x: Tensor) -> Tensor:
         """Raw rows [B, ...] as they enter the model, in its layout."""

@@ -22,6 +22,7 @@ from hpsuite.training.economy import Demand, Economy, Load, economy_of
 from hpsuite.training.fusing import pays, read
 from hpsuite.training.layers import NotFusable
 from hpsuite.training.loop import build_model, count_steps
+from hpsuite.training.mixed_precision import SLOW_BFLOAT16, multiplies_bfloat16
 from hpsuite.training.optimizers import update_rule
 from hpsuite.training.reading import Reading
 from hpsuite.trials import ModelSpec, TrialSpec
@@ -102,6 +103,8 @@ class Planner:
 
     def add(self, spec: TrialSpec) -> None:
         """Let a trial wait for a batch."""
+        if spec.numerics.autocast != "none" and not multiplies_bfloat16(self.device):
+            self._say_once(SLOW_BFLOAT16)
         queue = self._waiting.setdefault(self.bucket(spec), Queue())
         heapq.heappush(queue.entries, (spec.number, next(self._order), spec))
         queue.signatures[self.structure(spec).signature] += 1
@@ -219,6 +222,7 @@ class Planner:
         parts = [
             f"{len(batch)} trial{'s' if len(batch) > 1 else ''} of {first.model.target}",
             f"batch size {first.batch_size}",
+            *(["bfloat16 products"] if first.numerics.autocast == "bfloat16" else []),
         ]
         steps = sorted({self._demand(spec).steps for spec in batch})
         parts.append(f"{steps[0]} to {steps[-1]} steps" if len(steps) > 1 else f"{steps[0]} steps")
@@ -274,11 +278,13 @@ class Planner:
             reason = "convolutions are faster so on a CPU"
         except NotFusable as error:
             reason = f"no fused form of {error}"
-        text = f"{spec.model.target} trains one by one: {reason}"
+        self._say_once(f"{spec.model.target} trains one by one: {reason}")
+        return None
+
+    def _say_once(self, text: str) -> None:
         if text not in self._explained:
             self._explained.add(text)
             _log.warning(text)
-        return None
 
     def most_at_once(self, spec: TrialSpec) -> int:
         """How many trials like this one to fuse on the device."""

@@ -9,6 +9,7 @@ from collections.abc import Hashable, Sequence
 from hpsuite.training.fused import FusedBatch, scored_at_once
 from hpsuite.training.fusing import build_all
 from hpsuite.training.loop import DTYPES, minibatches
+from hpsuite.training.mixed_precision import product_of
 from hpsuite.training.padding import exact
 from hpsuite.training.reading import Reading
 from hpsuite.training.resident import Resident
@@ -74,7 +75,8 @@ def inexact(
     at_once = scored_at_once(resident.device)
     for y in (resident.y_val, resident.y_test):
         rows |= {min(at_once, len(y) - start) for start in range(0, len(y), at_once)}
-    like = resident.multiplier.to(DTYPES[specs[0].numerics.dtype])
+    numerics = specs[0].numerics
+    like, multiply = resident.multiplier.to(DTYPES[numerics.dtype]), product_of(numerics)
     most = [
         (max(o for o, _, _ in sizes), max(i for _, i, _ in sizes))
         for sizes in zip(*(reading.sizes for reading in readings), strict=True)
@@ -83,7 +85,7 @@ def inexact(
         place
         for place, reading in enumerate(readings)
         if not all(
-            exact((outputs, inputs), filled, [n * places for n in rows], like)
+            exact((outputs, inputs), filled, [n * places for n in rows], like, multiply)
             for (outputs, inputs, places), filled in zip(reading.sizes, most, strict=True)
         )
     }

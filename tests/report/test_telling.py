@@ -175,6 +175,17 @@ def test_sections_come_in_order(report: Report) -> None:
     assert "normalization before (digits mlp_bn)" in report.conditions["model"]
 
 
+def test_conditions_say_how_numbers_are_computed(report: Report) -> None:
+    assert report.conditions["numbers"] == "float32"
+    overrides = ("repeats=1", "budget.trials=2", "numerics.tf32=true", "numerics.autocast=bfloat16")
+    told = tell(found(*overrides), ABOUT)
+    assert told.conditions["numbers"] == "float32, TF32 products, bfloat16 products"
+    both = "matrix={numerics.autocast: [none, bfloat16]}"
+    told = tell(found(both, "repeats=1", "budget.trials=2"), ABOUT)
+    assert told.conditions["numbers"].startswith("float32 (")
+    assert "; float32, bfloat16 products (" in told.conditions["numbers"]
+
+
 def test_report_is_written_whole(report: Report, tmp_path: Path) -> None:
     check_whole(report, tmp_path)
 

@@ -236,3 +236,41 @@ def test_the_planner_fills_the_gpu(few: Data, on_gpu: Resident) -> None:
     )
     assert small > 256
     assert 1 <= large < small
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_products_of_bfloat16_numbers(on_gpu: Resident, normalization: str) -> None:
+    """Weights after 5 steps are far nearer those of a CPU's products than float32 training's."""
+    specs = [replace(spec, steps=5) for spec in four(on_gpu, "sgd", normalization, "float32")]
+    mixed_ = [replace(s, numerics=replace(s.numerics, autocast="bfloat16")) for s in specs]
+    there = Resident.place(on_gpu.data, torch.device("cpu"))
+    batches = FusedBatch(mixed_, on_gpu), FusedBatch(mixed_, there), FusedBatch(specs, on_gpu)
+    for batch in batches:
+        batch.train()
+    found, expected, single = (
+        torch.cat([p.flatten().cpu().double() for p in states(batch)]) for batch in batches
+    )
+    assert float((found - expected).norm()) < float((single - expected).norm()) / 5
+    again = FusedBatch(mixed_, on_gpu)
+    again.train()
+    for a, b in zip(states(again), states(batches[0]), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_plain_trainer_rounds_to_bfloat16(images: Data) -> None:
+    on_gpu = Resident.place(images, torch.device("cuda"))
+    spec = trial(
+        on_gpu,
+        target="hpsuite.models.resnet",
+        model={"channels": 8, "normalization": "before"},
+        epochs=3,
+    )
+    mixed_ = replace(spec, numerics=replace(spec.numerics, autocast="bfloat16"))
+    plain = PlainTrial(mixed_, on_gpu)
+    result = plain.train()
+    assert {p.dtype for p in plain.model.parameters()} == {torch.float32}
+    expected = PlainTrial(spec, on_gpu).train()
+    assert result.loss_curve != expected.loss_curve
+    assert result.val_accuracy == pytest.approx(expected.val_accuracy, abs=0.06)
+    (fused,) = train_fused([mixed_], on_gpu)
+    assert fused.val_accuracy == pytest.approx(expected.val_accuracy, abs=0.06)
