@@ -19,13 +19,14 @@ VERDICTS = {
     "tuning did not matter here",
     "did not train",
 }
-# Seconds on two cores, about; these two are in `make test`, the rest in `make test-all`.
-SHORT = ("grid_vs_random", "importance_order")
+# The shortest is in `make test`, the rest in `make test-all`.
+SHORT = ("grid_vs_random",)
 LONG = (
     "batchnorm_placement",
     "batchnorm_robustness",
     "bergstra_bengio_2012",
     "coarse_to_fine",
+    "importance_order",
     "search_scale",
 )
 
