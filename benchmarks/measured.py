@@ -20,6 +20,8 @@ import torch
 
 from hpsuite.provenance import commit, processor, versions
 
+# As it is when a benchmark starts.
+COMMIT = commit()
 RESULTS = Path(__file__).resolve().parent / "results"
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
@@ -116,7 +118,7 @@ def about(started: float, n: int, device: str = "") -> dict[str, object]:
         "command": " ".join(["python", "-m", *_module(), *sys.argv[1:]]),
         "versions": versions(),
         "device": device or f"{os.cpu_count()} cores of {processor()}",
-        "commit": commit(),
+        "commit": COMMIT,
         "n": n,
         "seconds": round(time.monotonic() - started),
         "load_average": [round(load, 2) for load in os.getloadavg()],
