@@ -6,15 +6,18 @@ their quartiles.
 """
 
 import argparse
+import functools
 import json
 import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -89,6 +92,48 @@ def _peak_mb() -> float:
     lines = _STATUS.read_text().splitlines()
     (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
     return int(peak) / 1024
+
+
+class Clock:
+    """CPU and wall seconds of this process by what they are spent on, each moment counted once."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[float]] = {}
+        self._inside: list[str] = []
+        self._since = self._now()
+
+    @staticmethod
+    def _now() -> tuple[float, float]:
+        return time.process_time(), time.perf_counter()
+
+    def _charge(self) -> None:
+        now = self._now()
+        if self._inside:
+            own = self.seconds.setdefault(self._inside[-1], [0.0, 0.0])
+            for i in range(2):
+                own[i] += now[i] - self._since[i]
+        self._since = now
+
+    @contextmanager
+    def __call__(self, label: str) -> Iterator[None]:
+        """Count what is done inside, but for what is counted there as something else."""
+        self._charge()
+        self._inside.append(label)
+        try:
+            yield
+        finally:
+            self._charge()
+            self._inside.pop()
+
+    def timed(self, function: Callable[..., Any], label: str) -> Callable[..., Any]:
+        """The function, its calls counted."""
+
+        @functools.wraps(function)
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            with self(label):
+                return function(*arguments, **keywords)
+
+        return call
 
 
 def matmul_rate(seconds: float = 0.1, size: int = 1024) -> float:

@@ -8,11 +8,14 @@ those of real trials (a validation accuracy and a loss for each epoch). So all t
 is done and timed, with nothing in between. It does not depend on the number of steps but through
 the length of those curves. Training is timed beside it: batches as the planner makes them, from
 specs to results, on one thread. Both are put together to a study of so many trials on so many
-workers, as if nothing of the main process's work were done while workers train (most of it is).
+workers, in CPU time, as on a machine that does nothing else: what the main process does while
+workers train (asking, telling, recording) takes its share of the cores, and its waiting for the
+disk takes none; what it does before and after takes all of its time. A shorter study is run in
+truth beside it.
 """
 
 import argparse
-import functools
+import csv
 import json
 import os
 import pickle
@@ -20,9 +23,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -30,7 +32,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from benchmarks.measured import Quartiles, about, parser, say, table, write_results
+from benchmarks.measured import Clock, Quartiles, about, parser, say, table, write_results
 from hpsuite import experiment, record, scheduler
 from hpsuite.arms import plan_arms
 from hpsuite.compose import compose_experiment
@@ -63,49 +65,11 @@ PARTS: Sequence[tuple[Any, str, str]] = (
     (scheduler.Turns, "fill", "the main loop"),
     (experiment, "run_studies", "the main loop"),
 )
+# What is done while workers train.
+BESIDE = frozenset(
+    ("asking", "telling", "recording", "planning", "to workers and back", "the main loop")
+)
 WORKERS = 2
-
-
-class Clock:
-    """CPU and wall seconds of this process by what they are spent on, each moment counted once."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, list[float]] = {}
-        self._inside: list[str] = []
-        self._since = self._now()
-
-    @staticmethod
-    def _now() -> tuple[float, float]:
-        return time.process_time(), time.perf_counter()
-
-    def _charge(self) -> None:
-        now = self._now()
-        if self._inside:
-            own = self.seconds.setdefault(self._inside[-1], [0.0, 0.0])
-            for i in range(2):
-                own[i] += now[i] - self._since[i]
-        self._since = now
-
-    @contextmanager
-    def __call__(self, label: str) -> Iterator[None]:
-        """Count what is done inside, but for what is counted there as something else."""
-        self._charge()
-        self._inside.append(label)
-        try:
-            yield
-        finally:
-            self._charge()
-            self._inside.pop()
-
-    def timed(self, function: Callable[..., Any], label: str) -> Callable[..., Any]:
-        """The function, its calls counted."""
-
-        @functools.wraps(function)
-        def call(*arguments: Any, **keywords: Any) -> Any:
-            with self(label):
-                return function(*arguments, **keywords)
-
-        return call
 
 
 class Instant:
@@ -220,49 +184,108 @@ def _first(setup: Any, values: Mapping[str, float], data: Data) -> TrialSpec:
     return made
 
 
+def real(n: int) -> dict[str, float]:
+    """Wall seconds of a real study of n trials, and those its workers trained, each on average."""
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.perf_counter()
+        own = [*OVERRIDES, f"budget.trials={n}", f"executor.workers={WORKERS}", "device=cpu"]
+        subprocess.run(
+            [sys.executable, "-m", "hpsuite", *own],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        wall = time.perf_counter() - begun
+        (path,) = Path(folder).glob("outputs/*/*/trials.csv")
+        with path.open(newline="") as file:
+            trained = sum(float(row["seconds"]) for row in csv.DictReader(file)) / WORKERS
+    say(f"{n} trials in truth: {wall:.1f} s, of which {trained:.1f} s of training")
+    return {"trials": n, "wall": wall, "training": trained}
+
+
+class Study:
+    """A study put together: seconds on so many workers.
+
+    Attributes:
+        training: of its workers.
+        beside: CPU time of the main process while they train, as its share of the cores.
+        apart: CPU time of the main process before and after.
+        wall: of the main process before and after.
+        all_wall: of the main process.
+    """
+
+    def __init__(self, n: int, parts: Mapping[str, Sequence[float]], trial: float) -> None:
+        self.n, self.parts = n, parts
+        self.training = trial * n / WORKERS
+        self.beside = sum(s[0] for name, s in parts.items() if name in BESIDE) / WORKERS
+        self.apart = sum(s[0] for name, s in parts.items() if name not in BESIDE)
+        self.wall = sum(s[1] for name, s in parts.items() if name not in BESIDE)
+        self.all_wall = sum(s[1] for s in parts.values())
+
+    @property
+    def whole(self) -> float:
+        """All of it."""
+        return self.training + self.beside + self.apart
+
+    def share(self, part: str) -> float:
+        """A part's, in [0, 1]."""
+        cpu = self.parts.get(part, (0.0, 0.0))[0]
+        return cpu / (WORKERS if part in BESIDE else 1) / self.whole
+
+    def shares(self) -> tuple[float, float, float]:
+        """Of all that is not training: by CPU time; and in two ways by time on the wall.
+
+        That is of what is done before and after workers train; or of all of the main process's, as
+        if nothing were done side by side.
+        """
+        counted = (self.beside + self.apart, self.beside + self.wall, self.all_wall)
+        by_cpu, by_wall, apart = (other / (other + self.training) for other in counted)
+        return by_cpu, by_wall, apart
+
+
 def tables(
-    runs: Mapping[int, Mapping[str, Sequence[float]]], trial: Quartiles, workers: int
+    runs: Mapping[int, Mapping[str, Sequence[float]]],
+    trial: Quartiles,
+    truth: Mapping[str, float],
 ) -> str:
     """What was found, in Markdown."""
-    sizes = sorted(runs)
-    of_training = {n: trial.median * n / workers for n in sizes}
-    totals = {n: [sum(s[i] for s in runs[n].values()) for i in (0, 1)] for n in sizes}
-    whole = {n: of_training[n] + totals[n][1] for n in sizes}
-    parts = list(dict.fromkeys(name for n in reversed(sizes) for name in runs[n]))
-    rows = []
-    for part in parts:
-        cells = []
-        for n in sizes:
-            cpu, wall = runs[n].get(part, (0.0, 0.0))
-            cells += [f"{cpu:.2f}", f"{wall:.2f}", f"{wall / whole[n]:.1%}"]
-        rows.append([part, *cells])
-    cells = []
-    for n in sizes:
-        cpu, wall = totals[n]
-        cells += [f"{cpu:.2f}", f"{wall:.2f}", f"**{wall / whole[n]:.1%}**"]
-    rows.append(["**all that is not training**", *cells])
-    cells = []
-    for n in sizes:
-        cells += [f"{trial.median * n:.0f}", f"{of_training[n]:.0f}"]
-        cells.append(f"{of_training[n] / whole[n]:.1%}")
-    rows.append([f"training, {workers} workers", *cells])
-    header = ["part"]
-    for n in sizes:
-        header += [f"{n:,} trials: CPU s", "wall s", "share"]
-    costs = {n: 1e3 * whole[n] / n for n in sizes}
-    told = ", ".join(f"{costs[n]:.0f} ms at {n:,}" for n in sizes)
-    later = [n for n in sizes if n >= 100]
-    ratio = costs[later[-1]] / costs[later[0]] if len(later) > 1 else 1.0
+    studies = [Study(n, runs[n], trial.median) for n in sorted(runs)]
+    parts = list(dict.fromkeys(name for study in reversed(studies) for name in study.parts))
+    header, rows = ["part"], [[part] for part in parts]
+    totals = [["**all that is not training**"], [f"training, {WORKERS} workers"]]
+    for study in studies:
+        header += [f"{study.n:,} trials: CPU s", "wall s", "share"]
+        for row, part in zip(rows, parts, strict=True):
+            cpu, wall = study.parts.get(part, (0.0, 0.0))
+            row += [f"{cpu:.2f}", f"{wall:.2f}", f"{study.share(part):.2%}"]
+        cpu = sum(s[0] for s in study.parts.values())
+        totals[0] += [f"{cpu:.2f}", f"{study.all_wall:.2f}", f"**{study.shares()[0]:.1%}**"]
+        share = study.training / study.whole
+        totals[1] += [f"{trial.median * study.n:.0f}", f"{study.training:.0f}", f"{share:.1%}"]
+    other = "; ".join(
+        f"{study.n:,} trials: {study.shares()[1]:.1%} and {study.shares()[2]:.1%}"
+        for study in studies
+    )
+    costs = {study.n: 1e3 * study.whole / study.n for study in studies}
+    told = ", ".join(f"{cost:.0f} ms at {n:,}" for n, cost in costs.items())
+    first, last = studies[0].n, studies[-1].n
     return "\n\n".join(
         [
             f"A study of digits' perceptron (64-128-128-10, SGD, batch size 64), {STEPS:,} steps "
-            f"a trial, {workers} workers: time of the main process, measured with results made "
-            "up, and training, measured beside it "
-            f"({1e3 * trial.median:.0f} ms of CPU a trial, quartiles {1e3 * trial.low:.0f} to "
-            f"{1e3 * trial.high:.0f}, n = {trial.n} batches). Shares are of the sum of both, as "
-            "if nothing were done side by side.",
-            table(header, rows),
-            f"Cost per trial: {told}; at {later[-1]:,} {ratio:.2f} times that at {later[0]:,}.",
+            f"a trial, {WORKERS} workers: the main process, measured with results made up, and "
+            f"training, measured beside it ({1e3 * trial.median:.0f} ms of CPU a trial, quartiles "
+            f"{1e3 * trial.low:.0f} to {1e3 * trial.high:.0f}, n = {trial.n} batches). Shares are "
+            "of CPU time, what is done while workers train being divided by their number. Time on "
+            "the wall is longer, by waits for the disk and for cores that others used.",
+            table(header, rows + totals),
+            "Of all that is not training, with the time on the wall of what is done before and "
+            "after the workers train; and with all time on the wall of the main process, as if "
+            f"nothing were done side by side: {other}.",
+            f"Cost per trial: {told}; at {last:,} {costs[last] / costs[first]:.2f} times that at "
+            f"{first:,}.",
+            f"A study of {truth['trials']:.0f} trials in truth, on the wall: {truth['wall']:.0f} s,"
+            f" of which its workers trained {truth['training']:.0f} s.",
         ]
     )
 
@@ -286,8 +309,13 @@ def main() -> None:
     if given.quick:
         costs = [13 * cost for cost in costs]
     trial = Quartiles.of(costs)
-    found = {"parts": {str(n): run for n, run in runs.items()}, "training_cpu_s": costs}
-    text = tables(runs, trial, WORKERS)
+    truth = real(10 if given.quick else 100)
+    found = {
+        "real": truth,
+        "parts": {str(n): run for n, run in runs.items()},
+        "training_cpu_s": costs,
+    }
+    text = tables(runs, trial, truth)
     write_results(given.output, "overhead", about(started, len(costs)), found, text)
 
 

@@ -4,8 +4,8 @@
 
 Number of trials, and of processes: whole studies as `python -m hpsuite` runs them, in a process of
 its own and an empty folder, from its start to its end, with a few steps a trial; time on the wall,
-and CPU time of all processes. All else: the trainer from specs to results, batches as the planner
-makes them, on one thread; CPU time, the values of an axis one after the other in each round.
+and CPU time of the main process. All else: the trainer from specs to results, batches as the
+planner makes them, on one thread; CPU time, the values of an axis in turns in each round.
 """
 
 import os
@@ -52,7 +52,7 @@ AXES = {
 
 
 def study(n: int, workers: int) -> dict[str, float]:
-    """Wall and CPU seconds of a study of n trials, from the start of its process to the end."""
+    """Wall seconds of a study of n trials, and CPU seconds of its main process, start to end."""
     with tempfile.TemporaryDirectory() as folder:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         begun = time.perf_counter()
@@ -168,7 +168,10 @@ def tables(whole: Sequence[Mapping[str, float]], axes: Mapping[str, Any], steps:
     parts = [
         f"Whole studies: digits, 64-128-128-10, SGD, random search, {EPOCHS} epoch of 17 steps, "
         "with MLflow and the report",
-        table(["trials", "processes", "wall s", "wall ms a trial", "CPU ms a trial"], rows),
+        table(
+            ["trials", "processes", "wall s", "wall ms a trial", "main process: CPU ms a trial"],
+            rows,
+        ),
         f"The trainer: CPU ms of a step of a trial, of {steps} steps with scoring before, after "
         "each epoch and at the end; median (quartiles)",
     ]
