@@ -197,7 +197,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def write_results(
     folder: Path, name: str, said: Mapping[str, object], found: object, text: str
 ) -> None:
-    """Write NAME-DATE.json and NAME-DATE.md into a folder, and print the latter.
+    """Write NAME-DATE.json and NAME-DATE.md into a folder.
 
     Args:
         folder: made where it is missing.
@@ -212,7 +212,6 @@ def write_results(
     content = json.dumps({**said, "found": found}, indent=1, allow_nan=False)
     (folder / f"{stem}.json").write_text(content + "\n", encoding="utf-8")
     (folder / f"{stem}.md").write_text(whole, encoding="utf-8")
-    print(whole)
 
 
 def parser(description: str | None, quick: str) -> argparse.ArgumentParser:

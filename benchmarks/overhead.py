@@ -316,6 +316,7 @@ def main() -> None:
         "training_cpu_s": costs,
     }
     text = tables(runs, trial, truth)
+    print(text)
     write_results(given.output, "overhead", about(started, len(costs)), found, text)
 
 

@@ -199,9 +199,9 @@ def main() -> None:
     sizes, compared = ([1, 20], 20) if given.quick else (given.trials, 1000)
     whole = studies(sizes, compared, cores)
     found = {"studies": whole, "trainer_ms": axes, "steps": steps}
-    write_results(
-        given.output, "scaling", about(started, rounds), found, tables(whole, axes, steps)
-    )
+    text = tables(whole, axes, steps)
+    print(text)
+    write_results(given.output, "scaling", about(started, rounds), found, text)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ one process on one thread; what counts is CPU time, so that waiting for a core d
 part each has the whole machine: loops of b and hpsuite in a process per core, a in one process with
 torch's own number of threads, with one, and with `study.optimize(n_jobs=...)`, a job per core; what
 counts is time on the wall.
-MKL's strict mode, which hpsuite needs and pays for, is set in its processes alone. A product of
+MKL's strict mode, which hpsuite needs, is set in its processes alone. Those of b keep freed memory,
+as hpsuite's do (hpsuite/training/allocation.py); those of a are as users have them. A product of
 large matrices, timed in the same rounds, is the device's measured peak; the share of it counts
 operations of the networks' own products alone, per second of all that training takes.
 """
@@ -39,6 +40,7 @@ from benchmarks.measured import (
 )
 from benchmarks.problems import NETWORKS, NUMERICS, Case, operations
 from hpsuite.datasets import Data
+from hpsuite.training.allocation import keep_memory
 from hpsuite.training.loop import count_steps
 from hpsuite.training.reproducible import MKL_MODE
 
@@ -69,11 +71,13 @@ def _train(case: Case, name: str, n: int, threads: int = 1) -> Cost:
     return cost_of(lambda: _made[name](case.trials(n)))
 
 
-def _start(strict: bool) -> None:
-    """Begin a process: one thread, and MKL's mode before its first call."""
+def _start(name: str) -> None:
+    """Begin a process of a contender: one thread, and MKL's mode before its first call."""
     os.environ.pop("MKL_CBWR", None)
-    if strict:
+    if name == "hpsuite":
         os.environ["MKL_CBWR"] = MKL_MODE
+    if not name.startswith("a"):
+        keep_memory()
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
     torch.set_num_threads(1)
 
@@ -86,9 +90,7 @@ class Crew:
         if os.name == "posix":
             context.set_forkserver_preload(["benchmarks.contenders"])
         self.name = name
-        self._processes = [
-            ProcessPoolExecutor(1, context, _start, (name == "hpsuite",)) for _ in range(CORES)
-        ]
+        self._processes = [ProcessPoolExecutor(1, context, _start, (name,)) for _ in range(CORES)]
         self._prepared: dict[int, Case] = {}
         self._has: set[tuple[int, str]] = set()
 
@@ -292,13 +294,22 @@ def main() -> None:
             if case.of.source not in sources:
                 sources[case.of.source] = case.data()
             cases.append(measure(case, sources[case.of.source], crews, rounds))
+            write(given, cases, started, rounds)
     finally:
         for crew in crews.values():
             crew.end()
+    print(tables(cases))
+
+
+def write(
+    given: argparse.Namespace, cases: Sequence[Mapping[str, Any]], started: float, rounds: int
+) -> None:
+    """Write what was found so far."""
     said = about(started, rounds)
     peak = Quartiles.of([rate for found in cases for rate in found["peak_gflops"]])
     text = f"{tables(cases)}\n\nMeasured peak of a core: {peak.text(1)} GFLOP/s, n = {peak.n}."
-    write_results(given.output, "throughput", said, cases, text)
+    own = [] if given.networks == list(NETWORKS) else given.networks
+    write_results(given.output, "-".join(["throughput", *own]), said, cases, text)
 
 
 def wanted(given: argparse.Namespace) -> list[Case]:

@@ -59,12 +59,10 @@ def test_results_that_are_made_up_are_as_long_as_real_ones() -> None:
     assert result.same_outcome(made_up(spec))
 
 
-def test_results_are_written_as_figures_and_as_a_table(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_results_are_written_as_figures_and_as_a_table(tmp_path: Path) -> None:
     said = about(time.monotonic(), 3)
     write_results(tmp_path / "new", "name", said, {"a": [1.0]}, table(["x"], [["1"]]))
     written, text = sorted((tmp_path / "new").iterdir())
     assert json.loads(written.read_text())["found"] == {"a": [1.0]}
     assert text.read_text().endswith("| x |\n| --- |\n| 1 |\n")
-    assert "n = 3" in capsys.readouterr().out
+    assert "n = 3" in text.read_text()
