@@ -25,6 +25,7 @@ import torch
 from hpsuite.config import ExecutorConfig
 from hpsuite.datasets import Data
 from hpsuite.training import Lockstep, Resident, train, train_lockstep
+from hpsuite.training.allocation import keep_memory
 from hpsuite.training.reproducible import reproducible
 from hpsuite.trials import TrialResult, TrialSpec
 
@@ -67,6 +68,7 @@ class InlineExecutor:
     def __init__(self, datasets: Mapping[str, Data], device: torch.device) -> None:
         """Datasets by fingerprint."""
         reproducible()
+        keep_memory()
         self.datasets = datasets
         self.device = device
         self._residents: dict[str, Resident] = {}
@@ -237,6 +239,7 @@ def _start_worker(folder: str) -> None:
     global _folder  # noqa: PLW0603 (a worker process is started with it once)
     _folder = Path(folder)
     reproducible()
+    keep_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -28,7 +28,7 @@ from hpsuite.training.reading import Reading
 from hpsuite.trials import ModelSpec, TrialSpec
 
 # On a CPU core the fastest number of trials keeps their parameters, gradients, optimizer state
-# and activations in its caches (measured by benchmarks/fused_vs_plain.py).
+# and activations in its caches (measured by benchmarks/scaling.py).
 CPU_CACHE_BYTES = 5 << 20
 CPU_MOST = 32
 CPU_LEAST = 4
