@@ -112,6 +112,35 @@ class Numerics:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """Epochs that a model was trained before, with one setting of its optimizer.
+
+    Attributes:
+        optimizer: its setting.
+        epochs: how many, >= 1.
+    """
+
+    optimizer: OptimizerSpec
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """What a trial goes on from: all that its model was trained before, day by day.
+
+    It says how to find the state that the trial begins with, so that a checkpoint is never more
+    than a short cut.
+
+    Attributes:
+        origin: number of the trial that its model began with, whose random streams it goes on with.
+        before: the days before this one, in order; none for the first.
+    """
+
+    origin: int
+    before: tuple[Block, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TrialSpec:
     """All that decides the result of one trial.
 
@@ -123,6 +152,8 @@ class TrialSpec:
         model, optimizer, numerics: see the classes.
         batch_size: rows per mini-batch; the last one of an epoch may be smaller.
         epochs, steps: the budget; exactly one is given.
+        lineage: of a day, what it goes on from; None for a trial that stands by itself. A day has
+            a budget of epochs.
     """
 
     study: str
@@ -135,9 +166,39 @@ class TrialSpec:
     epochs: int | None = None
     steps: int | None = None
     numerics: Numerics = field(default_factory=Numerics)
+    lineage: Lineage | None = None
 
     def __post_init__(self) -> None:
         assert (self.epochs is None) != (self.steps is None), (self.epochs, self.steps)
+        assert self.lineage is None or self.epochs is not None, self
+
+    @property
+    def stream(self) -> int:
+        """The number that, with the seed, decides its random streams."""
+        return self.number if self.lineage is None else self.lineage.origin
+
+    @property
+    def before(self) -> tuple[Block, ...]:
+        """The days before it."""
+        return () if self.lineage is None else self.lineage.before
+
+    @property
+    def first_epoch(self) -> int:
+        """Epochs that its model was trained before."""
+        return sum(block.epochs for block in self.before)
+
+    @property
+    def ancestor(self) -> "TrialSpec":
+        """The day at whose end it begins; its number is that of the first of its lineage."""
+        assert self.lineage is not None
+        *earlier, last = self.lineage.before
+        return replace(
+            self,
+            number=self.lineage.origin,
+            optimizer=last.optimizer,
+            epochs=last.epochs,
+            lineage=Lineage(self.lineage.origin, tuple(earlier)),
+        )
 
 
 @dataclass(frozen=True, slots=True)

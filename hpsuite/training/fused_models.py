@@ -35,7 +35,11 @@ class FusedModels:
     """
 
     def __init__(
-        self, readings: Sequence[Reading], input_shape: Shape, dropout_keys: Tensor
+        self,
+        readings: Sequence[Reading],
+        input_shape: Shape,
+        dropout_keys: Tensor,
+        first_steps: Tensor | None = None,
     ) -> None:
         """Put K models together.
 
@@ -43,11 +47,12 @@ class FusedModels:
             readings: of models in the type and on the device to train in.
             input_shape: the shape of one input.
             dropout_keys: int32 [K].
+            first_steps: gradient steps that each took before, int64 [K]; None where none did.
         """
         assert len({reading.family for reading in readings}) == 1
         self.signatures = [reading.signature for reading in readings]
         self._input_shape = input_shape
-        self._keys = dropout_keys
+        self._keys, self._first_steps = dropout_keys, first_steps
         self._steps = readings[0].steps
         columns = zip(*(reading.steps for reading in readings), strict=True)
         self._filled: list[Filled] = []
@@ -61,6 +66,11 @@ class FusedModels:
     def parameters(self) -> list[Tensor]:
         """All trainable tensors, [K, ...] each."""
         return [p for layer in self.layers for p in layer.parameters() if p.requires_grad]
+
+    def statistics(self) -> list[Tensor]:
+        """Running means and variances of batch norm, [K, F] each, in order of the layers."""
+        norms = [layer for layer in self.layers if isinstance(layer, BatchNormEnsemble)]
+        return [t for norm in norms for t in (norm.running_mean, norm.running_var)]
 
     def forward(self, x: Tensor, *, training: bool, step: int = 0) -> Tensor:
         """Outputs of the models; masks of dropout are those of the step."""
@@ -123,7 +133,7 @@ class FusedModels:
             rates = torch.tensor(
                 [layer.p for layer in layers], dtype=torch.float64, device=self._keys.device
             )
-            return DropoutEnsemble(rates, self._keys, step.place)
+            return DropoutEnsemble(rates, self._keys, step.place, self._first_steps)
         if isinstance(first, nn.LayerNorm):
             return GroupNormEnsemble.from_layer_norm(layers)
         if isinstance(first, nn.GroupNorm):
