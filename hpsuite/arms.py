@@ -29,6 +29,7 @@ from hpsuite.record import (
 )
 from hpsuite.samplers import build_sampler
 from hpsuite.study import StudyRun
+from hpsuite.training import Checkpoints
 from hpsuite.training.history import results_version
 from hpsuite.training.loop import build_model
 from hpsuite.training.streams import study_seed
@@ -151,7 +152,12 @@ class ArmRun:
 
 
 def open_studies(
-    storage: BaseStorage, planned: Sequence[PlannedArm], *, fresh: bool, device: torch.device
+    storage: BaseStorage,
+    planned: Sequence[PlannedArm],
+    *,
+    fresh: bool,
+    device: torch.device,
+    checkpoints: Checkpoints | None = None,
 ) -> list[ArmRun]:
     """Find each arm's newest studies in the record, and create those that are missing.
 
@@ -160,6 +166,7 @@ def open_studies(
         planned: all arms.
         fresh: whether to start a new generation of each.
         device: where trials will be trained.
+        checkpoints: where the states of days are.
 
     Raises:
         UserError: studies that are short of trials and were trained elsewhere, that somebody else
@@ -181,7 +188,7 @@ def open_studies(
     for p in planned:
         names[p.identity] = _usable(storage, names[p.identity], now[p.identity], p)
         for repeat, name in names[p.identity].items():
-            studies[name] = _open(storage, name, p, repeat)
+            studies[name] = _open(storage, name, p, repeat, checkpoints)
 
     begins = chosen if fresh else None
     runs = []
@@ -196,7 +203,7 @@ def open_studies(
             create_study(storage, name, attributes, begins=begins)
             begins = None  # one study says it for all
             names[p.identity][repeat] = name
-            studies[name] = _open(storage, name, p, repeat)
+            studies[name] = _open(storage, name, p, repeat, checkpoints)
         its = [names[p.identity][repeat] for repeat in range(p.arm.repeats)]
         provenance = read_study(storage, its[0])["provenance"]
         assert isinstance(provenance, dict)
@@ -220,7 +227,13 @@ def _provenance(planned: PlannedArm, device: torch.device) -> Provenance:
     return Provenance(version, torch.__version__, optuna.__version__, device.type)
 
 
-def _open(storage: BaseStorage, name: str, planned: PlannedArm, repeat: int) -> StudyRun:
+def _open(
+    storage: BaseStorage,
+    name: str,
+    planned: PlannedArm,
+    repeat: int,
+    checkpoints: Checkpoints | None,
+) -> StudyRun:
     arm = planned.arm
     seed = study_seed(arm.seed, repeat)
     return StudyRun(
@@ -232,6 +245,7 @@ def _open(storage: BaseStorage, name: str, planned: PlannedArm, repeat: int) -> 
         seed=seed,
         repeat=repeat,
         pruning=arm.strategy.pruning,
+        checkpoints=checkpoints,
     )
 
 

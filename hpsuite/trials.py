@@ -6,7 +6,7 @@ equal results wherever, beside whomever and whenever they are trained (docs/arch
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
 
@@ -20,6 +20,11 @@ UnitInterval = Annotated[float, Ge(0), Lt(1)]
 
 # The metadata of a field that came when there were records already; see `deciding`.
 LATER: Mapping[str, bool] = {"later": True}
+
+
+# The user attributes of a trial that is a day: what it goes on from, whether its model came to
+# nothing, whether it is kept.
+DAY, DIVERGED, JUDGED = "day", "diverged", "judged"
 
 
 def frozen_arguments(arguments: Mapping[str, object]) -> tuple[tuple[str, Value], ...]:
@@ -199,6 +204,40 @@ class TrialSpec:
             epochs=last.epochs,
             lineage=Lineage(self.lineage.origin, tuple(earlier)),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A trial that is a day of a model: where it goes on, and what was decided, with reasons.
+
+    Attributes:
+        day, member: which day of which model, from 0.
+        parent: number of the trial that it goes on from; None for initial weights.
+        nudge: by what each changed hyperparameter, by its stored name, was multiplied.
+        copied: whether it goes on from another member.
+        reason: for its values, in words.
+        kept: whether later days may go on from it; None where it was not told yet.
+        verdict: the reason for that, in words.
+    """
+
+    day: int
+    member: int
+    parent: int | None
+    nudge: tuple[tuple[str, float], ...] = ()
+    copied: bool = False
+    reason: str = ""
+    kept: bool | None = None
+    verdict: str = ""
+
+    @classmethod
+    def of(cls, attributes: Mapping[str, Any]) -> "Day | None":
+        """What a trial's user attributes say; None for one that is no day."""
+        own = attributes.get(DAY)
+        if not isinstance(own, Mapping) or "member" not in own:
+            return None
+        told = attributes.get(JUDGED, {})
+        own = {**own, "nudge": tuple(own["nudge"].items())}
+        return cls(**own, kept=told.get("kept"), verdict=told.get("reason", ""))
 
 
 @dataclass(frozen=True, slots=True)
