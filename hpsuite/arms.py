@@ -145,7 +145,14 @@ class ArmRun:
             generation=self.generation,
             provenance=self.provenance,
             studies=[
-                StudyTable(s.name, s.repeat, study_seed(arm.seed, s.repeat), s.values, s.results)
+                StudyTable(
+                    s.name,
+                    s.repeat,
+                    study_seed(arm.seed, s.repeat),
+                    s.values,
+                    s.results,
+                    s.days if s.days_of_models else (),
+                )
                 for s in self.studies
             ],
         )

@@ -149,9 +149,7 @@ def _said(primary: CellAxes, shared: set[tuple[str, str]]) -> dict[str, str]:
 def _versus(declared: Declared) -> str:
     """What is compared, in words."""
     agreed = _agreed(declared)
-    after = [
-        "" if k is None else f" after {k} trials" for k in (declared.trials_a, declared.trials_b)
-    ]
+    after = [limit.words for limit in declared.limits]
 
     def rest_of(side: Mapping[str, object]) -> dict[str, object]:
         return {axis: value for axis, value in side.items() if axis not in agreed}
@@ -333,4 +331,4 @@ def _measured(declared: Declared, a: object, b: object) -> Cell:
         return of_hyperparameters(declared.statistic, a[0], a[1], b[1])
     if declared.of_setups:
         return of_setups(declared.statistic, a, b)
-    return of_arms(declared.statistic, a, b, (declared.trials_a, declared.trials_b))
+    return of_arms(declared.statistic, a, b, declared.limits)
