@@ -292,7 +292,10 @@ def _some(names: Sequence[str], most: int = 6) -> str:
 
 
 def _chosen_axes(declared: Declared) -> list[Mapping[str, object]]:
-    return [c for c in (declared.a, declared.b, declared.a_other, declared.b_other) if c]
+    sides = [c for c in (declared.a, declared.b, declared.a_other, declared.b_other) if c]
+    # Where a claim says how much of each search it compares, their lengths are no cells.
+    limited = any(limit.given for limit in declared.limits)
+    return [*sides, {"budget.trials": None}] if limited else sides
 
 
 def _cell(declared: Declared, found: Sequence[object]) -> Cell:
