@@ -13,7 +13,15 @@ from hpsuite.foreign import parse_request
 from hpsuite.foreign.studies import read_study
 from hpsuite.judging import judge
 from hpsuite.replays import plan_replays
+from hpsuite.report.figures.best_so_far import BestSoFar
+from hpsuite.report.figures.diary import Diary
 from hpsuite.report.flat import setup_figures
+from hpsuite.report.markdown import render_markdown
+from hpsuite.report.runs import run_views
+from hpsuite.report.telling import tell
+from hpsuite.report.telling_days import median_repeat
+from hpsuite.report.view import Picture, Table
+from hpsuite.report.writing import write_report
 from tests import studies
 from tests.studies import TINY, open_runs, run
 
@@ -139,3 +147,50 @@ def test_mistakes_in_claims() -> None:
         UserError, match=r"^claims\[0\].epochs_a: found trials_a too; accepted: one"
     ):
         parse_claims([both])
+
+
+def test_the_diary_is_in_the_report_and_in_mlflow(tmp_path: Path) -> None:
+    """Picture and story of the median repeat, whose days are the record's."""
+    found = found_of(*SETUP, "matrix.strategy=[log_random,panda]", "budget.trials=12")
+    arm = found.arms[1]
+    report = tell(found, {"experiment": "x"})
+    section = next(s for s in report.sections if s.heading.startswith("Day by day"))
+    picture = next(b for b in section.blocks if isinstance(b, Picture) and "diary" in b.name)
+    story = next(b for b in section.blocks if isinstance(b, Table))
+    bests = sorted(study.best.val_accuracy for study in arm.table.studies)
+    study = median_repeat(arm)
+    assert study.best.val_accuracy == bests[1]
+    assert isinstance(picture.data, Diary)
+    assert len(picture.data.days) == len(story.rows) == 12
+    drawn = [line.scores[1:] / 100 for line in picture.data.days]
+    for scores, result in zip(drawn, study.results, strict=True):
+        np.testing.assert_allclose(scores, result.val_curve)
+    for line, day in zip(picture.data.days, study.days, strict=True):
+        assert day is not None
+        assert (line.kept, bool(line.nudge)) == (day.kept, bool(day.nudge))
+        if day.parent is not None:
+            assert line.scores[0] == pytest.approx(100 * study.results[day.parent].val_accuracy)
+    text = render_markdown(report)
+    assert all(day.reason.split(":")[0] in text for day in study.days if day is not None)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    write_report(folder, report)
+    (folder / "summary.json").write_text("{}")
+    views = run_views(found, best_trials=1, report=report, folder=folder)
+    (view,) = [v for v in views if v.kind == "arm" and "panda" in v.name]
+    assert list(view.files) == [f"figures/{picture.name}.png"]
+    assert "day 0: begins with random values" in view.note
+    page = (folder / "report.html").read_text()
+    assert "The story of panda" in page
+
+
+def test_searches_by_epochs() -> None:
+    """In the end each curve has the median of the bests, after all epochs."""
+    found = found_of(*SETUP, "matrix.strategy=[log_random,panda]")
+    report = tell(found, {"experiment": "x"})
+    (picture,) = [p for p in report.pictures() if p.name == "best-by-epochs"]
+    assert isinstance(picture.data, BestSoFar)
+    (panel,) = picture.data.setups
+    for curve, arm in zip(panel.curves, found.arms, strict=True):
+        assert curve.y[-1] == pytest.approx(100 * np.median(arm.figures.best_by_repeat))
+        assert curve.x[-1] == max(sum(r.epochs for r in s.results) for s in arm.table.studies)

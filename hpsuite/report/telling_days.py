@@ -34,8 +34,8 @@ def days_section(told: Sequence[Told], by_setup: ByName) -> Section | None:
     """
     watched = [(t, arm) for t in told for arm in by_setup[t.name] if is_diary(arm)]
     blocks: list[Block] = [*_by_epochs(told, by_setup)]
-    for i, (t, arm) in enumerate(watched[:MOST_DIARIES]):
-        blocks += diary(t.name, arm, i)
+    for t, arm in watched[:MOST_DIARIES]:
+        blocks += diary(t.name, arm)
     if not any(arm.table.of_days for t in told for arm in by_setup[t.name]):
         return None
     left = len(watched) - MOST_DIARIES
@@ -60,15 +60,20 @@ def median_repeat(arm: ArmFinding) -> StudyTable:
     return ordered[(len(ordered) - 1) // 2]
 
 
-def diary(setup: str, arm: ArmFinding, number: int) -> Iterator[Block]:
+def diary_name(arm: ArmFinding) -> str:
+    """The name of a search's diary as a picture."""
+    return f"diary-{arm.table.identity[:8]}"
+
+
+def diary(setup: str, arm: ArmFinding) -> Iterator[Block]:
     """The picture and the story of one repeat."""
-    study, strategy = median_repeat(arm), arm.table.arm.strategy.label
-    days = [(day, result) for day, result in zip(study.days, study.results, strict=True) if day]
+    study, strategy = median_repeat(arm), arm.table.arm.strategy.name
+    days = _days(study)
     back = sum(not day.kept for day, _ in days)
     nudged = sum(bool(day.nudge) for day, _ in days)
     summary = f"{len(days)} days, {nudged} nudges, {back} days taken back"
     yield Picture(
-        f"diary-{number + 1}",
+        diary_name(arm),
         Diary(
             f"Diary of {strategy} on {setup}, repeat {study.repeat}",
             Axis("epochs trained, those taken back too", scale="integer"),
@@ -79,6 +84,22 @@ def diary(setup: str, arm: ArmFinding, number: int) -> Iterator[Block]:
         f"Validation accuracy over all epochs that {strategy} trained on {setup}: {summary}.",
     )
     yield _story(f"The story of {strategy} on {setup}, repeat {study.repeat}", days, study)
+
+
+def story_lines(arm: ArmFinding) -> list[str]:
+    """The story of the median repeat, a line for each day on which something happened."""
+    study = median_repeat(arm)
+    lines = []
+    for number, (day, result) in enumerate(_days(study)[:MOST_DAYS]):
+        if day.nudge or not day.kept or number == 0:
+            after = "" if day.parent is None else f" after day {day.parent}"
+            found = f"{100 * result.val_accuracy:.1f}%"
+            lines.append(f"day {number}{after}: {day.reason}; {found}; {day.verdict}")
+    return lines
+
+
+def _days(study: StudyTable) -> list[tuple[Day, TrialResult]]:
+    return [(day, result) for day, result in zip(study.days, study.results, strict=True) if day]
 
 
 def _lines(days: Sequence[tuple[Day, TrialResult]]) -> Iterator[DayLine]:

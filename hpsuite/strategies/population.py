@@ -88,7 +88,7 @@ class PopulationSampler(PlannedSampler):
         members: Annotated[int, Ge(1)] = 1,
         nudged: Names = ("learning_rate", "momentum", "weight_decay"),
         factors: Factors = (0.5, 0.8, 1.25, 2.0),
-        enough: Annotated[float, Ge(0)] = 0.005,
+        enough: Annotated[float, Ge(0)] = 0.02,
         share: Annotated[float, Ge(0), Le(0.5)] = 0.25,
         start: Literal["random", "defaults"] = "random",
         defaults: Mapping[str, Value] | None = None,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KEPT = Look(PALETTE[0], "", "circle", (), "solid", "", "")
-BACK = Look("#a3a9b1", "", "circle", (2.5, 1.5), "2.5px 1.5px", "", "")
+BACK = Look("#8a9199", "", "circle", (2.5, 1.5), "2.5px 1.5px", "", "")
 NUDGE = Look(INK, "^", "triangle-up", (), "solid", "", "")
 WITHDRAWN = Look(QUIET, "^", "triangle-up", (), "solid", "", "")
 # Of the lowest scores, this share may lie below what is shown: a first epoch tells little.
