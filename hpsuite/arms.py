@@ -9,6 +9,7 @@ import torch
 from optuna.storages import BaseStorage
 
 from hpsuite import RESULTS_VERSION, __version__
+from hpsuite.analysis import chance_limit
 from hpsuite.checks import UserError
 from hpsuite.config import Arm, own_code
 from hpsuite.datasets import Data
@@ -241,7 +242,7 @@ def _open(
     repeat: int,
     checkpoints: Checkpoints | None,
 ) -> StudyRun:
-    arm = planned.arm
+    arm, data = planned.arm, planned.data
     seed = study_seed(arm.seed, repeat)
     return StudyRun(
         storage,
@@ -253,6 +254,7 @@ def _open(
         repeat=repeat,
         pruning=arm.strategy.pruning,
         checkpoints=checkpoints,
+        chance=chance_limit(data.majority_share("val"), len(data.y_val)),
     )
 
 

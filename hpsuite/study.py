@@ -16,7 +16,9 @@ from hpsuite.record import ATTRIBUTE, attribute_of, result_of, together
 from hpsuite.strategies import PlannedSampler
 from hpsuite.training import Checkpoints, Cohort
 from hpsuite.trials import (
+    AT_CHANCE,
     DIVERGED,
+    LOST,
     Block,
     Day,
     Judged,
@@ -55,6 +57,7 @@ class StudyRun:
         repeat: int,
         pruning: Pruning | None = None,
         checkpoints: Checkpoints | None = None,
+        chance: float = 0.0,
     ) -> None:
         """Open a study that the record holds.
 
@@ -68,6 +71,7 @@ class StudyRun:
             repeat: which repeat of its arm it is.
             pruning: how trials are stopped early; None where all train to their end.
             checkpoints: where states of days are, which are removed when no day can need them.
+            chance: the largest validation accuracy that counts as chance.
 
         Raises:
             UserError: a study that somebody else changed.
@@ -76,7 +80,7 @@ class StudyRun:
         self.repeat = repeat
         self.n_planned = sampler.n_planned
         self._setup, self._dataset, self._seed, self._sampler = setup, dataset, seed, sampler
-        self._pruning, self._checkpoints = pruning, checkpoints
+        self._pruning, self._checkpoints, self._chance = pruning, checkpoints, chance
         self._study: Study = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
         self._open: dict[int, Trial] = {}
         self._early: dict[int, TrialResult] = {}
@@ -240,8 +244,8 @@ class StudyRun:
                 if ready.judged is not None:
                     self._report(trial, ready.judged)
                 trial.set_user_attr(ATTRIBUTE, attribute_of(ready))
-                if self._sampler.continues and ready.outcome == "nonfinite":
-                    trial.set_user_attr(DIVERGED, True)
+                if self._sampler.continues and (lost := self._lost(ready)):
+                    trial.set_user_attr(LOST, lost)
             except UpdateFinishedTrialError as error:
                 raise self._changed(f"trial {ready.number} was told by another process") from error
             if state_of(ready) is TrialState.PRUNED:
@@ -254,6 +258,14 @@ class StudyRun:
         if self._sampler.continues and self.n_told == self.n_asked:
             self._tidy()
         return self.n_told - n_before
+
+    def _lost(self, result: TrialResult) -> str:
+        """Whether a day's model came to nothing, in a word; empty where it did not."""
+        if result.outcome == "nonfinite":
+            return DIVERGED
+        day = self.days[result.number]
+        is_first = day is not None and day.parent is None
+        return AT_CHANCE if is_first and result.val_accuracy <= self._chance else ""
 
     def _tidy(self) -> None:
         """Remove the states that no later day can need."""

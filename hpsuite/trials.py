@@ -23,8 +23,9 @@ LATER: Mapping[str, bool] = {"later": True}
 
 
 # The user attributes of a trial that is a day: what it goes on from, whether its model came to
-# nothing, whether it is kept.
-DAY, DIVERGED, JUDGED = "day", "diverged", "judged"
+# nothing (as one of two words), whether it is kept.
+DAY, LOST, JUDGED = "day", "lost", "judged"
+DIVERGED, AT_CHANCE = "diverged", "at chance"
 
 
 def frozen_arguments(arguments: Mapping[str, object]) -> tuple[tuple[str, Value], ...]:

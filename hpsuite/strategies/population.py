@@ -15,7 +15,7 @@ from pydantic import BeforeValidator
 from hpsuite.checks import show
 from hpsuite.strategies.base import NAMES, PlannedSampler, check_one_objective, trial_generator
 from hpsuite.strategies.unit_cube import Value, level, to_value
-from hpsuite.trials import DAY, DIVERGED, JUDGED
+from hpsuite.trials import AT_CHANCE, DAY, JUDGED, LOST
 
 # Powers of the factors that are tried from one state, before it is left as it is.
 _POWERS = 4
@@ -55,11 +55,12 @@ class PopulationSampler(PlannedSampler):
 
     A single member is the course's panda. What a trial goes on from, and why it has its values, is
     in its user attribute `day` while it runs; whether it is kept, in `judged` when it was told. A
-    model whose first day diverges begins anew, with less and less of the first of `nudged`.
+    model whose first day diverges begins anew, with less and less of the first of `nudged`; one
+    that learned nothing on it begins anew with other random values.
 
     Whoever runs a trial gives it the state of its parent, and may mark one whose model is of no
-    use, though it has a score, by the user attribute `diverged`. Trials that failed or were pruned
-    are taken back. Single-objective studies only.
+    use, though it has a score, by the user attribute `lost`: as `diverged`, or as `at chance`.
+    Trials that failed or were pruned are taken back. Single-objective studies only.
 
     Args:
         search_space: distribution by name.
@@ -175,9 +176,8 @@ class PopulationSampler(PlannedSampler):
         back = "the beginning" if parent is None else f"the end of trial {parent}"
         if judged.kept:
             reason = f"{after:.4g}" + ("" if before is None else f" after {before:.4g}") + ": kept"
-        elif after is None or judged.diverged:
-            what = "failed" if after is None else "diverged"
-            reason = f"{what}: back to {back}"
+        elif after is None or judged.lost:
+            reason = f"{judged.lost or 'failed'}: back to {back}"
         else:
             reason = f"{after:.4g} after {before:.4g}: back to {back}"
         found = {"kept": judged.kept, "gain": judged.gain, "reason": reason}
@@ -188,13 +188,13 @@ class PopulationSampler(PlannedSampler):
     ) -> "_Judged":
         """Whether a day ended no worse than it began."""
         sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
-        diverged = bool(trial.user_attrs.get(DIVERGED))
-        if after is None or diverged:
-            return _Judged(False, None, diverged)
+        lost = str(trial.user_attrs.get(LOST, ""))
+        if after is None or lost:
+            return _Judged(False, None, lost)
         if before is None:
-            return _Judged(True, None, False)
+            return _Judged(True, None)
         gain = sign * (after - before)
-        return _Judged(gain >= 0, gain, False)
+        return _Judged(gain >= 0, gain)
 
     def _slots(self, study: Study, n_before: int) -> list["_Slot"]:
         """What became of each member in the first trials."""
@@ -214,6 +214,7 @@ class PopulationSampler(PlannedSampler):
                 slots[day["member"]] = _Slot(trial, judged.gain)
             else:
                 slot.tried.append(dict(trial.params))
+                slot.lost = judged.lost
         sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
         for slot in slots:
             if slot.kept is not None and slot.kept.value is not None:
@@ -292,7 +293,7 @@ class PopulationSampler(PlannedSampler):
     def _begin_anew(self, slot: "_Slot", member: int, number: int) -> "_Plan":
         """From initial weights, as no day was kept yet."""
         values, factor = self._start(member), min(*self.factors, 0.5) ** len(slot.tried)
-        for name in self.nudged[:1]:
+        for name in self.nudged[: 0 if slot.lost == AT_CHANCE else 1]:
             chosen = self._nudged(values, {name: factor})
             if chosen not in (values, *slot.tried):
                 reason = f"begins anew with {name} x {factor:.4g}"
@@ -315,20 +316,21 @@ class PopulationSampler(PlannedSampler):
 
 @dataclass(frozen=True)
 class _Judged:
-    """Whether a day is kept, what it gained (None for a first day), and whether it diverged."""
+    """Whether a day is kept, what it gained (None for a first day), and how it was lost."""
 
     kept: bool
     gain: float | None
-    diverged: bool
+    lost: str = ""
 
 
 @dataclass
 class _Slot:
-    """A member: the day that it stands at, what that gained, and what was tried in vain since."""
+    """A member: the day it stands at, what that gained, what was tried in vain since, and how."""
 
     kept: FrozenTrial | None = None
     gain: float | None = None
     tried: list[dict[str, Any]] = field(default_factory=list)
+    lost: str = ""
     score: float = -math.inf
 
 
