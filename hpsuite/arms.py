@@ -9,6 +9,7 @@ import torch
 from optuna.storages import BaseStorage
 
 from hpsuite import RESULTS_VERSION, __version__
+from hpsuite.analysis import chance_limit
 from hpsuite.checks import UserError
 from hpsuite.config import Arm, own_code
 from hpsuite.datasets import Data
@@ -29,6 +30,7 @@ from hpsuite.record import (
 )
 from hpsuite.samplers import build_sampler
 from hpsuite.study import StudyRun
+from hpsuite.training import Checkpoints
 from hpsuite.training.history import results_version
 from hpsuite.training.loop import build_model
 from hpsuite.training.streams import study_seed
@@ -144,14 +146,26 @@ class ArmRun:
             generation=self.generation,
             provenance=self.provenance,
             studies=[
-                StudyTable(s.name, s.repeat, study_seed(arm.seed, s.repeat), s.values, s.results)
+                StudyTable(
+                    s.name,
+                    s.repeat,
+                    study_seed(arm.seed, s.repeat),
+                    s.values,
+                    s.results,
+                    s.days if s.days_of_models else (),
+                )
                 for s in self.studies
             ],
         )
 
 
 def open_studies(
-    storage: BaseStorage, planned: Sequence[PlannedArm], *, fresh: bool, device: torch.device
+    storage: BaseStorage,
+    planned: Sequence[PlannedArm],
+    *,
+    fresh: bool,
+    device: torch.device,
+    checkpoints: Checkpoints | None = None,
 ) -> list[ArmRun]:
     """Find each arm's newest studies in the record, and create those that are missing.
 
@@ -160,6 +174,7 @@ def open_studies(
         planned: all arms.
         fresh: whether to start a new generation of each.
         device: where trials will be trained.
+        checkpoints: where the states of days are.
 
     Raises:
         UserError: studies that are short of trials and were trained elsewhere, that somebody else
@@ -181,7 +196,7 @@ def open_studies(
     for p in planned:
         names[p.identity] = _usable(storage, names[p.identity], now[p.identity], p)
         for repeat, name in names[p.identity].items():
-            studies[name] = _open(storage, name, p, repeat)
+            studies[name] = _open(storage, name, p, repeat, checkpoints)
 
     begins = chosen if fresh else None
     runs = []
@@ -196,7 +211,7 @@ def open_studies(
             create_study(storage, name, attributes, begins=begins)
             begins = None  # one study says it for all
             names[p.identity][repeat] = name
-            studies[name] = _open(storage, name, p, repeat)
+            studies[name] = _open(storage, name, p, repeat, checkpoints)
         its = [names[p.identity][repeat] for repeat in range(p.arm.repeats)]
         provenance = read_study(storage, its[0])["provenance"]
         assert isinstance(provenance, dict)
@@ -220,8 +235,14 @@ def _provenance(planned: PlannedArm, device: torch.device) -> Provenance:
     return Provenance(version, torch.__version__, optuna.__version__, device.type)
 
 
-def _open(storage: BaseStorage, name: str, planned: PlannedArm, repeat: int) -> StudyRun:
-    arm = planned.arm
+def _open(
+    storage: BaseStorage,
+    name: str,
+    planned: PlannedArm,
+    repeat: int,
+    checkpoints: Checkpoints | None,
+) -> StudyRun:
+    arm, data = planned.arm, planned.data
     seed = study_seed(arm.seed, repeat)
     return StudyRun(
         storage,
@@ -232,6 +253,8 @@ def _open(storage: BaseStorage, name: str, planned: PlannedArm, repeat: int) -> 
         seed=seed,
         repeat=repeat,
         pruning=arm.strategy.pruning,
+        checkpoints=checkpoints,
+        chance=chance_limit(data.majority_share("val"), len(data.y_val)),
     )
 
 

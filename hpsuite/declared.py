@@ -59,6 +59,26 @@ HYPERPARAMETER = "hyperparameter"
 
 
 @dataclass(frozen=True)
+class Limit:
+    """How much of a search counts: so many first trials, or as many as so many epochs train."""
+
+    trials: int | None = None
+    epochs: int | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether it limits anything."""
+        return self.trials is not None or self.epochs is not None
+
+    @property
+    def words(self) -> str:
+        """As it is read after a search's name."""
+        if self.epochs is not None:
+            return f" after {self.epochs} epochs"
+        return "" if self.trials is None else f" after {self.trials} trials"
+
+
+@dataclass(frozen=True)
 class Declared:
     """A claim, declared.
 
@@ -73,6 +93,8 @@ class Declared:
         alpha: 1 - the confidence level.
         trials_a, trials_b: for arms, of how many first trials of each repeat, >= 1; None takes all,
             and as many of the longer search as the shorter one has where both are None.
+        epochs_a, epochs_b: likewise, of as many first trials of each repeat as so many epochs in
+            all train, >= 1; for each side, one of both at most.
         a_other, b_other: for a claim that an effect is smaller under other conditions, those; then
             the statistic is (a - b) - (a_other - b_other).
     """
@@ -90,6 +112,8 @@ class Declared:
     b_other: Mapping[str, object] | None = None
     trials_a: Annotated[int, Ge(1)] | None = None
     trials_b: Annotated[int, Ge(1)] | None = None
+    epochs_a: Annotated[int, Ge(1)] | None = None
+    epochs_b: Annotated[int, Ge(1)] | None = None
 
     def without(self, shared: Collection[tuple[str, str]]) -> "Declared":
         """The claim, where all setups share these axes and values, and none is told by them."""
@@ -107,6 +131,11 @@ class Declared:
             b_other=other_b,
             primary=left(self.primary),
         )
+
+    @property
+    def limits(self) -> tuple["Limit", "Limit"]:
+        """How much of each side is compared."""
+        return Limit(self.trials_a, self.epochs_a), Limit(self.trials_b, self.epochs_b)
 
     @property
     def of_setups(self) -> bool:
@@ -139,10 +168,12 @@ def parse_claims(given: object) -> tuple[Declared, ...]:
             raise refuse(f"{key}.b", dict(declared.b), "another choice than a's")
         if (declared.a_other is None) != (declared.b_other is None):
             raise UserError(f"{key}: found one of a_other and b_other; accepted: both or neither")
-        limited = declared.trials_a is not None or declared.trials_b is not None
-        if limited and declared.statistic not in OF_SO_MANY:
-            accepted = f"{', '.join(OF_SO_MANY)} with trials_a or trials_b"
+        if any(limit.given for limit in declared.limits) and declared.statistic not in OF_SO_MANY:
+            accepted = f"{', '.join(OF_SO_MANY)} with trials_a, trials_b, epochs_a or epochs_b"
             raise refuse(f"{key}.statistic", declared.statistic, accepted)
+        for side, limit in zip("ab", declared.limits, strict=True):
+            if None not in (limit.trials, limit.epochs):
+                raise UserError(f"{key}.epochs_{side}: found trials_{side} too; accepted: one")
         found.append(declared)
     return tuple(found)
 

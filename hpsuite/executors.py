@@ -24,7 +24,7 @@ import torch
 
 from hpsuite.config import ExecutorConfig
 from hpsuite.datasets import Data
-from hpsuite.training import Lockstep, Resident, train, train_lockstep
+from hpsuite.training import Checkpoints, Lockstep, Resident, train, train_lockstep
 from hpsuite.training.allocation import keep_memory
 from hpsuite.training.reproducible import reproducible
 from hpsuite.trials import TrialResult, TrialSpec
@@ -65,10 +65,16 @@ class InlineExecutor:
 
     n_workers = 1
 
-    def __init__(self, datasets: Mapping[str, Data], device: torch.device) -> None:
-        """Datasets by fingerprint."""
+    def __init__(
+        self,
+        datasets: Mapping[str, Data],
+        device: torch.device,
+        checkpoints: Checkpoints | None = None,
+    ) -> None:
+        """Datasets by fingerprint, and where the states of days are kept."""
         reproducible()
         keep_memory()
+        self._checkpoints = checkpoints
         self.datasets = datasets
         self.device = device
         self._residents: dict[str, Resident] = {}
@@ -79,7 +85,7 @@ class InlineExecutor:
         if fingerprint not in self._residents:
             self._residents[fingerprint] = Resident.place(self.datasets[fingerprint], self.device)
         future: Future[list[TrialResult]] = Future()
-        future.set_result(_train(batch, self._residents[fingerprint]))
+        future.set_result(_train(batch, self._residents[fingerprint], self._checkpoints))
         return future
 
     def __enter__(self) -> Self:
@@ -100,8 +106,13 @@ class ProcessExecutor:
     A script that makes one needs the usual `if __name__ == "__main__":`, as the workers import it.
     """
 
-    def __init__(self, datasets: Mapping[str, Data], n_workers: int) -> None:
-        """Datasets by fingerprint."""
+    def __init__(
+        self,
+        datasets: Mapping[str, Data],
+        n_workers: int,
+        checkpoints: Checkpoints | None = None,
+    ) -> None:
+        """Datasets by fingerprint, and where the states of days are kept."""
         self.n_workers = n_workers
         self._folder = tempfile.TemporaryDirectory(prefix="hpsuite-")
         for fingerprint, data in datasets.items():
@@ -110,7 +121,7 @@ class ProcessExecutor:
             n_workers,
             mp_context=_start_server(),
             initializer=_start_worker,
-            initargs=(self._folder.name,),
+            initargs=(self._folder.name, checkpoints),
         )
 
     def submit(self, batch: Work) -> Future[list[TrialResult]]:
@@ -188,12 +199,15 @@ def _kill_server() -> None:
 
 
 def make_executor(
-    config: ExecutorConfig, datasets: Mapping[str, Data], device: torch.device
+    config: ExecutorConfig,
+    datasets: Mapping[str, Data],
+    device: torch.device,
+    checkpoints: Checkpoints | None = None,
 ) -> Executor:
     """The executor of a configuration. On a GPU one process trains all that fits at once."""
     if config.kind == "inline" or device.type == "cuda":
-        return InlineExecutor(datasets, device)
-    return ProcessExecutor(datasets, count_workers(config, device))
+        return InlineExecutor(datasets, device, checkpoints)
+    return ProcessExecutor(datasets, count_workers(config, device), checkpoints)
 
 
 def count_workers(config: ExecutorConfig, device: torch.device) -> int:
@@ -213,8 +227,9 @@ def count_cores() -> int:
 _NUMBERS = ("n_classes", "flip", "shift")
 _ARRAYS = tuple(f.name for f in fields(Data) if f.name not in (*_NUMBERS, "fingerprint"))
 
-# What a worker process holds: the folder of the data, and those that it has opened.
+# What a worker process holds: the folder of the data, those that it has opened, and the states.
 _folder = Path()
+_checkpoints: Checkpoints | None = None
 _residents: dict[str, Resident] = {}
 
 
@@ -235,9 +250,9 @@ def _load(folder: Path) -> Data:
     return Data(**arrays, **numbers, fingerprint=folder.name)
 
 
-def _start_worker(folder: str) -> None:
-    global _folder  # noqa: PLW0603 (a worker process is started with it once)
-    _folder = Path(folder)
+def _start_worker(folder: str, checkpoints: Checkpoints | None) -> None:
+    global _folder, _checkpoints
+    _folder, _checkpoints = Path(folder), checkpoints
     reproducible()
     keep_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -260,7 +275,7 @@ def _train_in_worker(batch: Work) -> list[TrialResult]:
         # Not `Resident.place`, which copies.
         tensors = {name: torch.from_numpy(getattr(data, name)) for name in _ARRAYS}
         _residents[fingerprint] = Resident(data, **tensors)
-    return _train(batch, _residents[fingerprint])
+    return _train(batch, _residents[fingerprint], _checkpoints)
 
 
 def _dataset(batch: Work) -> str:
@@ -268,7 +283,7 @@ def _dataset(batch: Work) -> str:
     return batch.dataset if isinstance(batch, Lockstep) else batch[0].dataset
 
 
-def _train(batch: Work, resident: Resident) -> list[TrialResult]:
+def _train(batch: Work, resident: Resident, checkpoints: Checkpoints | None) -> list[TrialResult]:
     if isinstance(batch, Lockstep):
         return train_lockstep(batch, resident)
-    return train(batch, resident)
+    return train(batch, resident, checkpoints)

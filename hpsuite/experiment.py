@@ -22,7 +22,7 @@ from hpsuite.findings import Findings, Replayed, find
 from hpsuite.forecast import print_plan
 from hpsuite.judging import conditions, judge
 from hpsuite.provenance import device_name
-from hpsuite.record import open_storage
+from hpsuite.record import beside, open_storage
 from hpsuite.replays import BEST, CHOICES, DEFAULT, plan_replays, replayed
 from hpsuite.report.files import write_files
 from hpsuite.report.progress import TrialProgress
@@ -32,7 +32,7 @@ from hpsuite.report.telling import tell
 from hpsuite.running import about_run, print_title, print_written, show_in_mlflow, start
 from hpsuite.scheduler import run_studies
 from hpsuite.tracking import Synced, how_to_open
-from hpsuite.training import Planner
+from hpsuite.training import Checkpoints, Planner
 from hpsuite.training.reproducible import reproducible
 
 
@@ -60,9 +60,12 @@ def run_experiment(settings: Settings, arms: Sequence[Arm], command: str = "") -
         return
 
     storage = open_storage(settings.storage)
-    runs = open_studies(storage, planned, fresh=settings.fresh, device=device)
+    checkpoints = checkpoints_of(settings)
+    runs = open_studies(
+        storage, planned, fresh=settings.fresh, device=device, checkpoints=checkpoints
+    )
     print_heading(console, settings, planned, device)
-    trained = train_missing(settings.executor, runs, planner, console)
+    trained = train_missing(settings.executor, runs, planner, console, checkpoints)
     again = train_again(settings, storage, runs, planner, console)
     if settings.analysis.bands == "tight":
         console.print("analysing: tight bands take minutes, once for each n ...", style="dim")
@@ -70,10 +73,23 @@ def run_experiment(settings: Settings, arms: Sequence[Arm], command: str = "") -
     conclude(settings, findings, console, device, started=started, command=command, trained=trained)
 
 
+def checkpoints_of(settings: Settings) -> Checkpoints:
+    """Where the states of days are kept: beside the record."""
+    otherwise = Path(settings.output_dir)
+    return Checkpoints(beside(settings.storage, ".checkpoints", otherwise=otherwise))
+
+
 def train_missing(
-    executor: ExecutorConfig, runs: Sequence[ArmRun], planner: Planner, console: Console
+    executor: ExecutorConfig,
+    runs: Sequence[ArmRun],
+    planner: Planner,
+    console: Console,
+    checkpoints: Checkpoints | None = None,
 ) -> int:
-    """Train all that the arms are short of, and show how far it is; returns how many that were."""
+    """Train all that the arms are short of, and show how far it is; returns how many that were.
+
+    The states of days are kept in `checkpoints`.
+    """
     studies = [study for run in runs for study in run.studies]
     total = sum(study.n_planned for study in studies)
     missing = sum(study.n_planned - study.n_told for study in studies)
@@ -81,7 +97,8 @@ def train_missing(
         console.print(f"{total - missing} of {total} trials are in the record already")
     if missing:
         progress = TrialProgress(total, total - missing, console)
-        with make_executor(executor, planner.datasets, planner.device) as workers, progress:
+        made = make_executor(executor, planner.datasets, planner.device, checkpoints)
+        with made as workers, progress:
             run_studies(studies, planner, workers, on_told=progress.advance)
     return missing
 

@@ -149,9 +149,7 @@ def _said(primary: CellAxes, shared: set[tuple[str, str]]) -> dict[str, str]:
 def _versus(declared: Declared) -> str:
     """What is compared, in words."""
     agreed = _agreed(declared)
-    after = [
-        "" if k is None else f" after {k} trials" for k in (declared.trials_a, declared.trials_b)
-    ]
+    after = [limit.words for limit in declared.limits]
 
     def rest_of(side: Mapping[str, object]) -> dict[str, object]:
         return {axis: value for axis, value in side.items() if axis not in agreed}
@@ -294,7 +292,10 @@ def _some(names: Sequence[str], most: int = 6) -> str:
 
 
 def _chosen_axes(declared: Declared) -> list[Mapping[str, object]]:
-    return [c for c in (declared.a, declared.b, declared.a_other, declared.b_other) if c]
+    sides = [c for c in (declared.a, declared.b, declared.a_other, declared.b_other) if c]
+    # Where a claim says how much of each search it compares, their lengths are no cells.
+    limited = any(limit.given for limit in declared.limits)
+    return [*sides, {"budget.trials": None}] if limited else sides
 
 
 def _cell(declared: Declared, found: Sequence[object]) -> Cell:
@@ -333,4 +334,4 @@ def _measured(declared: Declared, a: object, b: object) -> Cell:
         return of_hyperparameters(declared.statistic, a[0], a[1], b[1])
     if declared.of_setups:
         return of_setups(declared.statistic, a, b)
-    return of_arms(declared.statistic, a, b, (declared.trials_a, declared.trials_b))
+    return of_arms(declared.statistic, a, b, declared.limits)

@@ -35,7 +35,13 @@ from hpsuite.asking import (
 from hpsuite.checks import refuse
 from hpsuite.compose import compose_experiment
 from hpsuite.executors import count_workers
-from hpsuite.experiment import analysed, find_device, train_again, train_missing
+from hpsuite.experiment import (
+    analysed,
+    checkpoints_of,
+    find_device,
+    train_again,
+    train_missing,
+)
 from hpsuite.findings import Findings
 from hpsuite.overrides import config_dir as conf_dir
 from hpsuite.record import open_storage
@@ -241,12 +247,15 @@ def _train(asked: Sequence[str], *, in_memory: bool, progress: bool) -> Fit:
     storage: BaseStorage = (
         optuna.storages.InMemoryStorage() if in_memory else open_storage(settings.storage)
     )
-    runs = open_studies(storage, planned, fresh=settings.fresh, device=device)
+    checkpoints = checkpoints_of(settings)
+    runs = open_studies(
+        storage, planned, fresh=settings.fresh, device=device, checkpoints=checkpoints
+    )
     datasets = {p.data.fingerprint: p.data for p in planned}
     planner = Planner(datasets, device, count_workers(settings.executor, device))
     console = make_console()
     console.quiet = not progress
-    train_missing(settings.executor, runs, planner, console)
+    train_missing(settings.executor, runs, planner, console, checkpoints)
     names = [study.name for run in runs for study in run.studies]
     studies = {name: optuna.load_study(study_name=name, storage=storage) for name in names}
     again = train_again(settings, storage, runs, planner, console)

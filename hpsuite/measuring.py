@@ -7,6 +7,7 @@ from statistics import NormalDist
 import numpy as np
 
 from hpsuite.analysis.bounded import bounded_difference
+from hpsuite.analysis.by_cost import n_within
 from hpsuite.analysis.claims import Cell
 from hpsuite.analysis.comparisons import Comparison, compare_strategies
 from hpsuite.analysis.contrasts import EVERYWHERE, combined
@@ -16,7 +17,7 @@ from hpsuite.analysis.rate_sweep import RateSweep
 from hpsuite.analysis.trials_to_good import first_good
 from hpsuite.analysis.unpaired import unpaired_difference
 from hpsuite.analysis.verdicts import whole_space
-from hpsuite.declared import ARM_STATISTICS
+from hpsuite.declared import ARM_STATISTICS, Limit
 from hpsuite.evidence import generator
 from hpsuite.findings import MARGIN, ArmFinding, SetupFinding, difference, paired
 
@@ -107,16 +108,17 @@ def _log_rate(sweep: RateSweep, setup: SetupFinding) -> Interval:
     return Interval(middle, lower, upper, rate.level, rate.method)
 
 
-def of_arms(
-    statistic: str, a: object, b: object, trials: tuple[int | None, int | None] = (None, None)
-) -> Cell:
-    """Two arms compared, over their repeats, each after so many trials; None takes all."""
+ALL = (Limit(), Limit())
+
+
+def of_arms(statistic: str, a: object, b: object, limits: tuple[Limit, Limit] = ALL) -> Cell:
+    """Two arms compared, over their repeats, each after so many trials or epochs."""
     assert isinstance(a, ArmFinding)
     assert isinstance(b, ArmFinding)
     assert statistic in ARM_STATISTICS, statistic
     n = min(a.figures.repeats, b.figures.repeats)
-    if trials != (None, None):
-        return _after(statistic, a, b, n, trials)
+    if limits != ALL:
+        return _after(statistic, a, b, n, limits)
     if statistic in ("miss_probability", "true_accuracy"):
         return _of_fresh_seeds(statistic, a, b, n)
     if statistic == "test_accuracy":
@@ -135,21 +137,34 @@ def of_arms(
 
 
 def _after(
-    statistic: str, a: ArmFinding, b: ArmFinding, n: int, trials: tuple[int | None, int | None]
+    statistic: str, a: ArmFinding, b: ArmFinding, n: int, limits: tuple[Limit, Limit]
 ) -> Cell:
-    """What both have after numbers of trials of their own."""
-    for arm, k in zip((a, b), trials, strict=True):
-        if k is not None and k > min(len(study.results) for study in arm.table.studies):
-            raise NotMeasured(f"{arm.table.arm.label} has fewer than {k} trials in each repeat")
+    """What both have after numbers of trials, or of epochs, of their own."""
     selected = [
-        [study.best_of(k) for study in arm.table.studies]
-        for arm, k in zip((a, b), trials, strict=True)
+        [study.best_of(k) for study, k in zip(arm.table.studies, _first(arm, limit), strict=True)]
+        for arm, limit in zip((a, b), limits, strict=True)
     ]
     field = "test_accuracy" if statistic == "test_accuracy" else "val_accuracy"
     one, two = (np.sort([getattr(result, field) for result in side]) for side in selected)
     if statistic == "probability_better":
         return Cell(n, lambda level: probability_better(one, two, level=level), bounds=(0.0, 1.0))
     return Cell(n, lambda level: welch(one, two, level), bounds=(-1.0, 1.0))
+
+
+def _first(arm: ArmFinding, limit: Limit) -> list[int | None]:
+    """How many first trials of each repeat count; None for all."""
+    label, studies = arm.table.arm.label, arm.table.studies
+    if limit.trials is not None and limit.trials > min(len(s.results) for s in studies):
+        raise NotMeasured(f"{label} has fewer than {limit.trials} trials in each repeat")
+    if limit.epochs is None:
+        return [limit.trials] * len(studies)
+    planned = arm.table.arm.setup.epochs
+    if planned is not None and planned * min(len(s.results) for s in studies) < limit.epochs:
+        raise NotMeasured(f"{label} has fewer than {limit.epochs} epochs in each repeat")
+    counts = [n_within([r.epochs for r in study.results], limit.epochs) for study in studies]
+    if min(counts) == 0:
+        raise NotMeasured(f"{label} has no trial within {limit.epochs} epochs")
+    return list(counts)
 
 
 def _of_fresh_seeds(statistic: str, a: ArmFinding, b: ArmFinding, n: int) -> Cell:

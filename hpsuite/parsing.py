@@ -43,6 +43,7 @@ from hpsuite.config import (
 from hpsuite.datasets import Data, prepare
 from hpsuite.declared import parse_claims
 from hpsuite.model_checks import check_single_rows, checked_model, examples
+from hpsuite.parsing_days import check_days
 from hpsuite.parsing_pruning import parse_pruning
 from hpsuite.parsing_space import (
     TO_MODEL,
@@ -162,6 +163,7 @@ def parse_arm(
         tuple(pair for pair in variant if _of_strategy(pair[0])),
     )
     strategy = replace(strategy, pruning=_pruning(config, setup, strategy))
+    check_days(setup, strategy)
     return Arm(setup, strategy, budget.trials, counts.repeats, counts.seed)
 
 

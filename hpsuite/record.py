@@ -105,6 +105,24 @@ def is_journal(path: Path) -> bool:
         return False
 
 
+def beside(address: str, suffix: str, *, otherwise: Path) -> Path:
+    """A path beside a record, named after it.
+
+    Args:
+        address: of the record.
+        suffix: what to add to the record's name.
+        otherwise: the folder for a record on a server, or in memory, which lies nowhere.
+    """
+    place = address if "://" not in address else None
+    if place is None:
+        url = make_url(address)
+        place = url.database if url.get_backend_name() == "sqlite" else None
+    if not place or place == ":memory:":
+        return otherwise / f"record{suffix}"
+    path = Path(place).expanduser().absolute()
+    return path.with_name(path.name + suffix)
+
+
 def storage_exists(address: str) -> bool:
     """Whether a record is there: opening one that is not would make it."""
     if "://" not in address:

@@ -59,7 +59,8 @@ def plan_replays(runs: Sequence[ArmRun], n_seeds: int) -> list[Replay]:
             default = untuned(run.planned.arm.setup).point
             if default is not None:
                 replays.append(_replay(run, DEFAULT, [default], n_seeds))
-        replays.append(_replay(run, CHOICES, _choices(run.studies), n_seeds))
+        if not any(study.days_of_models for study in run.studies):
+            replays.append(_replay(run, CHOICES, _choices(run.studies), n_seeds))
     return replays
 
 

@@ -23,7 +23,10 @@ def _by_stored_name(arm: Arm) -> dict[str, object]:
     arguments: dict[str, object] = {}
     for key, value in arm.strategy.arguments:
         if isinstance(value, tuple) and NAMES in getattr(hints.get(key), "__metadata__", ()):
-            arguments[key] = _named(value, arm.setup)
+            if all(isinstance(name, str) for name in value):  # one group, not several
+                (arguments[key],) = _named([value], arm.setup)
+            else:
+                arguments[key] = _named(value, arm.setup)
         elif isinstance(value, Mapping):
             for name in value:
                 if name not in stored_names:

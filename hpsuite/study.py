@@ -1,5 +1,7 @@
 """One study: ask, tell, and go on after an interruption as if there had been none."""
 
+from dataclasses import replace
+
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import UpdateFinishedTrialError
@@ -12,8 +14,19 @@ from hpsuite.config import Setup
 from hpsuite.pruning import Pruning, state_of
 from hpsuite.record import ATTRIBUTE, attribute_of, result_of, together
 from hpsuite.strategies import PlannedSampler
-from hpsuite.training import Cohort
-from hpsuite.trials import Judged, Scalar, TrialResult, TrialSpec
+from hpsuite.training import Checkpoints, Cohort
+from hpsuite.trials import (
+    AT_CHANCE,
+    DIVERGED,
+    LOST,
+    Block,
+    Day,
+    Judged,
+    Lineage,
+    Scalar,
+    TrialResult,
+    TrialSpec,
+)
 
 
 class StudyRun:
@@ -29,6 +42,7 @@ class StudyRun:
         n_asked, n_told: trials so far.
         values: hyperparameters of each trial that was asked for, in order of number.
         results: of each trial that was told, in order of number.
+        days: of each trial that was asked for, what day of a model it is; None where it is none.
     """
 
     def __init__(
@@ -42,6 +56,8 @@ class StudyRun:
         seed: int,
         repeat: int,
         pruning: Pruning | None = None,
+        checkpoints: Checkpoints | None = None,
+        chance: float = 0.0,
     ) -> None:
         """Open a study that the record holds.
 
@@ -54,6 +70,8 @@ class StudyRun:
             seed: the study's seed.
             repeat: which repeat of its arm it is.
             pruning: how trials are stopped early; None where all train to their end.
+            checkpoints: where states of days are, which are removed when no day can need them.
+            chance: the largest validation accuracy that counts as chance.
 
         Raises:
             UserError: a study that somebody else changed.
@@ -62,18 +80,21 @@ class StudyRun:
         self.repeat = repeat
         self.n_planned = sampler.n_planned
         self._setup, self._dataset, self._seed, self._sampler = setup, dataset, seed, sampler
-        self._pruning = pruning
+        self._pruning, self._checkpoints, self._chance = pruning, checkpoints, chance
         self._study: Study = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
         self._open: dict[int, Trial] = {}
         self._early: dict[int, TrialResult] = {}
         self.values: list[dict[str, Scalar]] = []
         self.results: list[TrialResult] = []
+        self.days: list[Day | None] = []
+        self._blocks: dict[int, Block] = {}
         self._left: list[FrozenTrial] = []
         for trial in self._study.get_trials(deepcopy=False)[: self.n_planned]:
             result = result_of(trial, name)
             if result is not None and not self._left:
                 self.results.append(result)
                 self.values.append(setup.space.values(trial.params))
+                self.days.append(Day.of(trial.user_attrs))
             elif trial.state is TrialState.RUNNING:
                 self._left.append(trial)
             else:
@@ -83,6 +104,11 @@ class StudyRun:
         """A told trial's values as the record has them, in order of their stored names."""
         params = self._study.get_trials(deepcopy=False)[number].params
         return tuple(params[name] for name in self._sampler.search_space)
+
+    @property
+    def days_of_models(self) -> bool:
+        """Whether its trials go on from each other, so that none is what its values make alone."""
+        return self._sampler.continues
 
     @property
     def n_asked(self) -> int:
@@ -147,17 +173,44 @@ class StudyRun:
             for name, distribution in self._sampler.search_space.items()
         }
         self.values.append(self._setup.space.values(stored))
+        self.days.append(self._day(trial.number))
         self._open[trial.number] = trial
         return self._spec(trial.number)
 
+    def _day(self, number: int) -> Day | None:
+        """What the record says of a trial as a day."""
+        if not self._sampler.continues:
+            return None
+        # Not `Trial.user_attrs`, which does not see what a sampler wrote.
+        day = Day.of(self._study.get_trials(deepcopy=False)[number].user_attrs)
+        assert day is not None, number
+        return day
+
     def _spec(self, number: int) -> TrialSpec:
-        return self._setup.spec(
+        spec = self._setup.spec(
             self.values[number],
             study=self.name,
             number=number,
             seed=self._seed,
             dataset=self._dataset,
         )
+        day = self.days[number]
+        return spec if day is None else replace(spec, lineage=self._lineage(day))
+
+    def _lineage(self, day: Day) -> Lineage:
+        """What a day goes on from."""
+        before: list[Block] = []
+        parent = day.parent
+        while parent is not None:
+            if parent not in self._blocks:
+                spec = self._setup.spec(self.values[parent], study="", number=0, seed=0, dataset="")
+                self._blocks[parent] = Block(spec.optimizer, spec.epochs or 0)
+            before.append(self._blocks[parent])
+            own = self.days[parent]
+            assert own is not None, parent
+            day, parent = own, own.parent
+        # The first day of a member has the member's number.
+        return Lineage(day.member, tuple(reversed(before)))
 
     def _go_on(self, left: FrozenTrial) -> Trial:
         """A trial that was left running, perhaps with some of its values; it keeps them."""
@@ -191,6 +244,8 @@ class StudyRun:
                 if ready.judged is not None:
                     self._report(trial, ready.judged)
                 trial.set_user_attr(ATTRIBUTE, attribute_of(ready))
+                if self._sampler.continues and (lost := self._lost(ready)):
+                    trial.set_user_attr(LOST, lost)
             except UpdateFinishedTrialError as error:
                 raise self._changed(f"trial {ready.number} was told by another process") from error
             if state_of(ready) is TrialState.PRUNED:
@@ -198,7 +253,29 @@ class StudyRun:
             else:
                 self._study.tell(trial, ready.val_accuracy)
             self.results.append(ready)
+            if self._sampler.continues:
+                self.days[ready.number] = self._day(ready.number)
+        if self._sampler.continues and self.n_told == self.n_asked:
+            self._tidy()
         return self.n_told - n_before
+
+    def _lost(self, result: TrialResult) -> str:
+        """Whether a day's model came to nothing, in a word; empty where it did not."""
+        if result.outcome == "nonfinite":
+            return DIVERGED
+        day = self.days[result.number]
+        is_first = day is not None and day.parent is None
+        return AT_CHANCE if is_first and result.val_accuracy <= self._chance else ""
+
+    def _tidy(self) -> None:
+        """Remove the states that no later day can need."""
+        if self._checkpoints is None:
+            return
+        if self.is_complete:
+            self._checkpoints.remove(self.name)
+        else:
+            needed = self._sampler.needed(self._study)
+            self._checkpoints.keep(self.name, [self._spec(number) for number in needed])
 
     def _report(self, trial: Trial, judged: Judged) -> None:
         """Tell Optuna what a pruner was told of a trial, and noted.

@@ -6,7 +6,7 @@ equal results wherever, beside whomever and whenever they are trained (docs/arch
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
 
@@ -20,6 +20,12 @@ UnitInterval = Annotated[float, Ge(0), Lt(1)]
 
 # The metadata of a field that came when there were records already; see `deciding`.
 LATER: Mapping[str, bool] = {"later": True}
+
+
+# The user attributes of a trial that is a day: what it goes on from, whether its model came to
+# nothing (as one of two words), whether it is kept.
+DAY, LOST, JUDGED = "day", "lost", "judged"
+DIVERGED, AT_CHANCE = "diverged", "at chance"
 
 
 def frozen_arguments(arguments: Mapping[str, object]) -> tuple[tuple[str, Value], ...]:
@@ -115,6 +121,35 @@ class Numerics:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """Epochs that a model was trained before, with one setting of its optimizer.
+
+    Attributes:
+        optimizer: its setting.
+        epochs: how many, >= 1.
+    """
+
+    optimizer: OptimizerSpec
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """What a trial goes on from: all that its model was trained before, day by day.
+
+    It says how to find the state that the trial begins with, so that a checkpoint is never more
+    than a short cut.
+
+    Attributes:
+        origin: number of the trial that its model began with, whose random streams it goes on with.
+        before: the days before this one, in order; none for the first.
+    """
+
+    origin: int
+    before: tuple[Block, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TrialSpec:
     """All that decides the result of one trial.
 
@@ -126,6 +161,8 @@ class TrialSpec:
         model, optimizer, numerics: see the classes.
         batch_size: rows per mini-batch; the last one of an epoch may be smaller.
         epochs, steps: the budget; exactly one is given.
+        lineage: of a day, what it goes on from; None for a trial that stands by itself. A day has
+            a budget of epochs.
     """
 
     study: str
@@ -138,9 +175,73 @@ class TrialSpec:
     epochs: int | None = None
     steps: int | None = None
     numerics: Numerics = field(default_factory=Numerics)
+    lineage: Lineage | None = None
 
     def __post_init__(self) -> None:
         assert (self.epochs is None) != (self.steps is None), (self.epochs, self.steps)
+        assert self.lineage is None or self.epochs is not None, self
+
+    @property
+    def stream(self) -> int:
+        """The number that, with the seed, decides its random streams."""
+        return self.number if self.lineage is None else self.lineage.origin
+
+    @property
+    def before(self) -> tuple[Block, ...]:
+        """The days before it."""
+        return () if self.lineage is None else self.lineage.before
+
+    @property
+    def first_epoch(self) -> int:
+        """Epochs that its model was trained before."""
+        return sum(block.epochs for block in self.before)
+
+    @property
+    def ancestor(self) -> "TrialSpec":
+        """The day at whose end it begins; its number is that of the first of its lineage."""
+        assert self.lineage is not None
+        *earlier, last = self.lineage.before
+        return replace(
+            self,
+            number=self.lineage.origin,
+            optimizer=last.optimizer,
+            epochs=last.epochs,
+            lineage=Lineage(self.lineage.origin, tuple(earlier)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A trial that is a day of a model: where it goes on, and what was decided, with reasons.
+
+    Attributes:
+        day, member: which day of which model, from 0.
+        parent: number of the trial that it goes on from; None for initial weights.
+        nudge: by what each changed hyperparameter, by its stored name, was multiplied.
+        copied: whether it goes on from another member.
+        reason: for its values, in words.
+        kept: whether later days may go on from it; None where it was not told yet.
+        verdict: the reason for that, in words.
+    """
+
+    day: int
+    member: int
+    parent: int | None
+    nudge: tuple[tuple[str, float], ...] = ()
+    copied: bool = False
+    reason: str = ""
+    kept: bool | None = None
+    verdict: str = ""
+
+    @classmethod
+    def of(cls, attributes: Mapping[str, Any]) -> "Day | None":
+        """What a trial's user attributes say; None for one that is no day."""
+        own = attributes.get(DAY)
+        if not isinstance(own, Mapping) or "member" not in own:
+            return None
+        told = attributes.get(JUDGED, {})
+        own = {**own, "nudge": tuple(own["nudge"].items())}
+        return cls(**own, kept=told.get("kept"), verdict=told.get("reason", ""))
 
 
 @dataclass(frozen=True, slots=True)

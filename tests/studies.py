@@ -19,7 +19,7 @@ from hpsuite.overrides import config_dir
 from hpsuite.record import open_storage
 from hpsuite.scheduler import run_studies
 from hpsuite.study import StudyRun
-from hpsuite.training import Planner
+from hpsuite.training import Checkpoints, Planner
 from hpsuite.trials import Scalar, TrialResult, TrialSpec
 
 CPU = torch.device("cpu")
@@ -49,11 +49,15 @@ def plan(*overrides: str) -> list[PlannedArm]:
 
 
 def open_runs(
-    storage: BaseStorage | Path, *overrides: str, fresh: bool = False
+    storage: BaseStorage | Path,
+    *overrides: str,
+    fresh: bool = False,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[list[ArmRun], list[StudyRun]]:
     """The arms of a command line, open in a record; and all their studies."""
     opened = open_storage(str(storage)) if isinstance(storage, Path) else storage
-    runs = open_studies(opened, plan(*overrides), fresh=fresh, device=CPU)
+    planned = plan(*overrides)
+    runs = open_studies(opened, planned, fresh=fresh, device=CPU, checkpoints=checkpoints)
     return runs, [study for run in runs for study in run.studies]
 
 
@@ -63,11 +67,12 @@ def run(
     fresh: bool = False,
     executor: Executor | None = None,
     on_told: Callable[[int], None] = lambda told: None,
+    checkpoints: Checkpoints | None = None,
 ) -> Trials:
     """Train all that a record is short of; returns what it then has."""
-    _, studies = open_runs(storage, *overrides, fresh=fresh)
+    _, studies = open_runs(storage, *overrides, fresh=fresh, checkpoints=checkpoints)
     datasets = {p.data.fingerprint: p.data for p in plan(*overrides)}
-    executor = executor or InlineExecutor(datasets, CPU)
+    executor = executor or InlineExecutor(datasets, CPU, checkpoints)
     planner = Planner(datasets, CPU, executor.n_workers)
     run_studies(studies, planner, executor, on_told=on_told)
     assert all(study.is_complete for study in studies)

@@ -23,7 +23,7 @@ FLOORS = [
     "parsing samplers report study executors places",
     "judging",
     "measuring",
-    "findings foreign model_checks parsing_space parsing_pruning",
+    "findings foreign model_checks parsing_space parsing_pruning parsing_days",
     "untuned",
     "config",
     "declared evidence",

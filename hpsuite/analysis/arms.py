@@ -39,7 +39,9 @@ class ArmFigures:
     best_so_far: tuple[float, ...]
 
 
-def arm_figures(scores: npt.ArrayLike, tests: npt.ArrayLike, level: float = 0.95) -> ArmFigures:
+def arm_figures(
+    scores: npt.ArrayLike, tests: npt.ArrayLike, level: float = 0.95, *, latest: bool = False
+) -> ArmFigures:
     """The figures of an arm.
 
     Args:
@@ -47,6 +49,7 @@ def arm_figures(scores: npt.ArrayLike, tests: npt.ArrayLike, level: float = 0.95
             order of trial number; a diverged trial's is its chance score.
         tests: shape [R, n], final test accuracies in [0, 1].
         level: confidence level, in (0, 1).
+        latest: whether the last among ties is selected, not the first.
 
     Raises:
         ValueError: for values outside these ranges, NaN included, or shapes that differ.
@@ -56,6 +59,8 @@ def arm_figures(scores: npt.ArrayLike, tests: npt.ArrayLike, level: float = 0.95
         raise ValueError(f"tests must have the shape of scores, {val.shape}; found {test.shape}")
     # argmax takes the first among ties.
     selected = val.argmax(axis=1)[:, None]
+    if latest:
+        selected = val.shape[1] - 1 - val[:, ::-1].argmax(axis=1)[:, None]
     best = np.take_along_axis(val, selected, axis=1)[:, 0]
     test_of_best = np.take_along_axis(test, selected, axis=1)[:, 0]
     return ArmFigures(

@@ -20,7 +20,9 @@ def find_arms(
     """The figures of the arms of one setup."""
     figures = [
         arm_figures(
-            table.scores(), [[r.test_accuracy for r in study.results] for study in table.studies]
+            table.scores(),
+            [[r.test_accuracy for r in study.results] for study in table.studies],
+            latest=table.of_days,
         )
         for table in arms
     ]
@@ -54,13 +56,13 @@ def find_arms(
                 again=again,
                 fresh=fresh,
                 misses=misses,
-                reasons=_reasons(b, again),
+                reasons=_reasons(b, again, of_days=table.of_days),
             )
         )
     return findings
 
 
-def _reasons(b: float | None, again: Replayed | None) -> dict[str, str]:
+def _reasons(b: float | None, again: Replayed | None, *, of_days: bool) -> dict[str, str]:
     """Why figures of an arm are missing, by name."""
     no_b = "b is not known, as the setup has no reference sample"
     reasons: dict[str, str] = {}
@@ -68,6 +70,10 @@ def _reasons(b: float | None, again: Replayed | None) -> dict[str, str]:
         reasons |= {"regret": no_b, "trials_to_good": no_b}
     if again is None:
         untrained = "what was selected was not trained again, which analysis.fresh_seeds does"
+        if of_days:
+            untrained = (
+                "days go on from each other, so that no configuration could be trained again"
+            )
         reasons |= {"fresh_test_accuracy": untrained, "miss_probability": untrained}
     elif b is None:
         reasons["miss_probability"] = no_b

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from hpsuite.config import Arm
 from hpsuite.datasets import Data
 from hpsuite.samples import Sample
-from hpsuite.trials import Scalar, TrialResult
+from hpsuite.trials import Day, Scalar, TrialResult
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class StudyTable:
         repeat, seed: which repeat of its arm, and its seed.
         values: hyperparameters under their own names.
         results: what came of them.
+        days: what day of a model each is; empty where trials stand by themselves.
     """
 
     name: str
@@ -28,15 +29,20 @@ class StudyTable:
     seed: int
     values: Sequence[Mapping[str, Scalar]]
     results: Sequence[TrialResult]
+    days: Sequence[Day | None] = ()
 
     @property
     def best(self) -> TrialResult:
-        """The trial that validation selects: the first of the best."""
+        """The trial that validation selects: the first of the best.
+
+        Of days it is the last of them: a day that is no worse than those before is kept.
+        """
         return self.best_of(None)
 
     def best_of(self, n: int | None) -> TrialResult:
         """The one that it selects of the first n trials; None takes all."""
-        return max(self.results[:n], key=lambda result: result.merit)
+        results = self.results[:n]
+        return max(reversed(results) if self.days else results, key=lambda r: r.merit[:2])
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,11 @@ class ArmTable:
     def _score(self, result: TrialResult) -> float:
         pruned = result.outcome == "pruned"
         return self.data.majority_share("val") if pruned else result.val_accuracy
+
+    @property
+    def of_days(self) -> bool:
+        """Whether its trials are days of models, which go on from each other."""
+        return any(study.days for study in self.studies)
 
     @property
     def n_pruned(self) -> int:

@@ -15,6 +15,7 @@ from hpsuite.foreign.request import Dimension, Direction, Request
 from hpsuite.foreign.table import Table, check_rows, counted, shown
 from hpsuite.record import is_journal, open_storage, storage_exists
 from hpsuite.tracking.schema import REVISION, unfit
+from hpsuite.trials import Day
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +52,11 @@ def read_study(request: Request) -> Table:
     name = _name(request, storage)
     study = optuna.load_study(study_name=name, storage=storage)
     trials = study.get_trials(deepcopy=False)
+    if any(Day.of(trial.user_attrs) for trial in trials):
+        raise UserError(
+            f"study: found {name!r}, whose trials are days of models that go on from each other; "
+            "accepted: a study whose trials stand by themselves"
+        )
     ended = [trial for trial in trials if trial.state.is_finished()]
     check_rows(request, len(ended))
     dimensions = _dimensions(ended)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hpsuite.report.figures import (
     best_so_far,
     browser,
+    diary,
     differences,
     importance,
     parallel_coordinates,
@@ -20,6 +21,7 @@ from hpsuite.report.figures import (
 from hpsuite.report.figures.best_so_far import BestSoFar
 from hpsuite.report.figures.canvas import drawing, png
 from hpsuite.report.figures.comparisons import Differences
+from hpsuite.report.figures.diary import Diary
 from hpsuite.report.figures.importance import Importance
 from hpsuite.report.figures.parallel_coordinates import ParallelCoordinates
 from hpsuite.report.figures.points import SampledPoints
@@ -39,6 +41,7 @@ Data = (
     | ParallelCoordinates
     | Transfer
     | Differences
+    | Diary
 )
 
 _HOW: dict[type[Any], ModuleType] = {
@@ -50,6 +53,7 @@ _HOW: dict[type[Any], ModuleType] = {
     ParallelCoordinates: parallel_coordinates,
     Transfer: transfer,
     Differences: differences,
+    Diary: diary,
 }
 
 

@@ -23,6 +23,7 @@ from hpsuite.report.flat import (
 from hpsuite.report.flat_strategies import strategy_sections
 from hpsuite.report.markdown import FIGURES, escape, prose, render_markdown
 from hpsuite.report.tables import difference_lines, percent, with_ends
+from hpsuite.report.telling_days import diary_name, is_diary, median_repeat, story_lines
 from hpsuite.report.view import SIGNS, Report
 from hpsuite.tracking import Attached, Page, RunView
 from hpsuite.trials import TrialResult
@@ -94,7 +95,12 @@ def run_views(
         for number, setup in enumerate(findings.setups)
         if setup.sensitivity
     ]
-    arms = [_arm_view(arm, best_trials) for arm in findings.arms]
+    drawn = pictures.get(None, {})
+    arms = [
+        replace(_arm_view(arm, best_trials), files={p: drawn[p] for p in own if p in drawn})
+        for arm in findings.arms
+        for own in [(f"{FIGURES}/{diary_name(arm)}.png",)]
+    ]
     files = {} if folder is None else written_files(folder, report, pictures)
     return [*setups, *arms, replace(_comparison_view(findings, report), files=files)]
 
@@ -236,6 +242,10 @@ def _arm_view(arm: ArmFinding, best_trials: int) -> RunView:
         f"{with_ends(arm.figures.best_val_accuracy)}; test accuracy of what validation selected: "
         f"{with_ends(arm.figures.test_accuracy)}. Rank among the setup's arms: {arm.rank.text}."
     )
+    if is_diary(arm):
+        lines = [f"- {escape(line)}" for line in story_lines(arm)]
+        first = f"The diary of repeat {median_repeat(arm).repeat}, whose result is the median one:"
+        note = "\n\n".join([note, first, "\n".join(lines)])
     trials = [(study, result) for study in table.studies for result in study.results]
     trials.sort(key=lambda pair: (pair[1].merit[:2], -pair[0].repeat, -pair[1].number))
     trials.reverse()

@@ -17,6 +17,7 @@ from hpsuite.report.short_names import shared_axes, versus_words
 from hpsuite.report.telling_answers import answers, foreign_answers
 from hpsuite.report.telling_arms import arms_section
 from hpsuite.report.telling_conditions import conditions, foreign_conditions
+from hpsuite.report.telling_days import days_section
 from hpsuite.report.telling_importance import importance_section
 from hpsuite.report.telling_scores import Scores
 from hpsuite.report.telling_setups import setups_section
@@ -53,6 +54,7 @@ def tell(findings: Findings, about: About) -> Report:
             setups_section(told, compared, _zone(findings.verdicts)),
             importance_section(told),
             arms_section(told, by_setup, strategy_blocks(findings, by_table)),
+            days_section(told, by_setup),
             splits_section(findings.splits),
             transfer_section(findings.transfers),
         ]

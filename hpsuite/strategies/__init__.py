@@ -3,6 +3,7 @@
 from hpsuite.strategies.base import PlannedSampler
 from hpsuite.strategies.coarse_to_fine import CoarseToFineSampler
 from hpsuite.strategies.grid import GridSampler
+from hpsuite.strategies.population import PopulationSampler
 from hpsuite.strategies.random import ScaledRandomSampler
 from hpsuite.strategies.replay import ReplaySampler
 from hpsuite.strategies.seeded import PerTrialSeeded
@@ -13,6 +14,7 @@ __all__ = [
     "GridSampler",
     "PerTrialSeeded",
     "PlannedSampler",
+    "PopulationSampler",
     "ReplaySampler",
     "ScaledRandomSampler",
     "StagedSampler",

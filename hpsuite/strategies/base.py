@@ -95,6 +95,15 @@ class PlannedSampler(BaseSampler):
         """
         return ()
 
+    @property
+    def continues(self) -> bool:
+        """Whether a trial may go on where another ended, as its user attribute `day` says."""
+        return False
+
+    def needed(self, study: Study) -> Collection[int]:
+        """Numbers of told trials that later ones may go on from, when all that were asked are."""
+        return ()
+
     @abstractmethod
     def values(self, study: Study, trial: FrozenTrial) -> dict[str, Value]:
         """All values of a trial, by name, as a function of seed, number and earlier results."""

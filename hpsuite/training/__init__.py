@@ -1,6 +1,7 @@
 """Training: trial specs in, results out. Knows neither Optuna, nor MLflow, nor Hydra."""
 
 from hpsuite.training.batches import train
+from hpsuite.training.checkpoints import Checkpoints
 from hpsuite.training.cohorts import Cohort, Lockstep
 from hpsuite.training.layers import NotFusable
 from hpsuite.training.lockstep import train_lockstep
@@ -11,6 +12,7 @@ from hpsuite.training.resident import Resident
 from hpsuite.training.together import train_fused
 
 __all__ = [
+    "Checkpoints",
     "Cohort",
     "Lockstep",
     "NotFusable",

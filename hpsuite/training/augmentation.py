@@ -15,14 +15,17 @@ from hpsuite.training.streams import row_draws
 _FLIP, _DOWN, _RIGHT = range(3)  # which draw of a row is for what
 
 
-def training_inputs(resident: Resident, rows: Tensor, keys: Tensor, *, epoch: int) -> Tensor:
+def training_inputs(
+    resident: Resident, rows: Tensor, keys: Tensor, *, epoch: int | Tensor
+) -> Tensor:
     """Raw training inputs of each trial's rows, as the data set has them augmented.
 
     Args:
         resident: the data.
         rows: int64 [K, B].
         keys: int32 [K], each trial's `augmentation_key`.
-        epoch: from 0; in each one a row is flipped and shifted anew.
+        epoch: from 0, of all trials or of each, int64 [K]; in each one a row is flipped and
+            shifted anew.
 
     Returns:
         [K, B, ...], in the type of their source.

@@ -36,6 +36,14 @@ from hpsuite.training.optimizers import fused_optimizer, update_rule
 from hpsuite.training.reading import Reading
 from hpsuite.training.resident import Resident
 from hpsuite.training.schedules import learning_rates
+from hpsuite.training.states import (
+    Shapes,
+    States,
+    fused_state,
+    restore_memory,
+    restore_reading,
+    start_of,
+)
 from hpsuite.training.streams import augmentation_key, dropout_key, order_generator
 from hpsuite.trials import TrialResult, TrialSpec
 
@@ -67,8 +75,12 @@ class FusedBatch:
         specs: Sequence[TrialSpec],
         resident: Resident,
         readings: Sequence[Reading] | None = None,
+        states: States | None = None,
     ) -> None:
-        """Build the models of trials that may be mixed, where they are not; see `train_fused`."""
+        """Build the models of trials that may be mixed, where they are not; see `train_fused`.
+
+        `states` has those that days begin with, and takes those in which they end.
+        """
         self._clock = time.perf_counter()
         first, device = specs[0], resident.device
         set_numerics(first.numerics)
@@ -77,22 +89,36 @@ class FusedBatch:
         self.dtype = DTYPES[first.numerics.dtype]
         if readings is None:
             readings = build_all(specs, resident)
+        self._states = states
+        starts = {i: start_of(spec, states) for i, spec in enumerate(specs) if spec.before}
+        for i, start in starts.items():
+            assert start is not None
+            restore_reading(readings[i], start)
+        self._shapes = {i: Shapes.of(readings[i]) for i, s in enumerate(specs) if s.lineage}
         # Those that are updated alike stand beside each other.
         rules = [repr(update_rule(spec.optimizer)) for spec in specs]
         self.alive = sorted(range(len(specs)), key=rules.__getitem__)
         own = [specs[i] for i in self.alive]
-        keys = [dropout_key(spec.seed, spec.number) for spec in own]
-        self.models = FusedModels(
-            [readings[i] for i in self.alive],
-            resident.data.input_shape,
-            torch.tensor(keys, dtype=torch.int32, device=device),
-            multiply=product_of(first.numerics),
-        )
-        self.optimizer = fused_optimizer([spec.optimizer for spec in own], self.models.parameters())
+        keys = [dropout_key(spec.seed, spec.stream) for spec in own]
         self.n_rows = len(resident.y_train)
         counted = [count_steps(spec, self.n_rows) for spec in specs]
         self._steps = [total for total, _ in counted]
         self.total_steps, self.per_epoch = max(self._steps), counted[0][1]
+        # Epochs trained before, int64 [K]; None where no trial was.
+        self._first_epochs: Tensor | None = None
+        if starts:
+            self._first_epochs = torch.tensor([s.first_epoch for s in own], device=device)
+        self.models = FusedModels(
+            [readings[i] for i in self.alive],
+            resident.data.input_shape,
+            torch.tensor(keys, dtype=torch.int32, device=device),
+            None if self._first_epochs is None else self._first_epochs * self.per_epoch,
+            multiply=product_of(first.numerics),
+        )
+        self.optimizer = fused_optimizer([spec.optimizer for spec in own], self.models.parameters())
+        for place, i in enumerate(self.alive):
+            if (start := starts.get(i)) is not None:
+                restore_memory(self.optimizer, place, self.models, start)
         # float64 [steps, K]; 0 for those that are done.
         self._rates = torch.zeros(self.total_steps, len(own), dtype=torch.float64)
         for place, i in enumerate(self.alive):
@@ -101,13 +127,17 @@ class FusedBatch:
                     specs[i].optimizer,
                     total_steps=self._steps[i],
                     steps_per_epoch=self.per_epoch,
+                    first_epoch=specs[i].first_epoch,
                 )
             )
         self._rates = self._rates.to(device)
         smoothing = [spec.optimizer.label_smoothing for spec in own]
         self._loss = FusedLoss(torch.tensor(smoothing, dtype=torch.float64, device=device))
-        self._orders = [order_generator(spec.seed, spec.number) for spec in specs]
-        keys = [augmentation_key(spec.seed, spec.number) for spec in own]
+        self._orders = [
+            order_generator(s.seed, s.stream, n_rows=self.n_rows, first_epoch=s.first_epoch)
+            for s in specs
+        ]
+        keys = [augmentation_key(spec.seed, spec.stream) for spec in own]
         self._augmentation_keys = torch.tensor(keys, dtype=torch.int32, device=device)
         self.step = 0
         self.results: dict[int, TrialResult] = {}
@@ -169,9 +199,10 @@ class FusedBatch:
         """Steps of an epoch; adds up each trial's losses."""
         resident, models = self.resident, self.models
         parameters = models.parameters()
+        epochs = epoch if self._first_epochs is None else self._first_epochs + epoch
         for start, stop in parts:
             rows_KB = self._rows_KN[:, start:stop]
-            raw_KB = training_inputs(resident, rows_KB, self._augmentation_keys, epoch=epoch)
+            raw_KB = training_inputs(resident, rows_KB, self._augmentation_keys, epoch=epochs)
             x_KFB = resident.inputs(raw_KB, self.dtype).flatten(2).transpose(1, 2)
             outputs_KCB = models.forward(x_KFB, training=True, step=self.step)
             loss_K = self._loss(outputs_KCB, resident.y_train[rows_KB])
@@ -294,11 +325,17 @@ class FusedBatch:
         self._rates = self._rates[:, kept]
         self._loss.keep(kept)
         self._augmentation_keys = self._augmentation_keys[kept]
+        if self._first_epochs is not None:
+            self._first_epochs = self._first_epochs[kept]
         self._rows_KN, self._losses_K = self._rows_KN[kept], self._losses_K[kept]
         self.alive = [self.alive[place] for place in places]
 
     def _finish(self, done: Set[int]) -> None:
-        """Score on the test set those that trained to the end."""
+        """Score on the test set those that trained to the end, and keep the states of days."""
+        for place, i in enumerate(self.alive):
+            if i in done and self._states is not None and self.specs[i].lineage:
+                state = fused_state(self.models, self.optimizer, place, self._shapes[i])
+                self._states.save(self.specs[i], state)
         accuracies, _ = self.score(self.resident.x_test, self.resident.y_test)
         self._share_time()
         for i, accuracy in zip(self.alive, accuracies, strict=True):

@@ -40,6 +40,7 @@ class FusedModels:
         readings: Sequence[Reading],
         input_shape: Shape,
         dropout_keys: Tensor,
+        first_steps: Tensor | None = None,
         *,
         multiply: Product | None = None,
     ) -> None:
@@ -49,12 +50,13 @@ class FusedModels:
             readings: of models in the type and on the device to train in.
             input_shape: the shape of one input.
             dropout_keys: int32 [K].
+            first_steps: gradient steps that each took before, int64 [K]; None where none did.
             multiply: how linear layers and convolutions do it; None for `layers.product`.
         """
         assert len({reading.family for reading in readings}) == 1
         self.signatures = [reading.signature for reading in readings]
         self._input_shape = input_shape
-        self._keys = dropout_keys
+        self._keys, self._first_steps = dropout_keys, first_steps
         self._multiply = multiply
         self._steps = readings[0].steps
         columns = zip(*(reading.steps for reading in readings), strict=True)
@@ -69,6 +71,11 @@ class FusedModels:
     def parameters(self) -> list[Tensor]:
         """All trainable tensors, [K, ...] each."""
         return [p for layer in self.layers for p in layer.parameters() if p.requires_grad]
+
+    def statistics(self) -> list[Tensor]:
+        """Running means and variances of batch norm, [K, F] each, in order of the layers."""
+        norms = [layer for layer in self.layers if isinstance(layer, BatchNormEnsemble)]
+        return [t for norm in norms for t in (norm.running_mean, norm.running_var)]
 
     def forward(self, x: Tensor, *, training: bool, step: int = 0) -> Tensor:
         """Outputs of the models; masks of dropout are those of the step."""
@@ -135,7 +142,7 @@ class FusedModels:
             rates = torch.tensor(
                 [layer.p for layer in layers], dtype=torch.float64, device=self._keys.device
             )
-            return DropoutEnsemble(rates, self._keys, step.place)
+            return DropoutEnsemble(rates, self._keys, step.place, self._first_steps)
         if isinstance(first, nn.LayerNorm):
             return GroupNormEnsemble.from_layer_norm(layers)
         if isinstance(first, nn.GroupNorm):

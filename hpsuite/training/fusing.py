@@ -58,7 +58,7 @@ def build_all(
     """
     readings = []
     for spec in specs:
-        model = build_model(spec.model, resident.data, seed=spec.seed, number=spec.number)
+        model = build_model(spec.model, resident.data, seed=spec.seed, number=spec.stream)
         if where_it_pays and not pays(model, resident.device):
             raise NotFusable(f"{type(model).__name__} that pays")
         readings.append(read(model, resident.data.input_shape))

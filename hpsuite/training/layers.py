@@ -169,10 +169,13 @@ class DropoutEnsemble:
     Shape: [K, F, B] to [K, F, B]; of images, each place of a channel is a unit.
     """
 
-    def __init__(self, rates: Tensor, keys: Tensor, layer: int) -> None:
+    def __init__(
+        self, rates: Tensor, keys: Tensor, layer: int, first_steps: Tensor | None = None
+    ) -> None:
         self.rates = rates  # float64 [K]
         self.keys = keys  # int32 [K]
         self.layer = layer
+        self.first_steps = first_steps  # int64 [K], taken before; None where none was
 
     def parameters(self) -> list[Tensor]:
         return []
@@ -184,7 +187,7 @@ class DropoutEnsemble:
         return x * dropout_mask(
             self.keys,
             self.rates,
-            step=step,
+            step=step if self.first_steps is None else self.first_steps + step,
             layer=self.layer,
             units=x[0].numel() // rows,
             rows=rows,
@@ -193,6 +196,7 @@ class DropoutEnsemble:
 
     def keep(self, kept: Tensor) -> None:
         self.rates, self.keys = self.rates[kept], self.keys[kept]
+        self.first_steps = None if self.first_steps is None else self.first_steps[kept]
 
 
 class Elementwise:

@@ -12,6 +12,7 @@ import torch
 from hpsuite.training.fusing import build_all
 from hpsuite.training.reading import Reading
 from hpsuite.training.resident import Resident
+from hpsuite.training.states import States
 from hpsuite.training.together import train_built
 from hpsuite.trials import TrialResult, TrialSpec
 
@@ -22,7 +23,10 @@ _CPU_WORDS = ("not enough memory", "can't allocate memory", "std::bad_alloc")
 
 
 def train_in_memory(
-    specs: Sequence[TrialSpec], resident: Resident, readings: list[Reading] | None = None
+    specs: Sequence[TrialSpec],
+    resident: Resident,
+    readings: list[Reading] | None = None,
+    states: States | None = None,
 ) -> list[TrialResult]:
     """Train a batch, in halves for as long as it does not fit into memory.
 
@@ -30,6 +34,7 @@ def train_in_memory(
         specs: trials of one bucket.
         resident: their data.
         readings: their models, where these are built.
+        states: has those that days begin with, and takes those in which they end.
 
     Returns:
         Their results, in order.
@@ -39,7 +44,7 @@ def train_in_memory(
         MemoryError, RuntimeError: of a single trial that does not fit.
     """
     try:
-        return train_built(readings or build_all(specs, resident), specs, resident)
+        return train_built(readings or build_all(specs, resident), specs, resident, states)
     except (MemoryError, RuntimeError) as error:
         if len(specs) == 1 or not out_of_memory(error):
             raise
@@ -56,8 +61,8 @@ def train_in_memory(
         len(specs) - half,
     )
     return [
-        *train_in_memory(specs[:half], resident),
-        *train_in_memory(specs[half:], resident),
+        *train_in_memory(specs[:half], resident, states=states),
+        *train_in_memory(specs[half:], resident, states=states),
     ]
 
 

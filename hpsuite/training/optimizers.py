@@ -9,8 +9,8 @@ Shapes: K trials, P elements of one parameter.
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -32,6 +32,21 @@ class FusedOptimizer(Protocol):
 
     def keep(self, kept: Tensor) -> None:
         """Go on with some of the trials alone: int64 indices [K']."""
+
+    def memory(self, place: int) -> "Memory":
+        """What it remembers of a trial, by its place; to be read or written to."""
+
+
+class Memory(NamedTuple):
+    """What an update rule remembers of one trial, as views.
+
+    Attributes:
+        averages: by name, one tensor [P] for each parameter.
+        numbers: by name, float64 [].
+    """
+
+    averages: Mapping[str, Sequence[Tensor]]
+    numbers: Mapping[str, Tensor]
 
 
 class _Choice:
@@ -100,6 +115,9 @@ class FusedSGD:
         self.nesterov = self.nesterov.kept(kept)
         self.velocities = [v[kept] for v in self.velocities]
 
+    def memory(self, place: int) -> Memory:
+        return Memory({"velocities": [v[place] for v in self.velocities]}, {})
+
 
 class FusedAdam:
     """Adam (Kingma and Ba 2014, algorithm 1), as torch.optim.Adam.
@@ -156,6 +174,15 @@ class FusedAdam:
         self.means = [m[kept] for m in self.means]
         self.squares = [s[kept] for s in self.squares]
 
+    def memory(self, place: int) -> Memory:
+        return Memory(
+            {
+                "means": [m[place] for m in self.means],
+                "squares": [s[place] for s in self.squares],
+            },
+            {"power1": self.power1[place], "power2": self.power2[place]},
+        )
+
 
 _FUSED: dict[OptimizerKind, type[FusedSGD] | type[FusedAdam]] = {
     "sgd": FusedSGD,
@@ -201,6 +228,12 @@ class MixedOptimizer:
                 parts.append((begin, begin + len(own), optimizer))
                 begin += len(own)
         self._parts = parts
+
+    def memory(self, place: int) -> Memory:
+        ((start, optimizer),) = [
+            (start, optimizer) for start, stop, optimizer in self._parts if start <= place < stop
+        ]
+        return optimizer.memory(place - start)
 
 
 def fused_optimizer(specs: Sequence[OptimizerSpec], parameters: Sequence[Tensor]) -> FusedOptimizer:

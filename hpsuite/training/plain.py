@@ -27,6 +27,14 @@ from hpsuite.training.mixed_precision import autocast
 from hpsuite.training.optimizers import PlainOptimizer
 from hpsuite.training.resident import Resident
 from hpsuite.training.schedules import learning_rates
+from hpsuite.training.states import (
+    State,
+    States,
+    plain_state,
+    restore_plain,
+    restore_streams,
+    start_of,
+)
 from hpsuite.training.streams import (
     augmentation_key,
     dropout_key,
@@ -66,9 +74,19 @@ class KeyedDropout(nn.Module):
         return x * mask[0].T.reshape(x.shape)
 
 
-def train_plain(spec: TrialSpec, resident: Resident) -> TrialResult:
-    """Train one trial and score it on the validation and test sets."""
-    return PlainTrial(spec, resident).train()
+def train_plain(spec: TrialSpec, resident: Resident, states: States | None = None) -> TrialResult:
+    """Train one trial and score it on the validation and test sets.
+
+    Args:
+        spec: the trial.
+        resident: its data.
+        states: has the one that a day begins with, and takes the one in which it ends.
+    """
+    trial = PlainTrial(spec, resident, start_of(spec, states))
+    result = trial.train()
+    if states is not None and trial.end is not None:
+        states.save(spec, trial.end)
+    return result
 
 
 class PlainTrial:
@@ -80,31 +98,44 @@ class PlainTrial:
         channels_last: whether it and its inputs are in that layout.
         step: gradient steps taken.
         per_epoch: steps of an epoch.
+        end: the state in which a day ended; None before.
     """
 
-    def __init__(self, spec: TrialSpec, resident: Resident) -> None:
-        """Build the model and its optimizer."""
+    def __init__(self, spec: TrialSpec, resident: Resident, start: State | None = None) -> None:
+        """Build the model and its optimizer, in the state that a day begins with."""
         self._started = time.perf_counter()
         set_numerics(spec.numerics)
         self.spec = spec
         self.resident = resident
         self.dtype = DTYPES[spec.numerics.dtype]
         device = resident.device
-        model = build_model(spec.model, resident.data, seed=spec.seed, number=spec.number)
+        model = build_model(spec.model, resident.data, seed=spec.seed, number=spec.stream)
         model = model.to(device, self.dtype)
         two = resident.inputs(resident.x_train[:2], self.dtype)
         self.channels_last = wants_channels_last(model, two, resident.data.n_classes)
         if self.channels_last:
             model = model.to(memory_format=torch.channels_last)
         self._evaluation_rows = evaluation_rows(model, device)
-        self.model = key_dropouts(model, dropout_key(spec.seed, spec.number), device)
+        self.model = key_dropouts(model, dropout_key(spec.seed, spec.stream), device)
         self.optimizer = PlainOptimizer(spec.optimizer, self.model.parameters())
-        self.total_steps, self.per_epoch = count_steps(spec, len(resident.y_train))
+        self._start = start
+        self.end: State | None = None
+        if start is not None:
+            steps = restore_plain(self.model, self.optimizer, start)
+            for dropout, step in zip(self._dropouts(), steps, strict=True):
+                dropout.step = step
+        n_rows = len(resident.y_train)
+        self.total_steps, self.per_epoch = count_steps(spec, n_rows)
         self._rates = learning_rates(
-            spec.optimizer, total_steps=self.total_steps, steps_per_epoch=self.per_epoch
+            spec.optimizer,
+            total_steps=self.total_steps,
+            steps_per_epoch=self.per_epoch,
+            first_epoch=spec.first_epoch,
         ).tolist()
-        self._order = order_generator(spec.seed, spec.number)
-        key = augmentation_key(spec.seed, spec.number)
+        self._order = order_generator(
+            spec.seed, spec.stream, n_rows=n_rows, first_epoch=spec.first_epoch
+        )
+        key = augmentation_key(spec.seed, spec.stream)
         self._augmentation_key = torch.tensor([key], dtype=torch.int32, device=device)
         self.step = 0
         self._val_curve: list[float] = []
@@ -119,7 +150,7 @@ class PlainTrial:
         """
         device = self.resident.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(dropout_key(self.spec.seed, self.spec.number) % 2**32)
+            torch.manual_seed(dropout_key(self.spec.seed, self.spec.stream) % 2**32)
             return self._train()
 
     def _train(self) -> TrialResult:
@@ -132,13 +163,24 @@ class PlainTrial:
     def begin(self) -> None:
         """Score it before its first step."""
         self._initial = self._initial_loss()
+        if self._start is not None:
+            restore_streams(self._start, self.resident.device)
+
+    def _dropouts(self) -> list[KeyedDropout]:
+        return [layer for layer in self.model.modules() if isinstance(layer, KeyedDropout)]
 
     def is_done(self) -> bool:
         """Whether it is short of no steps."""
         return self.step >= self.total_steps
 
     def done(self) -> TrialResult:
-        """Its result after the last step."""
+        """Its result after the last step, and the state in which a day ends."""
+        if self.spec.lineage is not None:
+            # Before it is scored on test data, which is not a part of training.
+            steps = [dropout.step for dropout in self._dropouts()]
+            self.end = plain_state(
+                self.model, self.optimizer, dropout_steps=steps, device=self.resident.device
+            )
         test_accuracy, _ = self.score(self.resident.x_test, self.resident.y_test)
         return finite_result(
             self.spec,
@@ -183,7 +225,8 @@ class PlainTrial:
         resident = self.resident
         devices = [resident.device] if resident.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
-            _, loss = PlainTrial(self.spec, resident).score(resident.x_val, resident.y_val)
+            twin = PlainTrial(self.spec, resident, self._start)
+            _, loss = twin.score(resident.x_val, resident.y_val)
         return loss / len(resident.y_val)
 
     def train_epoch(self) -> bool:
@@ -194,7 +237,7 @@ class PlainTrial:
         rows_N = rows_N.to(resident.device)
         losses = torch.zeros((), dtype=self.dtype, device=resident.device)
         parts = minibatches(len(rows_N), self.spec.batch_size)[: self.total_steps - self.step]
-        epoch = self.step // self.per_epoch
+        epoch = self.spec.first_epoch + self.step // self.per_epoch
         for start, stop in parts:
             rows_B = rows_N[start:stop]
             (raw_B,) = training_inputs(resident, rows_B[None], self._augmentation_key, epoch=epoch)

@@ -5,11 +5,17 @@ from numpy.typing import NDArray
 
 from hpsuite.trials import OptimizerSpec
 
+# What can be gone on with while nobody knows how many steps there will be.
+ENDLESS = ("none", "step", "exponential", "inverse_time")
+
 
 def learning_rates(
-    optimizer: OptimizerSpec, *, total_steps: int, steps_per_epoch: int
+    optimizer: OptimizerSpec, *, total_steps: int, steps_per_epoch: int, first_epoch: int = 0
 ) -> NDArray[np.float64]:
     """The learning rate of every step, float64 [total_steps].
+
+    Where training goes on at `first_epoch`, whole epochs were trained before, and the schedule is
+    one of ENDLESS without a warm-up.
 
     The warm-up takes w steps, the whole number nearest to `warmup_fraction` of all. Its step i,
     counted from 0, goes at rate (i + 1) / w (Goyal et al. 2017, section 2.2). The decay begins
@@ -26,7 +32,8 @@ def learning_rates(
     warmup = round(optimizer.warmup_fraction * total_steps)
     rising = np.arange(1, warmup + 1, dtype=np.float64) / max(warmup, 1)
     remaining = total_steps - warmup
-    step = np.arange(remaining, dtype=np.float64)
+    assert first_epoch == 0 or (warmup == 0 and optimizer.schedule in ENDLESS), optimizer
+    step = np.arange(remaining, dtype=np.float64) + first_epoch * steps_per_epoch
     epoch = np.floor(step / steps_per_epoch)
     decay = optimizer.decay_rate
     if optimizer.schedule == "step":

@@ -42,9 +42,20 @@ def weight_generator(seed: int, number: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(words[0]))
 
 
-def order_generator(seed: int, number: int) -> np.random.Generator:
-    """Generator of a trial's order of rows: one permutation per epoch."""
-    return np.random.default_rng(_sequence(seed, number, Stream.ORDER))
+def order_generator(
+    seed: int, number: int, *, n_rows: int = 0, first_epoch: int = 0
+) -> np.random.Generator:
+    """Generator of a trial's order of rows: one permutation per epoch.
+
+    Args:
+        seed, number: the study's and the trial's.
+        n_rows: of the training set.
+        first_epoch: the epoch to go on with.
+    """
+    generator = np.random.default_rng(_sequence(seed, number, Stream.ORDER))
+    for _ in range(first_epoch):
+        generator.permutation(n_rows)
+    return generator
 
 
 def dropout_key(seed: int, number: int) -> int:
@@ -63,7 +74,14 @@ def _key(seed: int, number: int, stream: Stream) -> int:
 
 
 def dropout_mask(
-    keys: Tensor, rates: Tensor, *, step: int, layer: int, units: int, rows: int, dtype: torch.dtype
+    keys: Tensor,
+    rates: Tensor,
+    *,
+    step: int | Tensor,
+    layer: int,
+    units: int,
+    rows: int,
+    dtype: torch.dtype,
 ) -> Tensor:
     """Inverted-dropout factors, by a hash of (trial's key, step, layer, unit, row).
 
@@ -73,7 +91,8 @@ def dropout_mask(
     Args:
         keys: int32 [K], one per trial.
         rates: float64 [K], shares to drop, in [0, 1).
-        step, layer: the gradient step and the dropout layer's index in its model.
+        step: the gradient step, of all trials or of each, int64 [K].
+        layer: the dropout layer's index in its model.
         units, rows: the shape of the mask.
         dtype: of the result.
 
@@ -81,7 +100,7 @@ def dropout_mask(
         [K, units, rows]: 0 with probability `rate`, else 1 / (1 - rate).
     """
     device = keys.device
-    place = _int32(step * 0x9E3779B1 + layer * 0x85EBCA77)
+    place = _place(step, layer)
     unit = torch.arange(units, dtype=torch.int32, device=device)
     row = _mix(torch.arange(rows, dtype=torch.int32, device=device) + 1)
     salt = _mix(_mix(keys ^ place) + 1)
@@ -92,7 +111,7 @@ def dropout_mask(
     return kept.to(dtype) * (1 / (1 - rates)).to(dtype)[:, None, None]
 
 
-def row_draws(keys: Tensor, rows: Tensor, *, epoch: int, draw: int, n: int) -> Tensor:
+def row_draws(keys: Tensor, rows: Tensor, *, epoch: int | Tensor, draw: int, n: int) -> Tensor:
     """Uniform draws for rows of a data set, by a hash of (trial's key, epoch, draw, row).
 
     They depend neither on where in its mini-batch a row stands, nor on what else is in it.
@@ -100,13 +119,14 @@ def row_draws(keys: Tensor, rows: Tensor, *, epoch: int, draw: int, n: int) -> T
     Args:
         keys: int32 [K], one per trial.
         rows: int64 [K, B], places in the training set.
-        epoch, draw: the epoch, and which of a row's draws in it this is.
+        epoch: the epoch, of all trials or of each, int64 [K].
+        draw: which of a row's draws in it this is.
         n: number of outcomes, at least 1 and small beside 2^31.
 
     Returns:
         int64 [K, B], from 0 to n - 1.
     """
-    place = _int32(epoch * 0x9E3779B1 + draw * 0x85EBCA77)
+    place = _place(epoch, draw)
     salt = _mix(_mix(keys ^ place) + 1)
     bits = _mix(_mix(salt[:, None] ^ _mix(rows.to(torch.int32) + 1)))
     return ((bits & 0x7FFFFFFF).to(torch.int64) * n) >> 31
@@ -119,6 +139,14 @@ def _mix(x: Tensor) -> Tensor:
     x = x ^ ((x >> 15) & 0x1FFFF)
     x = x * _int32(0x846CA68B)
     return x ^ ((x >> 16) & 0xFFFF)
+
+
+def _place(time: int | Tensor, which: int) -> int | Tensor:
+    """A step or an epoch, and what is drawn in it, as int32: of all trials, or [K]."""
+    if isinstance(time, Tensor):
+        value = time * 0x9E3779B1 + which * 0x85EBCA77
+        return ((value + 2**31) % 2**32 - 2**31).to(torch.int32)
+    return _int32(time * 0x9E3779B1 + which * 0x85EBCA77)
 
 
 def _int32(value: int) -> int:

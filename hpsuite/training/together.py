@@ -13,15 +13,19 @@ from hpsuite.training.mixed_precision import product_of
 from hpsuite.training.padding import exact
 from hpsuite.training.reading import Reading
 from hpsuite.training.resident import Resident
+from hpsuite.training.states import States
 from hpsuite.trials import TrialResult, TrialSpec
 
 
-def train_fused(specs: Sequence[TrialSpec], resident: Resident) -> list[TrialResult]:
+def train_fused(
+    specs: Sequence[TrialSpec], resident: Resident, states: States | None = None
+) -> list[TrialResult]:
     """Train K trials of one bucket (see planner.py) at once.
 
     Args:
         specs: trials that may be mixed: of one data set, family of models, batch size and numerics.
         resident: their data.
+        states: has those that days begin with, and takes those in which they end.
 
     Returns:
         Their results, in order.
@@ -29,11 +33,14 @@ def train_fused(specs: Sequence[TrialSpec], resident: Resident) -> list[TrialRes
     Raises:
         NotFusable: naming the layer that only the plain trainer knows.
     """
-    return train_built(build_all(specs, resident), specs, resident)
+    return train_built(build_all(specs, resident), specs, resident, states)
 
 
 def train_built(
-    readings: list[Reading], specs: Sequence[TrialSpec], resident: Resident
+    readings: list[Reading],
+    specs: Sequence[TrialSpec],
+    resident: Resident,
+    states: States | None = None,
 ) -> list[TrialResult]:
     """Train K trials whose models are built: together, but for what has to be by itself.
 
@@ -47,7 +54,8 @@ def train_built(
         apart.setdefault(signatures[i], []).append(i)
     together = [i for i in range(len(specs)) if i not in narrow]
     if together:
-        batch = FusedBatch([specs[i] for i in together], resident, [readings[i] for i in together])
+        own = [specs[i] for i in together]
+        batch = FusedBatch(own, resident, [readings[i] for i in together], states)
         readings.clear()
         batch.train_all()
         for place, i in enumerate(together):
@@ -57,7 +65,7 @@ def train_built(
                 apart.setdefault(signatures[i], []).append(i)
     for places in apart.values():
         again = [specs[i] for i in places]
-        found = FusedBatch(again, resident).train()
+        found = FusedBatch(again, resident, states=states).train()
         results.update(zip(places, found, strict=True))
     return [results[i] for i in range(len(specs))]
 

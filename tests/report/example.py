@@ -24,6 +24,7 @@ from hpsuite.report.view import (
 from hpsuite.report.writing import write_report
 from tests.report.pictures import (
     best_so_far,
+    diary,
     differences,
     importance,
     parallel_coordinates,
@@ -222,6 +223,12 @@ def example_report() -> Report:
                         best_so_far(),
                         "Best validation accuracy so far by strategy: random search on a linear "
                         "scale is far behind, the others are close.",
+                    ),
+                    Picture(
+                        "diary",
+                        diary(),
+                        "Validation accuracy of one model over all its days, three of which were "
+                        "taken back.",
                     ),
                     Picture(
                         "strategies",

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from hpsuite.report.axes import Axis
 from hpsuite.report.figures.best_so_far import BestSoFar
 from hpsuite.report.figures.comparisons import Differences, Measure, Row
+from hpsuite.report.figures.diary import DayLine, Diary
 from hpsuite.report.figures.importance import Importance, Important, Ranking
 from hpsuite.report.figures.intervals import Estimate
 from hpsuite.report.figures.lines import Curve, Level, Panel
@@ -117,6 +118,30 @@ def tuning_curves(names: tuple[str, ...] = SETUPS) -> TuningCurves:
         tuple(curves[0]),
         tuple(curves[1]),
         bands="validation: 95% simultaneous (opda, ks); test: 95% pointwise, bootstrap over trials",
+    )
+
+
+def diary() -> Diary:
+    """Days of 3 epochs, of which some are nudged, some taken back, and one diverges."""
+    generator = np.random.default_rng(3)
+    days, spent, ended = [], 0.0, math.nan
+    for number in range(14):
+        kept, nudged = number % 4 != 2, number % 3 == 1
+        n = 1 if number == 6 else 3
+        begin = 60.0 if math.isnan(ended) else ended
+        scores = begin + (97 - begin) * np.linspace(0.1, 0.3, n) * (1 if kept else -0.6)
+        scores += generator.normal(0, 0.2, n)
+        words = "learning_rate x 0.5" if nudged else ""
+        epochs = spent + np.arange(n + 1, dtype=np.float64)
+        line = np.array([ended, *scores])
+        days.append(DayLine(epochs, line, kept, words, f"day {number}: {words or 'goes on'}"))
+        spent, ended = spent + n, float(scores[-1]) if kept else ended
+    return Diary(
+        f"Diary of panda on {SETUPS[0]}, repeat 0",
+        Axis("epochs trained, those taken back too", scale="integer"),
+        ACCURACY,
+        tuple(days),
+        note="14 days, 5 nudges, 3 days taken back.",
     )
 
 

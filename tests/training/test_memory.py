@@ -14,6 +14,7 @@ import torch
 from hpsuite.training import Resident, train, train_fused
 from hpsuite.training.memory import out_of_memory
 from hpsuite.training.reading import Reading
+from hpsuite.training.states import States
 from hpsuite.training.together import train_built
 from hpsuite.trials import TrialResult, TrialSpec
 from tests.training.cases import trial
@@ -91,11 +92,14 @@ def test_halves_until_it_fits(
     expected = train(specs, resident_few)
 
     def of_three(
-        readings: list[Reading], specs: Sequence[TrialSpec], resident: Resident
+        readings: list[Reading],
+        specs: Sequence[TrialSpec],
+        resident: Resident,
+        states: States | None,
     ) -> list[TrialResult]:
         if len(specs) > 3:
             raise error
-        return train_built(readings, specs, resident)
+        return train_built(readings, specs, resident, states)
 
     monkeypatch.setattr("hpsuite.training.memory.train_built", of_three)
     with caplog.at_level(logging.WARNING):
