@@ -26,6 +26,7 @@ LONG = (
     "batchnorm_robustness",
     "bergstra_bengio_2012",
     "coarse_to_fine",
+    "panda_vs_caviar",
     "search_scale",
 )
 
