@@ -27,6 +27,7 @@ LONG = (
     "bergstra_bengio_2012",
     "coarse_to_fine",
     "importance_order",
+    "panda_vs_caviar",
     "search_scale",
 )
 

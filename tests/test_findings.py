@@ -40,7 +40,7 @@ def study(scores: np.ndarray[Any, Any]) -> Any:
         TrialResult("s", i, "finite", float(score), float(score), (), (), 1, 0.1)
         for i, score in enumerate(scores)
     ]
-    return SimpleNamespace(results=results)
+    return SimpleNamespace(results=results, days=())
 
 
 def test_ranks_compare_as_many_trials_as_the_shortest_arm_has() -> None:
