@@ -1,5 +1,6 @@
 """What an experiment found: its trials as tables, and the figures that analysis/ makes of them."""
 
+from hpsuite.findings.courses import Course, courses, is_single
 from hpsuite.findings.finding import find
 from hpsuite.findings.found import (
     UNKNOWN,
@@ -27,6 +28,7 @@ from hpsuite.findings.tables import (
     sample_of,
     setup_axes,
     setup_name,
+    tried_alike,
 )
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "Across",
     "ArmFinding",
     "ArmTable",
+    "Course",
     "Difference",
     "Environments",
     "Findings",
@@ -49,12 +52,15 @@ __all__ = [
     "TransferFinding",
     "against_baseline",
     "baseline_of",
+    "courses",
     "difference",
     "find",
+    "is_single",
     "ladder",
     "paired",
     "sample_of",
     "setup_axes",
     "setup_name",
+    "tried_alike",
     "unsplit",
 ]

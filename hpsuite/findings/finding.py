@@ -1,6 +1,7 @@
 """From the tables of an experiment's arms to all that is found of them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from hpsuite.analysis.bands import Bands
 from hpsuite.findings.found import Findings
@@ -18,6 +19,7 @@ def find(
     best_again: Mapping[str, Replayed] | None = None,
     choices_again: Mapping[str, Replayed] | None = None,
     defaults: Mapping[str, Replayed] | None = None,
+    moved: Mapping[tuple[str, str], Replayed] | None = None,
     bands: Bands = "ks",
 ) -> Findings:
     """Compute all figures of an experiment's arms.
@@ -28,6 +30,8 @@ def find(
         choices_again: by the identity of an arm, what each repeat selected with fresh seeds.
         defaults: by the identity of a reference arm, its setup's default configuration with fresh
             seeds.
+        moved: by the identities of two arms, what each repeat of the first selected with fresh
+            seeds on the setup of the second.
         bands: of tuning curves: `ks` takes milliseconds, `tight` minutes.
     """
     by_setup: dict[str, list[ArmTable]] = {}
@@ -37,7 +41,7 @@ def find(
         [find_setup(arms, best_again or {}, defaults or {}, bands) for arms in by_setup.values()]
     )
     arms = [
-        finding
+        replace(finding, moved=_onto(finding.table.identity, moved or {}))
         for setup in setups
         for finding in find_arms(list(setup.arms), setup.evidence, choices_again or {})
     ]
@@ -55,3 +59,8 @@ def find(
         across_reason=reason,
         splits=find_splits(setups, arms, differences),
     )
+
+
+def _onto(identity: str, moved: Mapping[tuple[str, str], Replayed]) -> dict[str, Replayed]:
+    """What was carried over to an arm's setup, by the arm that it comes from."""
+    return {source: again for (source, target), again in moved.items() if target == identity}

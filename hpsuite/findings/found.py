@@ -98,6 +98,8 @@ class ArmFinding:
         again: what each repeat selected, trained with fresh seeds; None where it was not.
         fresh: its accuracies; None where it was not.
         misses: how often that is not good; None where nothing was trained again or b is unknown.
+        moved: what each repeat of another arm selected, trained with fresh seeds on this arm's
+            setup, by the other arm's identity; of arms that claims name.
         reasons: why figures are missing, under their names in summary.json.
     """
 
@@ -110,6 +112,7 @@ class ArmFinding:
     again: Replayed | None = None
     fresh: Fresh | None = None
     misses: Misses | None = None
+    moved: Mapping[str, Replayed] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
 
     @property

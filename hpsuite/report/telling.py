@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 
 from hpsuite.analysis import chance_limit
 from hpsuite.analysis.claims import Verdict as Found
+from hpsuite.declared import WORDS
 from hpsuite.evidence import SetupEvidence
 from hpsuite.findings import Difference, Findings, SetupFinding, ladder, setup_axes
-from hpsuite.judging import WORDS
 from hpsuite.report.short_names import shared_axes, versus_words
 from hpsuite.report.telling_answers import answers, foreign_answers
 from hpsuite.report.telling_arms import arms_section

@@ -1,9 +1,9 @@
 """What a nonlinearity sees over training: the distribution of the input of one hidden unit.
 
-After Ioffe and Szegedy 2015, section 4.1 and figure 1: the 15th, 50th and 85th percentile of the input
-of a typical sigmoid of the last hidden layer. Here that is the first unit: as all units of a layer are
-drawn alike, it is as typical as any, and chosen before anything is seen. The percentiles are over the
-validation rows, in evaluation, so that with batch norm the running statistics are used.
+After Ioffe and Szegedy 2015, section 4.1 and figure 1: the 15th, 50th and 85th percentile of the
+input of a typical sigmoid of the last hidden layer. Here that is the first unit: as all units of a
+layer are drawn alike, it is as typical as any, and chosen before anything is seen. The percentiles
+are over the validation rows, in evaluation: with batch norm by its running statistics.
 
 Shapes: K trials, B rows of a part, N rows.
 """

@@ -30,9 +30,7 @@ def by_hand(spec: TrialSpec, resident: Resident) -> list[list[float]]:
     model = build_model(spec.model, resident.data, seed=spec.seed, number=spec.number).double()
     assert isinstance(model, nn.Sequential)
     last = max(i for i, layer in enumerate(model) if isinstance(layer, nn.Sigmoid))
-    x_train, x_val = (
-        resident.inputs(x, torch.float64) for x in (resident.x_train, resident.x_val)
-    )
+    x_train, x_val = (resident.inputs(x, torch.float64) for x in (resident.x_train, resident.x_val))
     optimizer = torch.optim.SGD(model.parameters(), lr=spec.optimizer.learning_rate, momentum=0.9)
     order = order_generator(spec.seed, spec.number)
     found = []
@@ -88,7 +86,9 @@ def test_probe_changes_no_other_result_by_a_bit(resident: Resident, normalizatio
     # Widths are mixed, and one diverges.
     specs[1] = trial(resident, 1, model={**model, "units": (9, 5)}, epochs=2)
     wild = OptimizerSpec(learning_rate=1e38)
-    specs.append(trial(resident, 6, model={**model, "activation": "relu"}, optimizer=wild, epochs=2))
+    specs.append(
+        trial(resident, 6, model={**model, "activation": "relu"}, optimizer=wild, epochs=2)
+    )
     for train in (one_by_one, together):
         without = train(specs, resident)
         seen = train([probed(spec) for spec in specs], resident)
