@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from hpsuite.analysis.bands import Bands
+from hpsuite.findings.carried import find_carried
 from hpsuite.findings.found import Findings
+from hpsuite.findings.learned import find_learned
 from hpsuite.findings.searches import find_arms
 from hpsuite.findings.setups import find_differences, find_setup, gated_setups
 from hpsuite.findings.splits import find_splits
@@ -53,11 +55,13 @@ def find(
         setups,
         arms,
         differences,
-        find_transfers(setups),
+        find_transfers(setups, best_again or {}),
         pairs=find_pairs(arms, setups),
         across=across,
         across_reason=reason,
         splits=find_splits(setups, arms, differences),
+        carried=find_carried(arms),
+        learned=find_learned(arms),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hpsuite.report.figures import (
     best_so_far,
     browser,
+    courses,
     differences,
     importance,
     parallel_coordinates,
@@ -20,6 +21,7 @@ from hpsuite.report.figures import (
 from hpsuite.report.figures.best_so_far import BestSoFar
 from hpsuite.report.figures.canvas import drawing, png
 from hpsuite.report.figures.comparisons import Differences
+from hpsuite.report.figures.courses import Courses
 from hpsuite.report.figures.importance import Importance
 from hpsuite.report.figures.parallel_coordinates import ParallelCoordinates
 from hpsuite.report.figures.points import SampledPoints
@@ -34,6 +36,7 @@ Data = (
     RateResponse
     | TuningCurves
     | BestSoFar
+    | Courses
     | SampledPoints
     | Importance
     | ParallelCoordinates
@@ -45,6 +48,7 @@ _HOW: dict[type[Any], ModuleType] = {
     RateResponse: rate_response,
     TuningCurves: tuning_curve,
     BestSoFar: best_so_far,
+    Courses: courses,
     SampledPoints: sampled_points,
     Importance: importance,
     ParallelCoordinates: parallel_coordinates,
