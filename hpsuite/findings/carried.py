@@ -12,6 +12,7 @@ import numpy as np
 from hpsuite.analysis.contrasts import EVERYWHERE
 from hpsuite.analysis.fractions import ratio_of_means
 from hpsuite.analysis.intervals import Interval, mean_t
+from hpsuite.analysis.order_statistics import quantile
 from hpsuite.analysis.warm_start import trials_saved
 from hpsuite.findings.found import ArmFinding, Carried
 
@@ -47,6 +48,7 @@ def _carried(before: ArmFinding, today: ArmFinding) -> Carried:
         mean_t(np.sort(own)),
         mean_t(np.sort(old)),
         mean_t(np.sort(costs), bounds=EVERYWHERE),
+        quantile(costs, 0.5),
         relative,
         saved,
         budget,

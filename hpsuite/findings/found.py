@@ -214,6 +214,7 @@ class Carried:
         before, today: the arm that chose, and the arm on whose setup that was used.
         own, old: mean test accuracies of today's own choices and of the old ones, in [0, 1].
         cost: own minus old, mean over repeats.
+        median: the median of that: what most searches would see, where a few choices diverge.
         relative: the cost as a share of what choosing gains today at all, own minus the median of
             the reference sample; nan where that may be 0, or there is no such sample.
         saved: trials of a new random search that an old choice saves; None where there is no
@@ -226,6 +227,7 @@ class Carried:
     own: Interval
     old: Interval
     cost: Interval
+    median: Interval
     relative: Interval
     saved: Interval | None
     budget: int

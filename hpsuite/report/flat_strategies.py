@@ -138,6 +138,7 @@ def carried_figures(found: Carried) -> dict[str, object]:
         **ends("own_test_accuracy", found.own),
         **ends("old_test_accuracy", found.old),
         **ends("staleness", found.cost),
+        **ends("median_staleness", found.median),
         **ends("relative_staleness", found.relative),
     }
     return figures if found.saved is None else figures | ends("trials_saved", found.saved)

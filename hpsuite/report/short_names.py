@@ -1,5 +1,6 @@
 """Names for pictures: of setups that differ in a few of many axes, only what tells them apart."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -7,6 +8,8 @@ from hpsuite.report.told import Told
 
 # Names up to this length stay whole.
 LONG = 30
+# Of fewer setups than these nothing is what most of them have.
+FEW = 4
 # Axes whose value says enough.
 PLAIN = ("dataset", "model")
 
@@ -20,8 +23,9 @@ def shortened(group: Sequence[Told]) -> list[Told]:
 def short_names(axes: Mapping[str, Mapping[str, str]]) -> list[str]:
     """The shortest names that tell setups apart.
 
-    What all of them share is left out, and of keys all but the last part; names stay whole where
-    they are short, where the axes are not known, or where two would be the same.
+    What all of them share is left out, and of keys all but the last part; of several that differ
+    from one setup in a thing each, what most share too. Names stay whole where they are short,
+    where the axes are not known, or where two would be the same.
 
     Args:
         axes: of each setup, by its name; empty where nobody can say.
@@ -36,7 +40,28 @@ def short_names(axes: Mapping[str, Mapping[str, str]]) -> list[str]:
         or own["model"]
         for own in axes.values()
     ]
+    if max(map(len, names)) > LONG and (apart := _unlike_most(axes)) is not None:
+        return apart
     return names if len(set(names)) == len(names) else full
+
+
+def _unlike_most(axes: Mapping[str, Mapping[str, str]]) -> list[str] | None:
+    """Setups by the axes in which they are unlike most of them; None where there is no most.
+
+    One that is as most are in all axes is called by its data set and model.
+    """
+    usual: dict[str, str | None] = {}
+    for axis in dict.fromkeys(axis for own in axes.values() for axis in own):
+        value, count = Counter(own.get(axis) for own in axes.values()).most_common(1)[0]
+        if len(axes) < FEW or 3 * count < 2 * len(axes):
+            return None
+        usual[axis] = value
+    names = []
+    for own in axes.values():
+        apart = {axis: value for axis, value in own.items() if usual.get(axis) != value}
+        plain = {axis: own[axis] for axis in PLAIN if axis in own}
+        names.append(axes_words(apart) or axes_words(plain))
+    return names if len(set(names)) == len(names) else None
 
 
 def shared_axes(all_axes: Sequence[Mapping[str, str]]) -> dict[str, str]:

@@ -70,7 +70,7 @@ def carried_table(carried: Sequence[Carried]) -> Table:
     """Costs, and trials saved, the most stale first."""
     rows = []
     for c in sorted(carried, key=lambda c: -c.cost.estimate):
-        cost = estimate(c.cost, 100)
+        cost, median = estimate(c.cost, 100), estimate(c.median, 100)
         saved = Cell(EMPTY, math.nan)
         if c.saved is not None:
             found = estimate(c.saved)
@@ -81,6 +81,7 @@ def carried_table(carried: Sequence[Carried]) -> Table:
                 Cell(f"{100 * c.own.estimate:.1f}", 100 * c.own.estimate),
                 Cell(f"{100 * c.old.estimate:.1f}", 100 * c.old.estimate),
                 Cell(cost.text(decimals=1, signed=True), cost.value),
+                Cell(median.text(decimals=1, signed=True), median.value),
                 percent(c.relative)
                 if math.isfinite(c.relative.estimate)
                 else Cell("not computable", math.nan),
@@ -91,14 +92,16 @@ def carried_table(carried: Sequence[Carried]) -> Table:
         Column("yesterday → today"),
         Column("today's choice (%)", numeric=True),
         Column("yesterday's (%)", numeric=True),
-        Column("cost (points)", numeric=True),
+        Column("mean cost (points)", numeric=True),
+        Column("median cost (points)", numeric=True),
         Column("share of the gain", numeric=True),
         Column("trials saved", numeric=True),
     )
     repeats = {len(c.today.table.studies) for c in carried}
     note = (
         f"Test accuracies with fresh seeds, means over {' or '.join(map(str, sorted(repeats)))} "
-        "searches; 95% intervals over them. Share of the gain: the cost divided by what today's "
+        "searches; 95% intervals over them, that of the mean approximate: a few choices that "
+        "diverge today decide it. Share of the gain: the mean cost divided by what today's "
         "choice gains on the median configuration; 0% where the old one serves as well, 100% where "
         "it is no better than that. Trials saved: of a new random search, until one is as good as "
         "the old choice; approximate."
