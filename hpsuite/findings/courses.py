@@ -1,7 +1,7 @@
 """The learning curves of an arm's trials: after how many steps which accuracy.
 
-A trial is scored after each epoch and after its last step. One that diverged has the chance score
-from then on, so that all trials of a budget are scored as often.
+A trial is scored after each epoch and after its last step. One that diverged, or was pruned, has
+the chance score from then on, so that all trials of a budget are scored as often.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,8 @@ def course_of(table: ArmTable, values: Mapping[str, Scalar], result: TrialResult
     total = int(budget) if budget is not None else int(epochs or 0) * per_epoch
     steps = np.minimum(per_epoch * np.arange(1, -(-total // per_epoch) + 1), total)
     accuracy = np.full(len(steps), table.data.majority_share("val"))
-    accuracy[: len(result.val_curve)] = result.val_curve
+    known = result.val_curve[: len(steps)]
+    accuracy[: len(known)] = known
     return Course(steps.astype(np.float64), accuracy)
 
 
