@@ -224,8 +224,8 @@ def of_choices(statistic: str, today: object, before: object) -> Cell:
         raise NotMeasured("no reference sample, which tells how many are as good")
     sample = [result.test_accuracy for result in today.table.results]
     budget = len(today.table.studies[0].results)
-    if budget == 1:
-        raise NotMeasured("a budget of one trial")
+    if not 1 < budget < len(sample):
+        raise NotMeasured("a budget of one trial, or one repeat")
     return Cell(
         len(old),
         lambda level: trials_saved(sample, old, budget, level),

@@ -40,7 +40,7 @@ def _carried(before: ArmFinding, today: ArmFinding) -> Carried:
     if today.table.arm.strategy.is_reference:
         sample = np.array([result.test_accuracy for result in today.table.results])
         relative = ratio_of_means(costs, own - float(np.median(sample)))
-        if budget > 1:
+        if 1 < budget < len(sample):
             saved = trials_saved(sample, old, budget)
     return Carried(
         before,

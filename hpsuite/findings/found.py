@@ -218,7 +218,7 @@ class Carried:
         relative: the cost as a share of what choosing gains today at all, own minus the median of
             the reference sample; nan where that may be 0, or there is no such sample.
         saved: trials of a new random search that an old choice saves; None where there is no
-            reference sample, or a single trial in a repeat.
+            reference sample, a single trial in a repeat, or a single repeat.
         budget: trials of a repeat.
     """
 
