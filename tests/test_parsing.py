@@ -124,6 +124,7 @@ TYPES = {
     "numerics.dtype": "'float32' or 'float64'",
     "numerics.tf32": BOOL,
     "numerics.trainer": "'auto' or 'plain'",
+    "numerics.probe": BOOL,
     "executor.kind": "'inline' or 'processes'",
     "executor.workers": INT,
     "tracking.enabled": BOOL,
