@@ -52,4 +52,13 @@ def _carried(before: ArmFinding, today: ArmFinding) -> Carried:
         relative,
         saved,
         budget,
+        _alike(before, today),
     )
+
+
+def _alike(before: ArmFinding, today: ArmFinding) -> int:
+    """How many repeats chose the same configuration."""
+    chosen = [
+        [study.values[study.best.number] for study in arm.table.studies] for arm in (before, today)
+    ]
+    return sum(one == other for one, other in zip(*chosen, strict=True))

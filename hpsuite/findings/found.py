@@ -220,6 +220,7 @@ class Carried:
         saved: trials of a new random search that an old choice saves; None where there is no
             reference sample, a single trial in a repeat, or a single repeat.
         budget: trials of a repeat.
+        same: repeats that chose the same configuration on both, whose cost is 0.
     """
 
     before: ArmFinding
@@ -231,6 +232,7 @@ class Carried:
     relative: Interval
     saved: Interval | None
     budget: int
+    same: int
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,7 @@ def carried_figures(found: Carried) -> dict[str, object]:
         "before": arm_names(found.before.table),
         "today": arm_names(found.today.table),
         "trials": found.budget,
+        "same_choice": found.same,
         **ends("own_test_accuracy", found.own),
         **ends("old_test_accuracy", found.old),
         **ends("staleness", found.cost),

@@ -26,9 +26,9 @@ def carried_section(carried: Sequence[Carried]) -> Section | None:
     ]
     told = " ".join(f"{words} {listed(names, 12)}." for names, words in parts if names)
     prose = (
-        "Each repeat of a search chooses on yesterday's setup and on today's, and both choices are "
-        "trained today with the same fresh seeds. The cost is today's own choice minus the old "
-        "one, on test data.",
+        "Each repeat of a search chooses on yesterday's setup and on today's, random ones among "
+        "the same configurations, and both choices are trained today with the same fresh seeds. The "
+        "cost is today's own choice minus the old one, on test data.",
         told,
     )
     budgets = {c.budget for c in carried if c.saved is not None}
@@ -80,6 +80,7 @@ def carried_table(carried: Sequence[Carried]) -> Table:
                 Cell(change_words(c)),
                 Cell(f"{100 * c.own.estimate:.1f}", 100 * c.own.estimate),
                 Cell(f"{100 * c.old.estimate:.1f}", 100 * c.old.estimate),
+                Cell(f"{c.same} of {len(c.today.table.studies)}", c.same),
                 Cell(cost.text(decimals=1, signed=True), cost.value),
                 Cell(median.text(decimals=1, signed=True), median.value),
                 percent(c.relative)
@@ -92,6 +93,7 @@ def carried_table(carried: Sequence[Carried]) -> Table:
         Column("yesterday → today"),
         Column("today's choice (%)", numeric=True),
         Column("yesterday's (%)", numeric=True),
+        Column("same choice", numeric=True),
         Column("mean cost (points)", numeric=True),
         Column("median cost (points)", numeric=True),
         Column("share of the gain", numeric=True),
@@ -100,7 +102,8 @@ def carried_table(carried: Sequence[Carried]) -> Table:
     repeats = {len(c.today.table.studies) for c in carried}
     note = (
         f"Test accuracies with fresh seeds, means over {' or '.join(map(str, sorted(repeats)))} "
-        "searches; 95% intervals over them, that of the mean approximate: a few choices that "
+        "searches; same choice: of how many both are one configuration, which costs nothing; 95% "
+        "intervals over searches, that of the mean approximate: a few choices that "
         "diverge today decide it. Share of the gain: the mean cost divided by what today's "
         "choice gains on the median configuration; 0% where the old one serves as well, 100% where "
         "it is no better than that. Trials saved: of a new random search, until one is as good as "

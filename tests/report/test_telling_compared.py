@@ -162,14 +162,19 @@ def test_setups_unlike_one_in_a_thing_each_are_named_by_it() -> None:
         {"budget.epochs": "64"},
         {"dataset": "mnist", "dataset.validation_size": "1000"},
     ]
-    axes = {f"a long enough name of setup {i}": {**usual, **own} for i, own in enumerate(changes)}
+    axes = {
+        f"a name of setup {i} that is long enough": {**usual, **own}
+        for i, own in enumerate(changes)
+    }
     assert short_names(axes) == [
         *("digits mlp", "mlp_bn", "layers=5", "epochs=64", "mnist validation_size=1000")
     ]
     # Two that are alike in what is left have their whole names.
-    twice = {**axes, "another long name of the same": dict(usual)}
+    twice = {**axes, "another name that is long enough": dict(usual)}
     assert short_names(twice) == list(twice)
     # Half of them with another model: nothing is usual.
     halved = [{**own, "model": ("mlp", "mlp_bn")[i % 2]} for i, own in enumerate(axes.values())]
-    names = short_names({f"a long enough name of setup {i}": own for i, own in enumerate(halved)})
+    names = short_names(
+        {f"a name of setup {i} that is long enough": own for i, own in enumerate(halved)}
+    )
     assert names[2] == "digits mlp epochs=12 layers=5"
