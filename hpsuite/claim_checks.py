@@ -10,7 +10,6 @@ from hpsuite.declared import (
     HYPERPARAMETER,
     TRANSFER_STATISTICS,
     Declared,
-    matches,
 )
 from hpsuite.findings import setup_axes
 
@@ -25,7 +24,6 @@ def check_claims(
             primary one; a choice that cannot be used on the other side.
     """
     for place, claim in enumerate(declared):
-        _check_curves(f"claims[{place}]", claim, arms)
         axes = arm_axes if claim.statistic in ARM_STATISTICS else setup_axes
         # Setups once each, whatever the number of their arms.
         by_name = {tuple(axes(arm).items()): arm for arm in arms}
@@ -38,16 +36,18 @@ def check_claims(
             ]
         sides = sides_of(f"claims[{place}]", claim, named)
         primary_of(f"claims[{place}]", claim, sides)
+        if claim.at_step is not None:
+            _check_curves(f"claims[{place}]", claim, sides)
         if claim.statistic in TRANSFER_STATISTICS:
             _check_transfer(f"claims[{place}]", claim, sides, fresh_seeds)
 
 
-def _check_curves(key: str, claim: Declared, arms: Sequence[Arm]) -> None:
+def _check_curves(key: str, claim: Declared, sides: Mapping[CellAxes, Sequence[object]]) -> None:
     """Check that a step is within the budgets that say how many they have."""
-    for arm in arms:
+    for arm in (arm for found in sides.values() for arm in found):
+        assert isinstance(arm, Arm)
         steps = arm.setup.steps
-        side = next((s for s in (claim.a, claim.b) if matches(arm_axes(arm), s)), None)
-        if None not in (claim.at_step, steps, side) and (claim.at_step or 0) > (steps or 0):
+        if claim.at_step is not None and steps is not None and claim.at_step > steps:
             accepted = f"at most {steps}, the steps of {arm.label}"
             raise refuse(f"{key}.at_step", claim.at_step, accepted)
 

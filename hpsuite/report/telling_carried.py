@@ -27,8 +27,8 @@ def carried_section(carried: Sequence[Carried]) -> Section | None:
     told = " ".join(f"{words} {listed(names, 12)}." for names, words in parts if names)
     prose = (
         "Each repeat of a search chooses on yesterday's setup and on today's, random ones among "
-        "the same configurations, and both choices are trained today with the same fresh seeds. The "
-        "cost is today's own choice minus the old one, on test data.",
+        "the same configurations, and both choices are trained today with the same fresh seeds. "
+        "The cost is today's own choice minus the old one, on test data.",
         told,
     )
     budgets = {c.budget for c in carried if c.saved is not None}
