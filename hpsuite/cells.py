@@ -22,7 +22,7 @@ def arm_axes(arm: Arm) -> Names:
 def chosen_words(axes: Mapping[str, object]) -> str:
     """What a side chooses by, in words: `mlp_bn budget.epochs=12`."""
     return " ".join(
-        str(v) if k in ("model", "strategy", "dataset", HYPERPARAMETER) else f"{k}={show(v)}"
+        str(v) if k in ("model", "strategy", "dataset", HYPERPARAMETER) else f"{k}={as_text(v)}"
         for k, v in axes.items()
     )
 

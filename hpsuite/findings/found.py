@@ -187,6 +187,7 @@ class Learned:
         arm: whose repeats are the seeds.
         steps: gradient steps before each evaluation, shape [m].
         mean, low, high: validation accuracy, and its pointwise 95% t interval, [m].
+        lowest, highest: of the seeds, [m].
         first: the arm whose last accuracy is the target.
         target: a validation accuracy, in [0, 1].
         reached: seeds that reach it.
@@ -199,6 +200,8 @@ class Learned:
     mean: Floats
     low: Floats
     high: Floats
+    lowest: Floats
+    highest: Floats
     first: ArmFinding
     target: float
     reached: int

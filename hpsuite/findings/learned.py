@@ -39,6 +39,8 @@ def find_learned(arms: Sequence[ArmFinding]) -> list[Learned]:
             mean=mean,
             low=low,
             high=high,
+            lowest=scores.min(axis=0),
+            highest=scores.max(axis=0),
             first=arm if first is None else first.arm,
             target=target,
             reached=reached,

@@ -154,6 +154,8 @@ def learned_figures(found: Learned) -> dict[str, object]:
         "val_accuracy": found.mean.tolist(),
         "val_accuracy_low": found.low.tolist(),
         "val_accuracy_high": found.high.tolist(),
+        "val_accuracy_lowest": found.lowest.tolist(),
+        "val_accuracy_highest": found.highest.tolist(),
         "target": found.target,
         "reached": found.reached,
         **ends("steps_to_target", found.to_target),

@@ -10,6 +10,7 @@ from hpsuite.report.told import Told
 LONG = 30
 # Of fewer setups than these nothing is what most of them have.
 FEW = 4
+_CHOICES = ".choices"
 # Axes whose value says enough.
 PLAIN = ("dataset", "model")
 
@@ -85,12 +86,24 @@ def versus_words(a: Mapping[str, str], b: Mapping[str, str]) -> str:
     """What of A is not in B, minus what of B is not in A: `sigmoid minus relu`."""
     if a.keys() == b.keys() and len(a) == 1:
         (axis,) = a
-        words = f"{a[axis]} minus {b[axis]}"
+        one, other = (_value(axis, own[axis]) for own in (a, b))
+        words = f"{one} minus {other}"
         # A number says nothing by itself.
-        return words if a[axis][:1].isalpha() else f"{axis.rpartition('.')[2]} {words}"
+        return words if one[:1].isalpha() else f"{last_part(axis)} {words}"
     return f"{axes_words(a) or 'without'} minus {axes_words(b) or 'without'}"
 
 
 def _words(axes: Iterable[tuple[str, str]]) -> Iterable[str]:
     for axis, value in axes:
-        yield value if axis in PLAIN else f"{axis.rpartition('.')[2]}={value}"
+        yield value if axis in PLAIN else f"{last_part(axis)}={_value(axis, value)}"
+
+
+def last_part(axis: str) -> str:
+    """The last part of a key; of a range's choices, what it is the range of."""
+    return axis.removesuffix(_CHOICES).rpartition(".")[2]
+
+
+def _value(axis: str, value: str) -> str:
+    """A value; of a single choice, without its brackets."""
+    single = axis.endswith(_CHOICES) and "," not in value
+    return value.removeprefix("[").removesuffix("]") if single else value

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from hpsuite.analysis.warm_start import saved_by_best, saved_by_random
 from hpsuite.findings import ArmFinding, Carried, setup_axes
-from hpsuite.report.short_names import versus_words
+from hpsuite.report.short_names import last_part, versus_words
 from hpsuite.report.telling_scores import estimate, listed, percent
 from hpsuite.report.view import Cell, Column, Note, Section, Table
 
@@ -49,9 +49,7 @@ def change_words(carried: Carried) -> str:
     """What changed, in words: `layers 2 → 5`."""
     before, today = _apart(carried.before, carried.today)
     if before.keys() == today.keys():
-        return ", ".join(
-            f"{axis.rpartition('.')[2]} {before[axis]} → {today[axis]}" for axis in before
-        )
+        return ", ".join(f"{last_part(axis)} {before[axis]} → {today[axis]}" for axis in before)
     if before.get("dataset") != today.get("dataset"):
         return f"dataset {before['dataset']} → {today['dataset']}"
     return versus_words(today, before)

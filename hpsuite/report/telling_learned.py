@@ -55,7 +55,12 @@ def _accuracies(
     numbers = {name: i for i, (name, _) in enumerate(found)}
     for i, group in enumerate(groups(found, MOST_LINES)):
         lines = tuple(
-            Curve(name, numbers[name], own.steps, *(100 * v for v in (own.mean, own.low, own.high)))
+            Curve(
+                name,
+                numbers[name],
+                own.steps,
+                *(100 * v for v in (own.mean, own.lowest, own.highest)),
+            )
             for name, own in group
         )
         _, first = group[0]
@@ -67,9 +72,10 @@ def _accuracies(
             Courses(
                 "Validation accuracy over training",
                 STEPS,
-                Axis("validation accuracy", "%"),
+                Axis("validation accuracy", "%", scale="one_minus_log", top=100),
                 (Panel("", lines, level),),
-                f"mean over {' or '.join(map(str, seeds))} seeds, and its pointwise 95% t interval",
+                f"mean over {' or '.join(map(str, seeds))} seeds, and from the lowest of them to "
+                "the highest, after each epoch",
             ),
             f"Validation accuracy against gradient steps; in the end {listed(ends, MOST_LINES)}.",
         )
@@ -140,7 +146,7 @@ def _inputs(seen: Sequence[tuple[str, Learned]]) -> Iterator[Picture]:
             Courses(
                 "What a nonlinearity of the last hidden layer sees",
                 STEPS,
-                Axis("input", low=min(ends) - pad, high=max(ends) + pad),
+                Axis("input of the nonlinearity", low=min(ends) - pad, high=max(ends) + pad),
                 tuple(panels),
                 "median over the validation rows, and the 15th to the 85th percentile",
                 "In evaluation: batch norm by its running statistics.",
