@@ -139,7 +139,7 @@ def _inputs(seen: Sequence[tuple[str, Learned]]) -> Iterator[Picture]:
                     ),
                 )
             )
-            words.append(f"{name} from {middle[0]:.1f} to {middle[-1]:.1f}")
+            words.append(f"{name} from {_one(middle[0])} to {_one(middle[-1])}")
         pad = 0.05 * (max(ends) - min(ends))
         yield Picture(
             "hidden-inputs" if i == 0 else f"hidden-inputs-{i + 1}",
@@ -181,3 +181,8 @@ def _movements(seen: Sequence[tuple[str, Learned]]) -> Table:
         "to the highest. Means over seeds, of one unit each, with 95% t intervals; approximate."
     )
     return Table("How stable a nonlinearity's input is", columns, tuple(rows), note)
+
+
+def _one(value: float) -> str:
+    """A number with one decimal, 0 without a sign."""
+    return f"{round(float(value), 1) + 0.0:.1f}"
