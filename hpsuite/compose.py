@@ -13,9 +13,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from hpsuite.checks import UserError, refuse, show
+from hpsuite.claim_checks import check_claims
 from hpsuite.config import Arm, Settings
 from hpsuite.explain import check_choices, explain
-from hpsuite.judging import check_claims
 from hpsuite.overrides import as_override, into_matrix
 from hpsuite.parsing import ARM_GROUPS, parse_arm, parse_settings
 from hpsuite.places import check_places
@@ -110,7 +110,7 @@ def crossed(asked: Composed) -> tuple[Settings, list[Arm]]:
         if labels.count(arm.label) > 1:
             raise UserError(f"matrix: found {arm.label} twice; accepted: each cell once")
         check_sampler(arm)
-    check_claims(settings.claims, arms)
+    check_claims(settings.claims, arms, fresh_seeds=settings.analysis.fresh_seeds)
     check_places(settings)
     return settings, arms
 

@@ -19,7 +19,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from hpsuite.analysis.claims import Direction
 from hpsuite.checks import UserError, build, refuse, show
@@ -50,10 +50,59 @@ ARM_STATISTICS = {
     "probability_better": "share of the repeats",
     "trials_to_good": "trials",
     "never_good": "share of the repeats",
+    "val_accuracy_at": "accuracy",
+    "steps_to_accuracy": "steps",
+    "staleness": "accuracy",
+    "trials_saved": "trials",
 }
+# Those of what one side chose and the other is to use: they share a space, and need fresh seeds.
+TRANSFER_STATISTICS = ("staleness", "trials_saved")
+# Those that need a field of their own.
+NEEDS = {"val_accuracy_at": "at_step", "steps_to_accuracy": "target"}
 STATISTICS = {**SETUP_STATISTICS, **HYPERPARAMETER_STATISTICS, **ARM_STATISTICS}
 # Those that may be of unequal numbers of trials.
 OF_SO_MANY = ("best_val_accuracy", "test_accuracy", "probability_better")
+# In words, units and factors for a reader.
+_SHARE = ("points", 100.0)
+WORDS: Mapping[str, tuple[str, tuple[str, float]]] = {
+    **{
+        f"good_fraction_{e}pt": (f"share of the space within {e} points of its own best", _SHARE)
+        for e in (1, 2, 5)
+    },
+    **{
+        f"good_fraction_{e}pt_common": (f"share within {e} points of the common best", _SHARE)
+        for e in (1, 2, 5)
+    },
+    **{
+        f"rate_width_{e}pt": (f"width of the rates within {e} points of the best", ("decades", 1.0))
+        for e in (1, 2, 5)
+    },
+    "nonfinite_fraction": ("share of diverged trials", _SHARE),
+    "chance_fraction": ("share of trials that stay at chance", _SHARE),
+    "mean_val_accuracy": ("mean validation accuracy over the space", _SHARE),
+    "largest_stable_rate": ("largest stable learning rate", ("decades", 1.0)),
+    "rate_sensitivity": ("mean loss of accuracy over the swept rates", _SHARE),
+    **{
+        f"importance_{evaluator}": (f"share of the variance by {words}", _SHARE)
+        for evaluator, words in (
+            ("fanova", "fANOVA"),
+            ("ped_anova_top10", "PED-ANOVA, best 10%"),
+            ("ped_anova_top10_of_top50", "PED-ANOVA, best 10% of the best half"),
+        )
+    },
+    "never_good": ("chance to try no good one", _SHARE),
+    "trials_to_good": ("trials to a good one", ("trials", 1.0)),
+    "best_val_accuracy": ("best validation accuracy", _SHARE),
+    "test_accuracy": ("test accuracy of what validation selected", _SHARE),
+    "area": ("area under the best-so-far curve", _SHARE),
+    "true_accuracy": ("fresh-seed accuracy of what was selected", _SHARE),
+    "miss_probability": ("chance to end on a configuration that is not good", _SHARE),
+    "probability_better": ("chance to find a better one", ("%", 100.0)),
+    "val_accuracy_at": ("validation accuracy", _SHARE),
+    "steps_to_accuracy": ("steps to a validation accuracy", ("steps", 1.0)),
+    "staleness": ("test accuracy of what is chosen today less that of the old choice", _SHARE),
+    "trials_saved": ("trials of a new random search that the old choice saves", ("trials", 1.0)),
+}
 # By which the sides of a claim on hyperparameters choose them.
 HYPERPARAMETER = "hyperparameter"
 
@@ -95,6 +144,8 @@ class Declared:
             and as many of the longer search as the shorter one has where both are None.
         epochs_a, epochs_b: likewise, of as many first trials of each repeat as so many epochs in
             all train, >= 1; for each side, one of both at most.
+        at_step: for `val_accuracy_at`, after how many gradient steps, >= 1; the nearest evaluation.
+        target: for `steps_to_accuracy`, the validation accuracy, in (0, 1].
         a_other, b_other: for a claim that an effect is smaller under other conditions, those; then
             the statistic is (a - b) - (a_other - b_other).
     """
@@ -114,6 +165,8 @@ class Declared:
     trials_b: Annotated[int, Ge(1)] | None = None
     epochs_a: Annotated[int, Ge(1)] | None = None
     epochs_b: Annotated[int, Ge(1)] | None = None
+    at_step: Annotated[int, Ge(1)] | None = None
+    target: Annotated[float, Gt(0), Le(1)] | None = None
 
     def without(self, shared: Collection[tuple[str, str]]) -> "Declared":
         """The claim, where all setups share these axes and values, and none is told by them."""
@@ -174,8 +227,19 @@ def parse_claims(given: object) -> tuple[Declared, ...]:
         for side, limit in zip("ab", declared.limits, strict=True):
             if None not in (limit.trials, limit.epochs):
                 raise UserError(f"{key}.epochs_{side}: found trials_{side} too; accepted: one")
+        _check_needs(key, declared)
         found.append(declared)
     return tuple(found)
+
+
+def _check_needs(key: str, declared: Declared) -> None:
+    """Check that a statistic has the fields that it needs, and none that another one does."""
+    for statistic, name in NEEDS.items():
+        given = getattr(declared, name)
+        if declared.statistic == statistic and given is None:
+            raise refuse(f"{key}.{name}", None, f"a number, which {statistic} needs")
+        if declared.statistic != statistic and given is not None:
+            raise refuse(f"{key}.{name}", given, f"none but for {statistic}")
 
 
 def matches(names: Mapping[str, str], chosen: Mapping[str, object]) -> bool:

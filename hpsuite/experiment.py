@@ -16,6 +16,7 @@ from rich.markup import escape
 
 from hpsuite.arms import ArmRun, PlannedArm, open_studies, plan_arms
 from hpsuite.checks import refuse
+from hpsuite.claim_checks import routes
 from hpsuite.config import Arm, ExecutorConfig, Settings
 from hpsuite.executors import count_workers, make_executor
 from hpsuite.findings import Findings, Replayed, find
@@ -23,7 +24,7 @@ from hpsuite.forecast import print_plan
 from hpsuite.judging import conditions, judge
 from hpsuite.provenance import device_name
 from hpsuite.record import beside, open_storage
-from hpsuite.replays import BEST, CHOICES, DEFAULT, plan_replays, replayed
+from hpsuite.replays import BEST, CHOICES, DEFAULT, MOVED, plan_replays, replayed
 from hpsuite.report.files import write_files
 from hpsuite.report.progress import TrialProgress
 from hpsuite.report.runs import PAGES, experiment_note, run_views
@@ -34,6 +35,10 @@ from hpsuite.scheduler import run_studies
 from hpsuite.tracking import Synced, how_to_open
 from hpsuite.training import Checkpoints, Planner
 from hpsuite.training.reproducible import reproducible
+
+# By purpose, and the arm that selected it; by the arm that selected it and the one it went to.
+Again = Mapping[str, Mapping[str, Replayed]]
+Moved = Mapping[tuple[str, str], Replayed]
 
 
 def run_experiment(settings: Settings, arms: Sequence[Arm], command: str = "") -> None:
@@ -69,7 +74,7 @@ def run_experiment(settings: Settings, arms: Sequence[Arm], command: str = "") -
     again = train_again(settings, storage, runs, planner, console)
     if settings.analysis.bands == "tight":
         console.print("analysing: tight bands take minutes, once for each n ...", style="dim")
-    findings = analysed(settings, runs, again)
+    findings = analysed(settings, runs, *again)
     conclude(settings, findings, console, device, started=started, command=command, trained=trained)
 
 
@@ -109,12 +114,14 @@ def train_again(
     runs: Sequence[ArmRun],
     planner: Planner,
     console: Console,
-) -> Mapping[str, Mapping[str, Replayed]]:
-    """Train with fresh seeds what was selected; by purpose, and the arm that selected it."""
+) -> tuple[Again, Moved]:
+    """Train with fresh seeds what was selected, where it was, and where claims carry it over."""
     found: dict[str, dict[str, Replayed]] = {BEST: {}, DEFAULT: {}, CHOICES: {}}
-    replays = plan_replays(runs, settings.analysis.fresh_seeds)
+    moved: dict[tuple[str, str], Replayed] = {}
+    carried = routes(settings.claims, [run.planned.arm for run in runs])
+    replays = plan_replays(runs, settings.analysis.fresh_seeds, carried)
     if not replays:
-        return found
+        return found, moved
     planned = {replay.planned.identity: replay.planned for replay in replays}
     opened = open_studies(
         storage, list(planned.values()), fresh=settings.fresh, device=planner.device
@@ -127,19 +134,21 @@ def train_again(
     by_identity = {run.planned.identity: run for run in opened}
     for replay in replays:
         run = by_identity[replay.planned.identity]
-        found[replay.purpose][replay.source] = replayed(replay, run)
-    return found
+        if replay.purpose == MOVED:
+            moved[replay.source, replay.onto] = replayed(replay, run)
+        else:
+            found[replay.purpose][replay.source] = replayed(replay, run)
+    return found, moved
 
 
-def analysed(
-    settings: Settings, runs: Sequence[ArmRun], again: Mapping[str, Mapping[str, Replayed]]
-) -> Findings:
+def analysed(settings: Settings, runs: Sequence[ArmRun], again: Again, moved: Moved) -> Findings:
     """All figures of complete arms, and the verdicts on what was claimed of them."""
     found = find(
         [run.table() for run in runs],
         best_again=again[BEST],
         choices_again=again[CHOICES],
         defaults=again[DEFAULT],
+        moved=moved,
         bands=settings.analysis.bands,
     )
     verdicts = judge(settings.claims, found.setups, found.arms, conditions(found))

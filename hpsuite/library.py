@@ -259,7 +259,7 @@ def _train(asked: Sequence[str], *, in_memory: bool, progress: bool) -> Fit:
     names = [study.name for run in runs for study in run.studies]
     studies = {name: optuna.load_study(study_name=name, storage=storage) for name in names}
     again = train_again(settings, storage, runs, planner, console)
-    return Fit(analysed(settings, runs, again), studies)
+    return Fit(analysed(settings, runs, *again), studies)
 
 
 @contextlib.contextmanager

@@ -12,14 +12,29 @@ from hpsuite.analysis.claims import Cell
 from hpsuite.analysis.comparisons import Comparison, compare_strategies
 from hpsuite.analysis.contrasts import EVERYWHERE, combined
 from hpsuite.analysis.intervals import Interval, mean_t, welch, wilson
+from hpsuite.analysis.learning_curves import (
+    difference_of_repeats,
+    fewer_steps,
+    nearest_evaluation,
+    steps_to,
+)
 from hpsuite.analysis.probability_better import probability_better
 from hpsuite.analysis.rate_sweep import RateSweep
 from hpsuite.analysis.trials_to_good import first_good
 from hpsuite.analysis.unpaired import unpaired_difference
 from hpsuite.analysis.verdicts import whole_space
+from hpsuite.analysis.warm_start import trials_saved
 from hpsuite.declared import ARM_STATISTICS, Limit
 from hpsuite.evidence import generator
-from hpsuite.findings import MARGIN, ArmFinding, SetupFinding, difference, paired
+from hpsuite.findings import (
+    MARGIN,
+    ArmFinding,
+    SetupFinding,
+    courses,
+    difference,
+    paired,
+    tried_alike,
+)
 
 
 class NotMeasured(Exception):
@@ -206,6 +221,73 @@ def _of_good_ones(statistic: str, a: ArmFinding, b: ArmFinding, n: int) -> Cell:
         n,
         lambda level: bounded_difference(times[0], times[1], 1.0, float(k), level),
         bounds=(1.0 - k, k - 1.0),
+    )
+
+
+def of_choices(statistic: str, today: object, before: object) -> Cell:
+    """What was chosen before, used today: its cost, or the trials that it saves."""
+    assert isinstance(today, ArmFinding)
+    assert isinstance(before, ArmFinding)
+    moved = today.moved.get(before.table.identity)
+    if today.again is None or moved is None:
+        raise NotMeasured("nothing was trained again")
+    old = moved.test.mean(axis=1)
+    if statistic == "staleness":
+        costs = np.sort(today.again.test.mean(axis=1) - old)
+        return Cell(len(costs), lambda level: mean_t(costs, level, EVERYWHERE), bounds=(-1.0, 1.0))
+    if not today.table.arm.strategy.is_reference:
+        raise NotMeasured("no reference sample, which tells how many are as good")
+    sample = [result.test_accuracy for result in today.table.results]
+    budget = len(today.table.studies[0].results)
+    if not 1 < budget < len(sample):
+        raise NotMeasured("a budget of one trial, or one repeat")
+    return Cell(
+        len(old),
+        lambda level: trials_saved(sample, old, budget, level),
+        bounds=(0.0, budget - 1.0),
+    )
+
+
+def of_scores_at(at_step: int, a: object, b: object) -> Cell:
+    """The best of each repeat's trials after so many steps."""
+    assert isinstance(a, ArmFinding)
+    assert isinstance(b, ArmFinding)
+    try:
+        one, two = (
+            np.array(
+                [
+                    max(c.accuracy[nearest_evaluation(c.steps, at_step)] for c in repeat)
+                    for repeat in courses(arm.table)
+                ]
+            )
+            for arm in (a, b)
+        )
+    except ValueError as error:
+        raise NotMeasured(str(error)) from error
+    alike = tried_alike(a.table, b.table)
+    return Cell(
+        min(len(one), len(two)),
+        lambda level: difference_of_repeats(one, two, paired=alike, level=level),
+        bounds=(-1.0, 1.0),
+    )
+
+
+def of_steps_to(target: float, a: object, b: object) -> Cell:
+    """The steps until the first of each repeat's trials reaches an accuracy, at most all."""
+    assert isinstance(a, ArmFinding)
+    assert isinstance(b, ArmFinding)
+    sides = [courses(arm.table) for arm in (a, b)]
+    last = min(c.steps[-1] for side in sides for repeat in side for c in repeat)
+    one, two = (
+        np.array(
+            [min(min(steps_to(c.steps, c.accuracy, target), last) for c in each) for each in side]
+        )
+        for side in sides
+    )
+    return Cell(
+        min(len(one), len(two)),
+        lambda level: fewer_steps(one, two, (0.0, last), level),
+        bounds=(-last, last),
     )
 
 

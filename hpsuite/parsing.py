@@ -55,6 +55,7 @@ from hpsuite.pruning import Pruning
 from hpsuite.strategies import PerTrialSeeded, PlannedSampler
 from hpsuite.strategies.hub import HubSampler, given_to
 from hpsuite.texts import Packages
+from hpsuite.training.probe import last_activation
 from hpsuite.trials import ModelSpec, Numerics, frozen_arguments
 
 T = TypeVar("T")
@@ -332,5 +333,7 @@ def check_against_data(setup: Setup, data: Data) -> None:
             raise refuse(key, size, f"1 to {n_rows}, the rows of the training set")
     for spec in examples(setup, data):
         model = checked_model(spec.model, data)
+        if setup.numerics.probe and last_activation(model) is None:
+            raise refuse("numerics.probe", True, f"false, as {spec.model.target} has no activation")
         if 1 in sizes:
             check_single_rows(model, data, key)

@@ -336,6 +336,8 @@ def result_of(trial: FrozenTrial, study: str) -> TrialResult | None:
         values["judged"] = Judged(tuple(reports), tuple((key, mark) for key, mark in marks))
     for curve in ("val_curve", "loss_curve"):
         values[curve] = tuple(values[curve])
+    if "probe" in values:
+        values["probe"] = tuple(tuple(row) for row in values["probe"])
     return TrialResult(study=study, number=trial.number, **values)
 
 
@@ -346,6 +348,8 @@ def count_told(storage: BaseStorage, name: str) -> int:
 
 def attribute_of(result: TrialResult) -> dict[str, object]:
     """A result as the attribute that a record keeps with its trial."""
-    elsewhere = ("study", "number", "judged")
+    elsewhere = ("study", "number", "judged", "probe")
     own = {f.name: getattr(result, f.name) for f in fields(result) if f.name not in elsewhere}
-    return own if result.judged is None else {**own, "judged": asdict(result.judged)}
+    if result.judged is not None:
+        own["judged"] = asdict(result.judged)
+    return own if result.probe is None else {**own, "probe": result.probe}

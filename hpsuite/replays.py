@@ -12,7 +12,7 @@ import numpy as np
 
 from hpsuite.analysis.best import n_best
 from hpsuite.arms import ArmRun, PlannedArm, planned_arm
-from hpsuite.config import StrategyConfig
+from hpsuite.config import Arm, StrategyConfig
 from hpsuite.findings import Replayed
 from hpsuite.strategies import ReplaySampler
 from hpsuite.study import StudyRun
@@ -23,6 +23,7 @@ from hpsuite.untuned import untuned
 Point = tuple[Scalar, ...]
 
 BEST, DEFAULT, CHOICES = "best again", "default", "choices again"
+MOVED = "choices moved"
 
 
 @dataclass(frozen=True)
@@ -32,23 +33,28 @@ class Replay:
     Attributes:
         source: identity of the arm that found them.
         purpose: BEST for the best 4% of a reference sample, DEFAULT for its setup's default
-            configuration, CHOICES for what each repeat selected.
+            configuration, CHOICES for what each repeat selected, MOVED for that on another setup.
         planned: the arm that trains them.
         n_points: how many configurations.
+        onto: identity of the arm on whose setup they are trained: the source but for MOVED.
     """
 
     source: str
     purpose: str
     planned: PlannedArm
     n_points: int
+    onto: str
 
 
-def plan_replays(runs: Sequence[ArmRun], n_seeds: int) -> list[Replay]:
+def plan_replays(
+    runs: Sequence[ArmRun], n_seeds: int, routes: Sequence[tuple[Arm, Arm]] = ()
+) -> list[Replay]:
     """What to train again of complete arms.
 
     Args:
         runs: the experiment's arms, complete.
         n_seeds: fresh seeds for each configuration; 0 for none.
+        routes: (the arm that chose, the arm on whose setup that is trained too), of `runs`.
     """
     if n_seeds == 0:
         return []
@@ -61,6 +67,9 @@ def plan_replays(runs: Sequence[ArmRun], n_seeds: int) -> list[Replay]:
                 replays.append(_replay(run, DEFAULT, [default], n_seeds))
         if not any(study.days_of_models for study in run.studies):
             replays.append(_replay(run, CHOICES, _choices(run.studies), n_seeds))
+    for before, today in routes:
+        one, other = (next(r for r in runs if r.planned.arm == arm) for arm in (before, today))
+        replays.append(_replay(other, MOVED, _choices(one.studies), n_seeds, source=one))
     return replays
 
 
@@ -82,7 +91,9 @@ def _choices(studies: Sequence[StudyRun]) -> list[Point]:
     ]
 
 
-def _replay(run: ArmRun, purpose: str, points: list[Point], n_seeds: int) -> Replay:
+def _replay(
+    run: ArmRun, purpose: str, points: list[Point], n_seeds: int, source: ArmRun | None = None
+) -> Replay:
     arm = run.planned.arm
     strategy = StrategyConfig(
         name=f"{arm.strategy.label} {purpose}",
@@ -97,7 +108,13 @@ def _replay(run: ArmRun, purpose: str, points: list[Point], n_seeds: int) -> Rep
         repeats=1,
         seed=fresh_seed(arm.seed),
     )
-    return Replay(run.planned.identity, purpose, planned_arm(again, run.planned.data), len(points))
+    return Replay(
+        (source or run).planned.identity,
+        purpose,
+        planned_arm(again, run.planned.data),
+        len(points),
+        run.planned.identity,
+    )
 
 
 def replayed(replay: Replay, run: ArmRun) -> Replayed:

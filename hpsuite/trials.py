@@ -104,7 +104,7 @@ class OptimizerSpec:
 
 @dataclass(frozen=True, slots=True)
 class Numerics:
-    """How numbers are computed; part of a study's identity.
+    """How numbers are computed, and what is kept of them; part of a study's identity.
 
     Attributes:
         dtype: `float32` or `float64`.
@@ -112,12 +112,15 @@ class Numerics:
         trainer: `auto` fuses what can be fused, `plain` trains one model at a time.
         autocast: `bfloat16` rounds what enters matrix products and convolutions, forward and
             backward; only with float32, in which all else stays (training/mixed_precision.py).
+        probe: whether to record what a hidden unit's nonlinearity sees (see `training/probe.py`);
+            it changes no other result.
     """
 
     dtype: Literal["float32", "float64"] = "float32"
     tf32: bool = False
     trainer: Literal["auto", "plain"] = "auto"
     autocast: Literal["none", "bfloat16"] = field(default="none", metadata=LATER)
+    probe: bool = field(default=False, metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +284,9 @@ class TrialResult:
             0 and variance 1. None where it is not finite, or was recorded before this was.
         val_loss: the same after the last step; None for a non-finite or pruned trial, too.
         judged: by the pruner of its study; None where that has none.
+        probe: the 15th, 50th and 85th percentile of the input of the first unit's nonlinearity in
+            the last hidden layer, over the validation rows: before the first step, then after each
+            epoch, as far as finite. None where `numerics.probe` is off.
     """
 
     study: str
@@ -295,6 +301,7 @@ class TrialResult:
     initial_loss: float | None = None
     val_loss: float | None = None
     judged: Judged | None = None
+    probe: tuple[tuple[float, ...], ...] | None = None
 
     @property
     def epochs(self) -> int:

@@ -29,7 +29,10 @@ LONG = (
     "importance_order",
     "panda_vs_caviar",
     "search_scale",
+    "staleness",
 )
+# These need MNIST.
+ON_MNIST = ("ioffe_szegedy_2015",)
 
 
 def declared(name: str) -> dict[str, Any]:
@@ -43,7 +46,18 @@ def declared(name: str) -> dict[str, Any]:
     "name", [*SHORT, *(pytest.param(name, marks=pytest.mark.slow) for name in LONG)]
 )
 def test_quick_tier_answers_what_was_declared(name: str, command: Command) -> None:
-    ended = command(f"+experiment={name}", "tier=quick", "tracking=none")
+    answers(name, command)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ON_MNIST)
+def test_quick_tier_on_mnist(name: str, command: Command, mnist_dir: Path) -> None:
+    answers(name, command, f"data_dir={mnist_dir}")
+
+
+def answers(name: str, command: Command, *overrides: str) -> None:
+    """Run a quick tier, and check what it says of itself."""
+    ended = command(f"+experiment={name}", "tier=quick", "tracking=none", *overrides)
     assert ended.status == 0, ended.err
     (path,) = Path("outputs", name).glob("*/summary.json")
     found = json.loads(path.read_text())
@@ -82,4 +96,25 @@ def the_rate_first(summary: dict[str, Any]) -> None:
     assert summary["verdicts"][0]["verdict"] == "supported"
 
 
-CHECKS = {"grid_vs_random": misses, "importance_order": the_rate_first}
+def choices_carried_over(summary: dict[str, Any]) -> None:
+    """Both changes are there, with what they cost and save."""
+    assert len(summary["carried"]) == 2
+    for verdict, carried in zip(summary["verdicts"], summary["carried"], strict=True):
+        assert verdict["estimate"] == pytest.approx(carried["staleness"])
+        assert 0 <= carried["trials_saved_low"] <= carried["trials_saved_high"] <= 15
+
+
+def ahead_on_mnist(summary: dict[str, Any]) -> None:
+    """Curves to step 10,000, and what the last sigmoids see."""
+    without, with_norm = summary["learning_curves"]
+    assert without["steps"][-1] == with_norm["steps"][-1] == 10_000
+    assert len(without["probe_percentiles"]) == len(without["steps"]) + 1
+    assert with_norm["val_accuracy"][0] > 0.9
+
+
+CHECKS = {
+    "grid_vs_random": misses,
+    "importance_order": the_rate_first,
+    "staleness": choices_carried_over,
+    "ioffe_szegedy_2015": ahead_on_mnist,
+}

@@ -125,6 +125,7 @@ TYPES = {
     "numerics.tf32": BOOL,
     "numerics.trainer": "'auto' or 'plain'",
     "numerics.autocast": "'none' or 'bfloat16'",
+    "numerics.probe": BOOL,
     "executor.kind": "'inline' or 'processes'",
     "executor.workers": INT,
     "tracking.enabled": BOOL,

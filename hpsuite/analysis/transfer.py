@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from hpsuite.analysis.best import TOP_SHARE
 from hpsuite.analysis.checks import Floats, checked_level, checked_number
+from hpsuite.analysis.fractions import fieller
 from hpsuite.analysis.intervals import Interval, t_quantile
 
 RESAMPLES = 1000
@@ -135,7 +136,7 @@ def transfer_costs(
         )
         covariance = np.cov(both, bias=True) + error**2
         stale[name] = interval(cost, float(covariance[0, 0]))
-        low, high = _fieller(cost, gain, covariance, t)
+        low, high = fieller(cost, gain, covariance, t)
         if math.isnan(high):
             reason = method
             if chosen > 1:
@@ -184,20 +185,6 @@ def _chosen(scores: Floats, k: int) -> Floats:
     above, tied = scores > last, scores == last
     places = k - above.sum(axis=-1, keepdims=True)
     return np.asarray((above + tied * (places / tied.sum(axis=-1, keepdims=True))) / k)
-
-
-def _fieller(cost: float, gain: float, covariance: Floats, t: float) -> tuple[float, float]:
-    """Ends of cost / gain (Fieller 1954): where cost - r gain is within t standard errors of 0.
-
-    nan where the gain is not t standard errors above 0, as then no ratio can be ruled out.
-    """
-    square = gain**2 - t * t * float(covariance[1, 1])
-    if not (gain > 0 and square > 0):
-        return math.nan, math.nan
-    middle = cost * gain - t * t * float(covariance[0, 1])
-    rest = cost**2 - t * t * float(covariance[0, 0])
-    root = math.sqrt(max(0.0, middle**2 - square * rest))
-    return (middle - root) / square, (middle + root) / square
 
 
 def _stacked(scores: Mapping[str, npt.ArrayLike]) -> tuple[tuple[str, ...], Floats]:

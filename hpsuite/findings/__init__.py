@@ -1,14 +1,17 @@
 """What an experiment found: its trials as tables, and the figures that analysis/ makes of them."""
 
+from hpsuite.findings.courses import Course, courses, is_single
 from hpsuite.findings.finding import find
 from hpsuite.findings.found import (
     UNKNOWN,
     Across,
     ArmFinding,
+    Carried,
     Difference,
     Environments,
     Findings,
     Fresh,
+    Learned,
     SearchPair,
     SetupFinding,
     SplitFinding,
@@ -27,6 +30,7 @@ from hpsuite.findings.tables import (
     sample_of,
     setup_axes,
     setup_name,
+    tried_alike,
 )
 
 __all__ = [
@@ -35,11 +39,14 @@ __all__ = [
     "Across",
     "ArmFinding",
     "ArmTable",
+    "Carried",
+    "Course",
     "Difference",
     "Environments",
     "Findings",
     "Fresh",
     "Ladder",
+    "Learned",
     "Replayed",
     "SearchPair",
     "SetupFinding",
@@ -49,12 +56,15 @@ __all__ = [
     "TransferFinding",
     "against_baseline",
     "baseline_of",
+    "courses",
     "difference",
     "find",
+    "is_single",
     "ladder",
     "paired",
     "sample_of",
     "setup_axes",
     "setup_name",
+    "tried_alike",
     "unsplit",
 ]

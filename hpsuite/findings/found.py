@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hpsuite.analysis import (
     ArmFigures,
     Comparison,
@@ -25,6 +28,7 @@ from hpsuite.evidence import SetupEvidence
 from hpsuite.findings.tables import ArmTable, Replayed, setup_name
 from hpsuite.findings.tried import Tried
 
+Floats = NDArray[np.float64]
 # Of a setup that nothing is known of.
 UNKNOWN = Gate(False, "no reference sample")
 
@@ -98,6 +102,8 @@ class ArmFinding:
         again: what each repeat selected, trained with fresh seeds; None where it was not.
         fresh: its accuracies; None where it was not.
         misses: how often that is not good; None where nothing was trained again or b is unknown.
+        moved: what each repeat of another arm selected, trained with fresh seeds on this arm's
+            setup, by the other arm's identity; of arms that claims name.
         reasons: why figures are missing, under their names in summary.json.
     """
 
@@ -110,6 +116,7 @@ class ArmFinding:
     again: Replayed | None = None
     fresh: Fresh | None = None
     misses: Misses | None = None
+    moved: Mapping[str, Replayed] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -154,6 +161,81 @@ class TransferFinding:
     setups: Mapping[str, SetupFinding]
     transfer: Transfer
     environments: Environments
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a probe saw (see `training/probe.py`).
+
+    Attributes:
+        steps: gradient steps before each evaluation, from 0, shape [m].
+        percentiles: of the first seed's unit, [m, 3].
+        step, range: how far the median moves (`analysis/probes.py`), means over seeds.
+    """
+
+    steps: Floats
+    percentiles: Floats
+    step: Interval
+    range: Interval
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """How the accuracy of one configuration grows with the steps, over its seeds.
+
+    Attributes:
+        arm: whose repeats are the seeds.
+        steps: gradient steps before each evaluation, shape [m].
+        mean, low, high: validation accuracy, and its pointwise 95% t interval, [m].
+        lowest, highest: of the seeds, [m].
+        first: the arm whose last accuracy is the target.
+        target: a validation accuracy, in [0, 1].
+        reached: seeds that reach it.
+        to_target: steps until they do, at most all; mean over seeds.
+        seen: what the probe saw; None where it was off.
+    """
+
+    arm: ArmFinding
+    steps: Floats
+    mean: Floats
+    low: Floats
+    high: Floats
+    lowest: Floats
+    highest: Floats
+    first: ArmFinding
+    target: float
+    reached: int
+    to_target: Interval
+    seen: Seen | None = None
+
+
+@dataclass(frozen=True)
+class Carried:
+    """One arm's choices on the setup of another.
+
+    Attributes:
+        before, today: the arm that chose, and the arm on whose setup that was used.
+        own, old: mean test accuracies of today's own choices and of the old ones, in [0, 1].
+        cost: own minus old, mean over repeats.
+        median: the median of that: what most searches would see, where a few choices diverge.
+        relative: the cost as a share of what choosing gains today at all, own minus the median of
+            the reference sample; nan where that may be 0, or there is no such sample.
+        saved: trials of a new random search that an old choice saves; None where there is no
+            reference sample, a single trial in a repeat, or a single repeat.
+        budget: trials of a repeat.
+        same: repeats that chose the same configuration on both, whose cost is 0.
+    """
+
+    before: ArmFinding
+    today: ArmFinding
+    own: Interval
+    old: Interval
+    cost: Interval
+    median: Interval
+    relative: Interval
+    saved: Interval | None
+    budget: int
+    same: int
 
 
 @dataclass(frozen=True)
@@ -231,6 +313,8 @@ class Findings:
         across: strategies compared across setups.
         across_reason: why none is, where setups have several searches each.
         splits: what changes with the split; empty where no two setups differ by it alone.
+        carried: choices of one setup used on another, where claims ask for it.
+        learned: learning curves, of arms whose repeats are seeds of one configuration.
     """
 
     setups: Sequence[SetupFinding]
@@ -242,3 +326,5 @@ class Findings:
     across: Sequence[Across] = ()
     across_reason: str = ""
     splits: Sequence[SplitFinding] = ()
+    carried: Sequence[Carried] = ()
+    learned: Sequence[Learned] = ()

@@ -137,3 +137,10 @@ def sample_of(table: ArmTable) -> Sample:
 def tried_by(table: ArmTable) -> list[tuple[int, list[Mapping[str, Scalar]]]]:
     """What an arm tried: the seed of each repeat, and its configurations in order."""
     return [(study.seed, list(study.values)) for study in table.studies]
+
+
+def tried_alike(a: ArmTable, b: ArmTable) -> bool:
+    """Whether repeat i of two arms has one seed, and as many trials, in both."""
+    return [(s.seed, len(s.results)) for s in a.studies] == [
+        (s.seed, len(s.results)) for s in b.studies
+    ]

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from hpsuite.analysis.best import n_best
 from hpsuite.analysis.environments import (
     PERCENTILES,
     environment_sensitivity,
@@ -13,12 +14,20 @@ from hpsuite.analysis.transfer import transfer_costs
 from hpsuite.config import labelled
 from hpsuite.evidence import generator
 from hpsuite.findings.found import Environments, SetupFinding, TransferFinding, by_name
-from hpsuite.findings.tables import ArmTable, setup_axes, tried_by
+from hpsuite.findings.tables import ArmTable, Replayed, setup_axes, tried_by
 from hpsuite.trials import Scalar
 
 
-def find_transfers(setups: Sequence[SetupFinding]) -> list[TransferFinding]:
-    """Costs between setups that tried the same configurations, on any data, and that trained."""
+def find_transfers(
+    setups: Sequence[SetupFinding], best_again: Mapping[str, Replayed] | None = None
+) -> list[TransferFinding]:
+    """Costs between setups that tried the same configurations, on any data, and that trained.
+
+    Args:
+        setups: with and without reference samples.
+        best_again: by the identity of a reference arm, its best with fresh seeds; where all setups
+            compared have it, a setup's own best is known from seeds that did not choose it.
+    """
     groups: list[list[SetupFinding]] = []
     for setup in setups:
         if setup.reference is None or not setup.trained:
@@ -37,9 +46,25 @@ def find_transfers(setups: Sequence[SetupFinding]) -> list[TransferFinding]:
             continue
         named = by_name(group)
         scores = {n: s.evidence.sample.scores for n, s in named.items() if s.evidence is not None}
-        transfer = transfer_costs(scores, generator=generator())
+        own = {n: _own_best(s, best_again or {}) for n, s in named.items()}
+        known = {n: level for n, level in own.items() if level is not None}
+        transfer = transfer_costs(
+            scores, generator=generator(), best=known if len(known) == len(named) else None
+        )
         found.append(TransferFinding(named, transfer, find_environments(named)))
     return found
+
+
+def _own_best(
+    setup: SetupFinding, best_again: Mapping[str, Replayed]
+) -> tuple[float, float] | None:
+    """The mean of what a sample chose over fresh seeds, and its standard error."""
+    again = None if setup.reference is None else best_again.get(setup.reference.identity)
+    if again is None or again.val.shape[1] < 2 or setup.evidence is None:
+        return None
+    # Twice as many were trained again, in the order in which the sample has them.
+    val = again.val[: n_best(len(setup.evidence.sample))]
+    return float(val.mean()), float(np.sqrt(val.var(axis=1, ddof=1).mean() / val.size))
 
 
 def find_environments(named: Mapping[str, SetupFinding]) -> Environments:

@@ -21,7 +21,9 @@ from hpsuite.report.flat import (
 )
 from hpsuite.report.flat_strategies import (
     across_figures,
+    carried_figures,
     environment_figures,
+    learned_figures,
     pair_figures,
     split_figures,
 )
@@ -113,6 +115,8 @@ def summary(findings: Findings) -> dict[str, object]:
             {**transfer_figures(found), "adkins": environment_figures(found.environments)}
             for found in findings.transfers
         ],
+        "carried": [carried_figures(found) for found in findings.carried],
+        "learning_curves": [learned_figures(found) for found in findings.learned],
         "searches": [pair_figures(pair) for pair in findings.pairs],
         "across_setups": [across_figures(found) for found in findings.across],
         "arms": [

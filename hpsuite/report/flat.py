@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from hpsuite.analysis import Interval
 from hpsuite.analysis.claims import Verdict
 from hpsuite.analysis.rate_sweep import RateSweep
+from hpsuite.cells import arm_axes
 from hpsuite.evidence import SetupEvidence
 from hpsuite.findings import (
     ArmFinding,
@@ -19,7 +20,6 @@ from hpsuite.findings import (
     TransferFinding,
     setup_axes,
 )
-from hpsuite.judging import arm_axes
 
 # Numbers of trials for which the tuning curve's values are named.
 CURVE_KS = (1, 4, 16, 64)

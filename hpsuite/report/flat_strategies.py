@@ -6,15 +6,17 @@ from hpsuite.analysis import Interval, SplitSpread
 from hpsuite.findings import (
     Across,
     ArmFinding,
+    Carried,
     Environments,
     Findings,
+    Learned,
     SearchPair,
     SplitFinding,
     StrategyAcross,
     against_baseline,
     setup_name,
 )
-from hpsuite.report.flat import ends, setup_names
+from hpsuite.report.flat import arm_names, ends, setup_names
 
 
 def strategy_sections(findings: Findings) -> Iterator[tuple[str, dict[str, object]]]:
@@ -124,4 +126,46 @@ def environment_figures(found: Environments) -> dict[str, object]:
             }
             for name, figures in found.by_algorithm.items()
         ],
+    }
+
+
+def carried_figures(found: Carried) -> dict[str, object]:
+    """What choices of one arm cost, and save, on the setup of another, by name."""
+    figures: dict[str, object] = {
+        "before": arm_names(found.before.table),
+        "today": arm_names(found.today.table),
+        "trials": found.budget,
+        "same_choice": found.same,
+        **ends("own_test_accuracy", found.own),
+        **ends("old_test_accuracy", found.old),
+        **ends("staleness", found.cost),
+        **ends("median_staleness", found.median),
+        **ends("relative_staleness", found.relative),
+    }
+    return figures if found.saved is None else figures | ends("trials_saved", found.saved)
+
+
+def learned_figures(found: Learned) -> dict[str, object]:
+    """The learning curve of one configuration over its seeds, by name."""
+    figures: dict[str, object] = {
+        **arm_names(found.arm.table),
+        "seeds": len(found.arm.table.studies),
+        "steps": found.steps.tolist(),
+        "val_accuracy": found.mean.tolist(),
+        "val_accuracy_low": found.low.tolist(),
+        "val_accuracy_high": found.high.tolist(),
+        "val_accuracy_lowest": found.lowest.tolist(),
+        "val_accuracy_highest": found.highest.tolist(),
+        "target": found.target,
+        "reached": found.reached,
+        **ends("steps_to_target", found.to_target),
+    }
+    if found.seen is None:
+        return figures
+    return {
+        **figures,
+        "probe_steps": found.seen.steps.tolist(),
+        "probe_percentiles": found.seen.percentiles.tolist(),
+        **ends("input_moves_by_evaluation", found.seen.step),
+        **ends("input_moves_in_all", found.seen.range),
     }

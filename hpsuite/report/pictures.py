@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hpsuite.report.figures import (
     best_so_far,
     browser,
+    courses,
     diary,
     differences,
     importance,
@@ -21,6 +22,7 @@ from hpsuite.report.figures import (
 from hpsuite.report.figures.best_so_far import BestSoFar
 from hpsuite.report.figures.canvas import drawing, png
 from hpsuite.report.figures.comparisons import Differences
+from hpsuite.report.figures.courses import Courses
 from hpsuite.report.figures.diary import Diary
 from hpsuite.report.figures.importance import Importance
 from hpsuite.report.figures.parallel_coordinates import ParallelCoordinates
@@ -36,6 +38,7 @@ Data = (
     RateResponse
     | TuningCurves
     | BestSoFar
+    | Courses
     | SampledPoints
     | Importance
     | ParallelCoordinates
@@ -48,6 +51,7 @@ _HOW: dict[type[Any], ModuleType] = {
     RateResponse: rate_response,
     TuningCurves: tuning_curve,
     BestSoFar: best_so_far,
+    Courses: courses,
     SampledPoints: sampled_points,
     Importance: importance,
     ParallelCoordinates: parallel_coordinates,

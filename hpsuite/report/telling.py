@@ -10,15 +10,17 @@ from datetime import UTC, datetime
 
 from hpsuite.analysis import chance_limit
 from hpsuite.analysis.claims import Verdict as Found
+from hpsuite.declared import WORDS
 from hpsuite.evidence import SetupEvidence
 from hpsuite.findings import Difference, Findings, SetupFinding, ladder, setup_axes
-from hpsuite.judging import WORDS
 from hpsuite.report.short_names import shared_axes, versus_words
 from hpsuite.report.telling_answers import answers, foreign_answers
 from hpsuite.report.telling_arms import arms_section
+from hpsuite.report.telling_carried import carried_section
 from hpsuite.report.telling_conditions import conditions, foreign_conditions
 from hpsuite.report.telling_days import days_section
 from hpsuite.report.telling_importance import importance_section
+from hpsuite.report.telling_learned import learned_section
 from hpsuite.report.telling_scores import Scores
 from hpsuite.report.telling_setups import setups_section
 from hpsuite.report.telling_splits import splits_section
@@ -53,6 +55,8 @@ def tell(findings: Findings, about: About) -> Report:
         sections = [
             setups_section(told, compared, _zone(findings.verdicts)),
             importance_section(told),
+            learned_section(findings.learned, told, by_table),
+            carried_section(findings.carried),
             arms_section(told, by_setup, strategy_blocks(findings, by_table)),
             days_section(told, by_setup),
             splits_section(findings.splits),

@@ -82,6 +82,8 @@ def strategy_numbers(by_setup: ByName) -> dict[str, int]:
 def _best_so_far(
     shown: Sequence[Told], by_setup: ByName, numbers: Mapping[str, int]
 ) -> Iterator[Picture]:
+    # One trial has no course.
+    shown = [t for t in shown if any(arm.table.scores().shape[1] > 1 for arm in by_setup[t.name])]
     if len(shown) > MOST_PANELS and all(len(by_setup[t.name]) == 1 for t in shown):
         return  # nothing is compared
     for i, group in enumerate(groups(shown, MOST_PANELS)):

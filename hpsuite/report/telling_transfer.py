@@ -23,14 +23,16 @@ def transfer_section(transfers: Sequence[TransferFinding]) -> Section | None:
         return None
     blocks: list[Block] = []
     for i, found in enumerate(transfers):
+        axes = {name: setup_axes(setup.arms[0].arm) for name, setup in found.setups.items()}
+        short = dict(zip(axes, short_names(axes), strict=True))
         if len(found.setups) <= MOST_DRAWN:
-            blocks.append(_picture(found, i))
+            blocks.append(_picture(found, short, i))
         else:
             blocks.append(
                 Note(f"The costs between {len(found.setups)} setups are in summary.json alone.")
             )
-        blocks += [_table(found), *_environments(found.environments)]
-        blocks += [Note(text) for text in _unknown(found.transfer)]
+        blocks += [_table(found, short), *_environments(found.environments, short)]
+        blocks += [Note(text) for text in _unknown(found.transfer, short)]
         methods = {interval.method for interval in found.transfer.costs.values()}
         if any("biased upwards" in method for method in methods):
             blocks.append(
@@ -46,10 +48,8 @@ def transfer_section(transfers: Sequence[TransferFinding]) -> Section | None:
     return Section("Transfer: do good hyperparameters carry over?", prose, tuple(blocks))
 
 
-def _picture(found: TransferFinding, i: int) -> Picture:
-    full = tuple(found.setups)
-    axes = {name: setup_axes(setup.arms[0].arm) for name, setup in found.setups.items()}
-    names = tuple(short_names(axes))
+def _picture(found: TransferFinding, short: Mapping[str, str], i: int) -> Picture:
+    full, names = tuple(short), tuple(short.values())
     shape = (len(names), len(names))
     cost, low, high = (np.full(shape, np.nan) for _ in range(3))
     np.fill_diagonal(cost, 0.0)
@@ -58,7 +58,7 @@ def _picture(found: TransferFinding, i: int) -> Picture:
         at = full.index(tuned), full.index(used)
         shown = estimate(interval, 100)
         cost[at], low[at], high[at] = shown.value, shown.low, shown.high
-        words.append(f"{tuned} on {used} {shown.text(decimals=1)}")
+        words.append(f"{short[tuned]} on {short[used]} {shown.text(decimals=1)}")
     return Picture(
         "transfer" if i == 0 else f"transfer-{i + 1}",
         Transfer(
@@ -75,12 +75,12 @@ def _picture(found: TransferFinding, i: int) -> Picture:
     )
 
 
-def _table(found: TransferFinding) -> Table:
+def _table(found: TransferFinding, short: Mapping[str, str]) -> Table:
     rows = []
     for name, interval in found.transfer.staleness.items():
         cost = estimate(interval, 100)
         shown = Cell(cost.text(decimals=1), cost.value)
-        rows.append((Cell(name), shown, _share(found.transfer.relative_staleness, name)))
+        rows.append((Cell(short[name]), shown, _share(found.transfer.relative_staleness, name)))
     columns = (
         Column("setup"),
         Column("staleness (points)", numeric=True),
@@ -93,13 +93,13 @@ def _table(found: TransferFinding) -> Table:
     return Table("How stale hyperparameters of the others are", columns, tuple(rows), note)
 
 
-def _unknown(found: Found) -> Iterator[str]:
+def _unknown(found: Found, short: Mapping[str, str]) -> Iterator[str]:
     """Why a figure has no number, or no interval."""
     without = [i for i in found.costs.values() if math.isnan(i.low)]
     if without:
         yield f"Costs have no intervals: {without[0].method.partition('; no interval: ')[2]}."
     unknown = [
-        name
+        short[name]
         for name, interval in found.relative_staleness.items()
         if "not computable: the gain" in interval.method
     ]
@@ -110,7 +110,7 @@ def _unknown(found: Found) -> Iterator[str]:
         )
 
 
-def _environments(found: Environments) -> Iterator[Block]:
+def _environments(found: Environments, short: Mapping[str, str]) -> Iterator[Block]:
     """Adkins' figures, or why they are not defined."""
     if found.reason:
         yield Note(
@@ -127,9 +127,10 @@ def _environments(found: Environments) -> Iterator[Block]:
         Column("one for all", numeric=True),
         Column("sensitivity", numeric=True),
     )
+    places = listed([short.get(name, name) for name in found.environments], 12)
     note = (
         "After Adkins et al. 2024, in normalised scores: 0 and 1 are the 5th and the 95th "
-        f"percentile of all that was tried on each of {listed(list(found.environments), 12)}. "
+        f"percentile of all that was tried on each of {places}. "
         "Tuned for each: the mean of the best there; one for all: the best mean of a single "
         "configuration; sensitivity: what is lost by it."
     )

@@ -33,6 +33,7 @@ from hpsuite.training.loop import (
 from hpsuite.training.losses import FusedLoss
 from hpsuite.training.mixed_precision import product_of
 from hpsuite.training.optimizers import fused_optimizer, update_rule
+from hpsuite.training.probe import Course, ProbeCourse, percentiles, watched_step
 from hpsuite.training.reading import Reading
 from hpsuite.training.resident import Resident
 from hpsuite.training.schedules import learning_rates
@@ -147,6 +148,10 @@ class FusedBatch:
         self._initial_losses = [math.nan] * len(specs)
         self._val_losses = [math.nan] * len(specs)
         self._seconds = [0.0] * len(specs)
+        self._probes: list[ProbeCourse] | None = None
+        if first.numerics.probe:
+            self._probes = [ProbeCourse() for _ in specs]
+            self.models.watched = watched_step(readings[0].steps)
         self._is_filled = len(set(self.models.signatures)) > 1
 
     def train(self) -> list[TrialResult]:
@@ -170,6 +175,7 @@ class FusedBatch:
         _, losses_K = self.score(self.resident.x_val, self.resident.y_val)
         for i, loss in zip(self.alive, (losses_K / n_val).tolist(), strict=True):
             self._initial_losses[i] = loss
+        self._note_probes(set(self.alive))
 
     def train_epoch(self) -> None:
         """Train an epoch, or what is left of the budget; validate; retire what diverged."""
@@ -223,6 +229,7 @@ class FusedBatch:
         resident = self.resident
         losses_K = self._losses_K.to(torch.float64) / n_steps
         accuracies, val_losses_K = self.score(resident.x_val, resident.y_val)
+        self._note_probes(set(self.alive) if of_all else ending)
         finite = torch.isfinite(losses_K).logical_and(torch.isfinite(val_losses_K)).tolist()
         intact = self.models.intact()
         if self._is_filled:
@@ -252,6 +259,7 @@ class FusedBatch:
                     steps=self.step,
                     seconds=self._seconds[i],
                     initial_loss=self._initial_losses[i],
+                    probe=self._probe(i),
                 )
         done = ending - leaving
         if done:
@@ -273,13 +281,27 @@ class FusedBatch:
         hits_K = torch.zeros(k, dtype=torch.int64, device=y.device)
         losses_K = torch.zeros(k, dtype=torch.float64, device=y.device)
         rows = scored_at_once(y.device)
+        self._seen = []
         for start in range(0, len(y), rows):
             part = slice(start, start + rows)
             outputs_KCB = self.predict(x[part])
+            if self.models.seen is not None:
+                self._seen.append(self.models.seen)
             labels_KB = y[part].expand(k, -1)
             hits_K += (outputs_KCB.argmax(1) == labels_KB).sum(1)
             losses_K += F.cross_entropy(outputs_KCB, labels_KB, reduction="none").sum(1)
         return [count / len(y) for count in hits_K.tolist()], losses_K
+
+    def _note_probes(self, places: Set[int]) -> None:
+        """Take in what the probe saw when rows were scored last, of these trials."""
+        if self._probes is not None and self._seen:
+            for i, found in zip(self.alive, percentiles(self._seen), strict=True):
+                if i in places:
+                    self._probes[i].add(found)
+
+    def _probe(self, i: int) -> Course | None:
+        """What the probe saw of a trial."""
+        return None if self._probes is None else self._probes[i].course()
 
     def predict(self, x: Tensor) -> Tensor:
         """Outputs [K, C, B] in evaluation, of inputs [B, ...] in the type of their source."""
@@ -302,6 +324,7 @@ class FusedBatch:
                 steps=self.step,
                 seconds=self._seconds[i],
                 initial_loss=self._initial_losses[i],
+                probe=self._probe(i),
             )
         if places:
             self._keep([place for place, i in enumerate(self.alive) if i not in places])
@@ -348,5 +371,6 @@ class FusedBatch:
                     steps=self.step,
                     seconds=self._seconds[i],
                     initial_loss=self._initial_losses[i],
+                    probe=self._probe(i),
                     val_loss=self._val_losses[i],
                 )

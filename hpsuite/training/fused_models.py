@@ -21,6 +21,7 @@ from hpsuite.training.layers import (
 )
 from hpsuite.training.norms import GroupNormEnsemble
 from hpsuite.training.padding import Blank, Filled
+from hpsuite.training.probe import first_unit
 from hpsuite.training.reading import ACTIVATIONS, PADS, POOLS, Reading, out_of_place
 from hpsuite.training.steps import Shape, Step
 
@@ -33,6 +34,8 @@ class FusedModels:
     Attributes:
         layers: in order.
         signatures: of each model.
+        watched: the place of a step whose input's first unit is kept; None for none.
+        seen: that of the last evaluation, [K, B].
     """
 
     def __init__(
@@ -63,6 +66,8 @@ class FusedModels:
         self._filled: list[Filled] = []
         self._by_step = [self._put_together(column) for column in columns]
         self.layers = [layer for layer in self._by_step if layer is not None]
+        self.watched: int | None = None
+        self.seen: Tensor | None = None
         # The last step that needs a value, after which it is let go.
         self._last_use = {
             value: place for place, step in enumerate(self._steps) for value in step.inputs
@@ -84,6 +89,8 @@ class FusedModels:
         values: dict[int, Tensor] = {0: x}
         for place, (own, layer) in enumerate(zip(self._steps, self._by_step, strict=True)):
             inputs = [values[value] for value in own.inputs]
+            if place == self.watched and not training:
+                self.seen = first_unit(inputs[0], rows=-1)
             if layer is not None:
                 y = layer.forward(inputs[0], training=training, step=step)
             else:

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from hpsuite.datasets import Data
+from hpsuite.training.probe import Course
 from hpsuite.training.streams import weight_generator
 from hpsuite.trials import ModelSpec, Numerics, TrialResult, TrialSpec
 
@@ -82,6 +83,7 @@ def finite_result(
     seconds: float,
     initial_loss: float,
     val_loss: float,
+    probe: Course | None = None,
 ) -> TrialResult:
     """The result of a trial that trained to the end."""
     return TrialResult(
@@ -96,6 +98,7 @@ def finite_result(
         seconds=seconds,
         initial_loss=_finite(initial_loss),
         val_loss=_finite(val_loss),
+        probe=probe,
     )
 
 
@@ -108,6 +111,7 @@ def nonfinite_result(
     steps: int,
     seconds: float,
     initial_loss: float,
+    probe: Course | None = None,
 ) -> TrialResult:
     """The result of a trial whose loss stopped being a finite number: the chance score."""
     return TrialResult(
@@ -121,6 +125,7 @@ def nonfinite_result(
         steps=steps,
         seconds=seconds,
         initial_loss=_finite(initial_loss),
+        probe=probe,
     )
 
 
@@ -133,6 +138,7 @@ def pruned_result(
     steps: int,
     seconds: float,
     initial_loss: float | None,
+    probe: Course | None = None,
 ) -> TrialResult:
     """The result of a trial that was stopped before its last epoch."""
     return TrialResult(
@@ -146,6 +152,7 @@ def pruned_result(
         steps=steps,
         seconds=seconds,
         initial_loss=None if initial_loss is None else _finite(initial_loss),
+        probe=probe,
     )
 
 

@@ -25,6 +25,7 @@ from hpsuite.training.loop import (
 )
 from hpsuite.training.mixed_precision import autocast
 from hpsuite.training.optimizers import PlainOptimizer
+from hpsuite.training.probe import ProbeCourse, first_unit, last_activation, percentiles
 from hpsuite.training.resident import Resident
 from hpsuite.training.schedules import learning_rates
 from hpsuite.training.states import (
@@ -141,6 +142,7 @@ class PlainTrial:
         self._val_curve: list[float] = []
         self._loss_curve: list[float] = []
         self._val_loss = math.nan
+        self._probe = ProbeCourse() if spec.numerics.probe else None
 
     def train(self) -> TrialResult:
         """Train and score it; returns its result.
@@ -191,6 +193,7 @@ class PlainTrial:
             seconds=time.perf_counter() - self._started,
             initial_loss=self._initial,
             val_loss=self._val_loss,
+            probe=None if self._probe is None else self._probe.course(),
         )
 
     def diverged(self) -> TrialResult:
@@ -210,6 +213,7 @@ class PlainTrial:
             steps=self.step,
             seconds=time.perf_counter() - self._started,
             initial_loss=self._initial,
+            probe=None if self._probe is None else self._probe.course(),
         )
 
     def accuracy(self) -> float:
@@ -226,7 +230,7 @@ class PlainTrial:
         devices = [resident.device] if resident.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             twin = PlainTrial(self.spec, resident, self._start)
-            _, loss = twin.score(resident.x_val, resident.y_val)
+            _, loss = twin.validate(self._probe)
         return loss / len(resident.y_val)
 
     def train_epoch(self) -> bool:
@@ -250,13 +254,32 @@ class PlainTrial:
             self.optimizer.step(loss, self._rates[self.step])
             losses += loss.detach()
             self.step += 1
-        accuracy, val_loss = self.score(resident.x_val, resident.y_val)
+        accuracy, val_loss = self.validate(self._probe)
         self._val_loss = val_loss / len(resident.y_val)
         self._loss_curve.append(losses.item() / len(parts))
         finite = math.isfinite(self._loss_curve[-1]) and math.isfinite(val_loss)
         if finite:
             self._val_curve.append(accuracy)
         return finite
+
+    def validate(self, probe: ProbeCourse | None) -> tuple[float, float]:
+        """Score on the validation set; a probe takes in what the last nonlinearity sees there."""
+        x, y = self.resident.x_val, self.resident.y_val
+        watched = last_activation(self.model) if probe is not None else None
+        if probe is None or watched is None:
+            return self.score(x, y)
+        seen: list[Tensor] = []
+
+        def see(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            seen.append(first_unit(inputs[0], rows=0).flatten()[None])
+
+        handle = watched.register_forward_pre_hook(see)
+        try:
+            found = self.score(x, y)
+        finally:
+            handle.remove()
+        probe.add(percentiles(seen)[0])
+        return found
 
     def score(self, x: Tensor, y: Tensor) -> tuple[float, float]:
         """Accuracy in [0, 1] and summed loss in nats, of inputs x [N, ...] and classes y [N]."""

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from hpsuite.report.axes import Axis
 from hpsuite.report.figures.best_so_far import BestSoFar
 from hpsuite.report.figures.comparisons import Differences, Measure, Row
+from hpsuite.report.figures.courses import Courses
 from hpsuite.report.figures.diary import DayLine, Diary
 from hpsuite.report.figures.importance import Importance, Important, Ranking
 from hpsuite.report.figures.intervals import Estimate
@@ -163,6 +164,23 @@ def best_so_far(setups: tuple[str, ...] = SETUPS) -> BestSoFar:
         Axis("best validation accuracy", "%", scale="one_minus_log", top=100),
         tuple(panels),
         bands="mean over 30 repeats, and 10% to 90% of them",
+    )
+
+
+def courses() -> Courses:
+    """A hidden unit's input over training, which jumps without batch norm."""
+    steps = np.linspace(0, 50_000, 61)
+    middle = np.stack([3 * np.sin(steps / 4_000), 0.2 * np.sin(steps / 9_000)])
+    panels = tuple(
+        Panel(name, (Curve("one unit", 0, steps, y, y - 1.5, y + 1),))
+        for name, y in zip(("mlp", "mlp_bn"), middle, strict=True)
+    )
+    return Courses(
+        "What a nonlinearity sees",
+        Axis("gradient steps"),
+        Axis("input", low=-5.0, high=5.0),
+        panels,
+        bands="median, and the 15th to the 85th percentile",
     )
 
 

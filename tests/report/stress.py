@@ -125,6 +125,7 @@ def one_difference() -> Differences:
 
 CASES: dict[str, Callable[[], Data]] = {
     "ten setups": lambda: pictures.rate_response(long_names(10)),
+    "courses": pictures.courses,
     "ten curves": lambda: pictures.tuning_curves(long_names(10)),
     "twelve panels": lambda: pictures.best_so_far(long_names(12)),
     "one point": one_point,

@@ -8,7 +8,7 @@ import pytest
 
 from hpsuite.findings import Findings, against_baseline
 from hpsuite.report.runs import run_views
-from hpsuite.report.short_names import shortened, versus_words
+from hpsuite.report.short_names import short_names, shortened, versus_words
 from hpsuite.report.telling import tell
 from hpsuite.report.telling_scores import Scores
 from hpsuite.report.told import Told
@@ -145,3 +145,36 @@ def test_names_of_many_axes_are_cut_to_what_tells_them_apart() -> None:
     assert versus_words({"budget.epochs": "64"}, {"budget.epochs": "12"}) == "epochs 64 minus 12"
     steps = versus_words({"budget.steps": "9"}, {"budget.epochs": "12", "model": "mlp"})
     assert steps == "steps=9 minus epochs=12 mlp"
+
+
+def test_setups_unlike_one_in_a_thing_each_are_named_by_it() -> None:
+    usual = {
+        "dataset": "digits",
+        "model": "mlp",
+        "budget.epochs": "12",
+        "model.layers": "2",
+        "optimizer.batch_size": "64",
+    }
+    changes = [
+        {},
+        {"model": "mlp_bn"},
+        {"model.layers": "5"},
+        {"budget.epochs": "64"},
+        {"dataset": "mnist", "dataset.validation_size": "1000"},
+    ]
+    axes = {
+        f"a name of setup {i} that is long enough": {**usual, **own}
+        for i, own in enumerate(changes)
+    }
+    assert short_names(axes) == [
+        *("digits mlp", "mlp_bn", "layers=5", "epochs=64", "mnist validation_size=1000")
+    ]
+    # Two that are alike in what is left have their whole names.
+    twice = {**axes, "another name that is long enough": dict(usual)}
+    assert short_names(twice) == list(twice)
+    # Half of them with another model: nothing is usual.
+    halved = [{**own, "model": ("mlp", "mlp_bn")[i % 2]} for i, own in enumerate(axes.values())]
+    names = short_names(
+        {f"a name of setup {i} that is long enough": own for i, own in enumerate(halved)}
+    )
+    assert names[2] == "digits mlp epochs=12 layers=5"

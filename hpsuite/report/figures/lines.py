@@ -143,7 +143,7 @@ def note_of(data: Curves) -> str:
         first, _ = score_limits(data, panel)
         least = data.y.value(first)
         if any((curve.y < least).any() or (curve.low < least).any() for curve in panel.curves):
-            return f"{data.note} Axes leave out the low scores of the first trials.".strip()
+            return f"{data.note} Axes leave out the low scores of the start.".strip()
     return data.note
 
 
