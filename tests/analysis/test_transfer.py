@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from hpsuite.analysis.fractions import fieller
 from hpsuite.analysis.intervals import welch
 from hpsuite.analysis.picks import costs_of_picks
-from hpsuite.analysis.transfer import _fieller, transfer_costs
+from hpsuite.analysis.transfer import transfer_costs
 
 
 def seeded(seed: int = 0) -> np.random.Generator:
@@ -103,13 +104,13 @@ def test_ties_for_the_last_place_share_it_whatever_their_order() -> None:
 def test_fieller_by_its_definition() -> None:
     covariance = np.array([[0.04, 0.01], [0.01, 0.09]])
     for cost in (-1.0, 0.0, 0.7, 3.0):
-        low, high = _fieller(cost, 2.0, covariance, 2.1)
+        low, high = fieller(cost, 2.0, covariance, 2.1)
         assert low <= cost / 2 <= high
         for r in (low, high):
             spread = 0.04 - 2 * r * 0.01 + r * r * 0.09
             assert (cost - 2 * r) ** 2 == pytest.approx(2.1**2 * spread)
-    assert math.isnan(_fieller(1.0, 0.5, covariance, 2.1)[0])
-    assert math.isnan(_fieller(1.0, -2.0, covariance, 2.1)[0])
+    assert math.isnan(fieller(1.0, 0.5, covariance, 2.1)[0])
+    assert math.isnan(fieller(1.0, -2.0, covariance, 2.1)[0])
 
 
 def test_where_tuning_gains_nothing_relative_staleness_is_not_computable() -> None:

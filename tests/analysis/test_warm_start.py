@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from hpsuite.analysis.fractions import ratio_of_means
 from hpsuite.analysis.intervals import t_quantile, wilson_roots
 from hpsuite.analysis.warm_start import (
     saved_by_best,
@@ -109,3 +110,17 @@ def test_the_interval_covers(shift: float) -> None:
     expected = np.mean(truth)
     hits = [i.low <= expected <= i.high for i in found]
     assert np.mean(hits) >= 0.91
+
+
+def test_ratio_of_means_covers() -> None:
+    """Costs and gains of the same repeats, by Fieller's method."""
+    generator = np.random.default_rng(6)
+    hits = []
+    for _ in range(1000):
+        gains = generator.normal(0.1, 0.03, 16)
+        costs = 0.3 * gains + generator.normal(0, 0.01, 16)
+        found = ratio_of_means(costs, gains)
+        hits.append(found.low <= 0.3 <= found.high)
+    assert 0.93 <= np.mean(hits) <= 0.97
+    assert ratio_of_means([1.0], [2.0]).method == "not computable: one repeat"
+    assert "may be 0" in ratio_of_means([1.0, 2.0], [-1.0, 1.0]).method
