@@ -149,7 +149,7 @@ def test_options_of_a_folder_of_ones_own(command: Command, tmp_path: Path) -> No
     ended = command(*own, *SMALL[:2], "strategy=eager", "plan=true", "repeats=1", "tracking=none")
     assert (ended.status, ended.err, ended.left) == (0, "", [])
     assert "digits mlp eager: 1 x 16 = 16 trials" in ended.out
-    line = "strategy: found 'nowhere'; accepted: cmaes, coarse_to_fine, eager, gp, "
+    line = "strategy: found 'nowhere'; accepted: caviar, cmaes, coarse_to_fine, eager, gp, "
     check_refused(command(*own, "+experiment=quickstart", "strategy=nowhere"), line)
 
 

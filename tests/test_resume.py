@@ -26,6 +26,17 @@ from hpsuite.training import planner
 from tests.studies import SLOW_STRATEGIES, STRATEGIES, MadeUp, Trials, assert_same, run
 
 
+# One of each kind here: rounds, stages, all at once, one at a time; the others are slow tests.
+OFTEN = ("coarse_to_fine", "log_random", "staged", "tpe")
+EACH = pytest.mark.parametrize(
+    "strategy",
+    [
+        s if s in OFTEN else pytest.param(s, marks=pytest.mark.slow)
+        for s in (*STRATEGIES, *SLOW_STRATEGIES)
+    ],
+)
+
+
 @pytest.fixture
 def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody cuts the power in these tests; the disk is not waited for."""
@@ -45,7 +56,7 @@ def check_record(path: Path, expected: Trials) -> None:
 
 
 @pytest.mark.usefixtures("no_fsync")
-@pytest.mark.parametrize("strategy", [*STRATEGIES, *SLOW_STRATEGIES])
+@EACH
 def test_stopped_after_any_write(
     strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,7 +77,7 @@ def test_stopped_after_any_write(
 
 
 @pytest.mark.usefixtures("no_fsync")
-@pytest.mark.parametrize("strategy", [*STRATEGIES, *SLOW_STRATEGIES])
+@EACH
 def test_stopped_again_and_again(
     strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,7 +65,9 @@ def _yaml(folder: Path) -> list[Path]:
     return list(folder.rglob("*.yaml"))
 
 
-@pytest.mark.parametrize("command", ["-m hpsuite", "bin/hpsuite"])
+@pytest.mark.parametrize(
+    "command", ["-m hpsuite", pytest.param("bin/hpsuite", marks=pytest.mark.slow)]
+)
 def test_it_runs_from_any_folder(installed: Path, tmp_path: Path, command: str) -> None:
     program = command.split() if command.startswith("-m") else [str(installed / command)]
     where = "import hpsuite.overrides; print(hpsuite.overrides.config_dir())"
