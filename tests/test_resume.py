@@ -25,7 +25,6 @@ from optuna.trial import TrialState
 from hpsuite.training import planner
 from tests.studies import SLOW_STRATEGIES, STRATEGIES, MadeUp, Trials, assert_same, run
 
-
 # One of each kind here: rounds, stages, all at once, one at a time; the others are slow tests.
 OFTEN = ("coarse_to_fine", "log_random", "staged", "tpe")
 EACH = pytest.mark.parametrize(
