@@ -113,13 +113,13 @@ def _of_sweeps(statistic: str, a: SetupFinding, b: SetupFinding, *, trained: boo
 
 
 def _log_rate(sweep: RateSweep, setup: SetupFinding) -> Interval:
-    """The largest stable rate in decades, within the rates that were swept."""
+    """The largest stable rate in decades; an end beyond the rates that were swept is open."""
     (h,) = setup.setup.space.hyperparameters
     low, high = (float(end or 0) for end in h.ends())
     rate = sweep.largest_stable_rate
-    middle, lower, upper = (
-        math.log10(min(max(v, low), high)) for v in (rate.estimate, rate.low, rate.high)
-    )
+    middle = math.log10(min(max(rate.estimate, low), high))
+    lower = math.log10(rate.low) if rate.low >= low * (1 - 1e-9) else -math.inf
+    upper = math.log10(rate.high) if rate.high <= high * (1 + 1e-9) else math.inf
     return Interval(middle, lower, upper, rate.level, rate.method)
 
 

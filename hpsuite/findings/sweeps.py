@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hpsuite.analysis import chance_limit
 from hpsuite.analysis.rate_sweep import RateSweep, rate_sweep
 from hpsuite.findings.tables import ArmTable
 from hpsuite.trials import TrialResult
@@ -20,7 +21,7 @@ class Ladder:
 
     Attributes:
         rates: [m], ascending.
-        scores, failed: [m, s] for s seeds.
+        scores, failed: [m, s] for s seeds; failed are those that diverged.
         losses, initial_losses: [m, s], validation losses in nats at the end, nan for a failed
             trial, and before the first step; None where they are not known of all trials.
         without_losses: why they are None.
@@ -85,10 +86,13 @@ def sweep_of(table: ArmTable) -> RateSweep | None:
     tried = ladder(table)
     if tried is None:
         return None
+    # One that ends at chance does not train at its rate, as one that diverges does not.
+    data = table.data
+    at_chance = tried.scores <= chance_limit(data.majority_share("val"), len(data.y_val)) + 1e-9
     found = rate_sweep(
         tried.rates,
         tried.scores,
-        failed=tried.failed,
+        failed=tried.failed | at_chance,
         losses=tried.losses,
         initial_loss=tried.initial_losses,
     )
