@@ -105,22 +105,20 @@ def _of_sweeps(statistic: str, a: SetupFinding, b: SetupFinding, *, trained: boo
     if statistic == "largest_stable_rate":
         if any(math.isnan(sweep.largest_stable_rate.estimate) for sweep in (a.sweep, b.sweep)):
             raise NotMeasured("at the best rate itself half of the seeds fail")
-        pair = [_log_rate(a.sweep, a), _log_rate(b.sweep, b)]
+        pair = [_log_rate(a.sweep), _log_rate(b.sweep)]
     else:
         e = float(statistic.split("_")[2].removesuffix("pt")) / 100
         pair = [a.sweep.widths[e].width, b.sweep.widths[e].width]
     return Cell(n, lambda level: difference_of(pair, level), trained, bounds=(-20.0, 20.0))
 
 
-def _log_rate(sweep: RateSweep, setup: SetupFinding) -> Interval:
+def _log_rate(sweep: RateSweep) -> Interval:
     """The largest stable rate in decades; an end beyond the rates that were swept is open."""
-    (h,) = setup.setup.space.hyperparameters
-    low, high = (float(end or 0) for end in h.ends())
     rate = sweep.largest_stable_rate
-    middle = math.log10(min(max(rate.estimate, low), high))
-    lower = math.log10(rate.low) if rate.low >= low * (1 - 1e-9) else -math.inf
-    upper = math.log10(rate.high) if rate.high <= high * (1 + 1e-9) else math.inf
-    return Interval(middle, lower, upper, rate.level, rate.method)
+    lower = math.log10(rate.low) if rate.low > 0 else -math.inf
+    return Interval(
+        math.log10(rate.estimate), lower, math.log10(rate.high), rate.level, rate.method
+    )
 
 
 ALL = (Limit(), Limit())
