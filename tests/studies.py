@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
@@ -145,3 +145,9 @@ class Shuffled(MadeUp):
     def _later(seconds: float, batch: Sequence[TrialSpec]) -> list[TrialResult]:
         time.sleep(seconds)
         return [made_up(spec) for spec in reversed(batch)]
+
+
+def claim_override(claim: Mapping[str, str], **changes: str | None) -> str:
+    """One claim as an override; changes go over it, and None takes a key away."""
+    said = {k: v for k, v in {**claim, **changes}.items() if v is not None}
+    return "claims=[{" + ", ".join(f"{k}: {v}" for k, v in said.items()) + "}]"

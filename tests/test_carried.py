@@ -19,7 +19,7 @@ from hpsuite.replays import MOVED, plan_replays
 from hpsuite.report.telling import tell
 from hpsuite.report.telling_carried import change_words
 from hpsuite.report.view import Table
-from tests.studies import TINY, MadeUp, open_runs, run
+from tests.studies import TINY, MadeUp, claim_override, open_runs, run
 
 ASKED = (
     *("matrix.model=[mlp,mlp_bn]", "matrix.optimizer.batch_size=[32,64]", "strategy=log_random"),
@@ -40,8 +40,7 @@ Compose = Callable[..., object]
 
 
 def claims(**changes: str | None) -> str:
-    said = {k: v for k, v in {**CLAIM, **changes}.items() if v is not None}
-    return "claims=[{" + ", ".join(f"{k}: {v}" for k, v in said.items()) + "}]"
+    return claim_override(CLAIM, **changes)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from hpsuite.findings import Findings, find
 from hpsuite.judging import _bounds, conditions, judge
 from hpsuite.measuring import at_level
 from hpsuite.overrides import config_dir
-from tests.studies import TINY, MadeUp, open_runs, run
+from tests.studies import TINY, MadeUp, claim_override, open_runs, run
 
 ASKED = (
     "matrix.model=[mlp,mlp_bn]",
@@ -45,8 +45,7 @@ Compose = Callable[..., object]
 
 def claims(**changes: str | None) -> str:
     """One claim, as an override."""
-    said = {k: v for k, v in {**CLAIM, **changes}.items() if v is not None}
-    return "claims=[{" + ", ".join(f"{k}: {v}" for k, v in said.items()) + "}]"
+    return claim_override(CLAIM, **changes)
 
 
 @pytest.fixture
