@@ -33,7 +33,7 @@ import numpy as np
 import torch
 
 from benchmarks.measured import Clock, Quartiles, about, parser, say, table, write_results
-from hpsuite import experiment, record, scheduler
+from hpsuite import experiment, journal, scheduler
 from hpsuite.arms import plan_arms
 from hpsuite.compose import compose_experiment
 from hpsuite.datasets import Data
@@ -52,7 +52,7 @@ PARTS: Sequence[tuple[Any, str, str]] = (
     (experiment, "open_studies", "opening the record"),
     (StudyRun, "ask", "asking"),
     (StudyRun, "tell", "telling"),
-    (record._Journal, "append_logs", "recording"),
+    (journal.Journal, "append_logs", "recording"),
     (Pool, "add", "planning"),
     (Pool, "take", "planning"),
     (Pool, "has_full_batch", "planning"),

@@ -14,6 +14,7 @@ from hpsuite.checks import UserError
 from hpsuite.config import Arm, own_code
 from hpsuite.datasets import Data
 from hpsuite.findings import ArmTable, StudyTable
+from hpsuite.journal import rarely_synced
 from hpsuite.model_checks import examples
 from hpsuite.parsing import check_against_data
 from hpsuite.provenance import commit, processor
@@ -200,22 +201,23 @@ def open_studies(
 
     begins = chosen if fresh else None
     runs = []
-    for p in planned:
-        generation = chosen[p.identity]
-        for repeat in range(p.arm.repeats):
-            if repeat in names[p.identity]:
-                continue
-            name = study_name(p.arm.label, p.identity, repeat, generation)
-            own = {**asdict(now[p.identity]), **origin}
-            attributes = {"provenance": own, "decided_by": p.decided_by}
-            create_study(storage, name, attributes, begins=begins)
-            begins = None  # one study says it for all
-            names[p.identity][repeat] = name
-            studies[name] = _open(storage, name, p, repeat, checkpoints)
-        its = [names[p.identity][repeat] for repeat in range(p.arm.repeats)]
-        provenance = read_study(storage, its[0])["provenance"]
-        assert isinstance(provenance, dict)
-        runs.append(ArmRun(p, generation, provenance, [studies[name] for name in its]))
+    with rarely_synced(storage):
+        for p in planned:
+            generation = chosen[p.identity]
+            for repeat in range(p.arm.repeats):
+                if repeat in names[p.identity]:
+                    continue
+                name = study_name(p.arm.label, p.identity, repeat, generation)
+                own = {**asdict(now[p.identity]), **origin}
+                attributes = {"provenance": own, "decided_by": p.decided_by}
+                create_study(storage, name, attributes, begins=begins)
+                begins = None  # one study says it for all
+                names[p.identity][repeat] = name
+                studies[name] = _open(storage, name, p, repeat, checkpoints)
+            its = [names[p.identity][repeat] for repeat in range(p.arm.repeats)]
+            provenance = read_study(storage, its[0])["provenance"]
+            assert isinstance(provenance, dict)
+            runs.append(ArmRun(p, generation, provenance, [studies[name] for name in its]))
     return runs
 
 

@@ -21,6 +21,7 @@ from hpsuite.config import Arm, ExecutorConfig, Settings
 from hpsuite.executors import count_workers, make_executor
 from hpsuite.findings import Findings, Replayed, find
 from hpsuite.forecast import print_plan
+from hpsuite.journal import rarely_synced
 from hpsuite.judging import conditions, judge
 from hpsuite.provenance import device_name
 from hpsuite.record import beside, open_storage
@@ -70,7 +71,9 @@ def run_experiment(settings: Settings, arms: Sequence[Arm], command: str = "") -
         storage, planned, fresh=settings.fresh, device=device, checkpoints=checkpoints
     )
     print_heading(console, settings, planned, device)
-    trained = train_missing(settings.executor, runs, planner, console, checkpoints)
+    trained = train_missing(
+        settings.executor, storage, runs, planner, console, checkpoints=checkpoints
+    )
     again = train_again(settings, storage, runs, planner, console)
     if settings.analysis.bands == "tight":
         console.print("analysing: tight bands take minutes, once for each n ...", style="dim")
@@ -86,9 +89,11 @@ def checkpoints_of(settings: Settings) -> Checkpoints:
 
 def train_missing(
     executor: ExecutorConfig,
+    storage: BaseStorage,
     runs: Sequence[ArmRun],
     planner: Planner,
     console: Console,
+    *,
     checkpoints: Checkpoints | None = None,
 ) -> int:
     """Train all that the arms are short of, and show how far it is; returns how many that were.
@@ -103,8 +108,13 @@ def train_missing(
     if missing:
         progress = TrialProgress(total, total - missing, console)
         made = make_executor(executor, planner.datasets, planner.device, checkpoints)
-        with made as workers, progress:
-            run_studies(studies, planner, workers, on_told=progress.advance)
+        with rarely_synced(storage) as sync, made as workers, progress:
+
+            def told(n: int) -> None:
+                sync()
+                progress.advance(n)
+
+            run_studies(studies, planner, workers, on_told=told)
     return missing
 
 
@@ -130,7 +140,7 @@ def train_again(
     console.print(
         f"with {seeds} fresh seeds: each setup's best and default, and each search's choices"
     )
-    train_missing(settings.executor, opened, planner, console)
+    train_missing(settings.executor, storage, opened, planner, console)
     by_identity = {run.planned.identity: run for run in opened}
     for replay in replays:
         run = by_identity[replay.planned.identity]

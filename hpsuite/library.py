@@ -255,7 +255,7 @@ def _train(asked: Sequence[str], *, in_memory: bool, progress: bool) -> Fit:
     planner = Planner(datasets, device, count_workers(settings.executor, device))
     console = make_console()
     console.quiet = not progress
-    train_missing(settings.executor, runs, planner, console, checkpoints)
+    train_missing(settings.executor, storage, runs, planner, console, checkpoints=checkpoints)
     names = [study.name for run in runs for study in run.studies]
     studies = {name: optuna.load_study(study_name=name, storage=storage) for name in names}
     again = train_again(settings, storage, runs, planner, console)

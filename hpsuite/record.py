@@ -3,24 +3,20 @@
 The names of studies, their attributes and the attribute of each trial are versioned by SCHEMA.
 """
 
-import contextlib
 import hashlib
 import json
-import logging
-import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
 from pathlib import Path
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import make_url
 
 from hpsuite.checks import UserError
+from hpsuite.journal import open_journal
 from hpsuite.trials import Judged, TrialResult
 
 SCHEMA = 1
@@ -28,12 +24,6 @@ ATTRIBUTE = "hpsuite"
 
 # States of trials that have a result.
 TOLD = (TrialState.COMPLETE, TrialState.PRUNED)
-
-# Seconds after which the lock of a killed process is taken away. An append holds it for
-# milliseconds; Optuna's own default, 30, is what a resumed run would have to wait.
-LOCK_GRACE_SECONDS = 5
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -85,7 +75,7 @@ def open_storage(address: str, *, writing: bool = True) -> BaseStorage:
     try:
         if "://" in address:
             return optuna.storages.get_storage(address)
-        return _open_journal(Path(address).expanduser().absolute(), writing)
+        return open_journal(Path(address).expanduser().absolute(), writing)
     except UserError:
         raise
     except Exception as error:  # each database driver has errors of its own
@@ -94,15 +84,6 @@ def open_storage(address: str, *, writing: bool = True) -> BaseStorage:
             f"storage: cannot open {address} ({type(error).__name__}: {line}); accepted: the path "
             "of a journal file, or an address such as sqlite:///record.db"
         ) from error
-
-
-def is_journal(path: Path) -> bool:
-    """Whether a file begins as a journal of Optuna's does."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(_BEGIN)) == _BEGIN
-    except (OSError, ValueError):  # no file, a folder, or no path at all
-        return False
 
 
 def beside(address: str, suffix: str, *, otherwise: Path) -> Path:
@@ -131,119 +112,6 @@ def storage_exists(address: str) -> bool:
     if url.get_backend_name() != "sqlite":
         return True
     return url.database is not None and Path(url.database).exists()
-
-
-def _open_journal(path: Path, writing: bool) -> JournalStorage:
-    if writing:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    # Optuna's other lock is a symbolic link to the journal: a link that was left by a killed
-    # process and points nowhere, as in a folder that was moved, is waited for without an end.
-    lock = JournalFileOpenLock(str(path), grace_period=LOCK_GRACE_SECONDS)
-    if writing and path.exists():
-        mend(path, lock)
-    try:
-        return JournalStorage(_Journal(str(path), lock_obj=lock))
-    except ValueError as error:  # of JSON, or of its encoding
-        with path.open("rb") as file:
-            damaged = (number for number, line in enumerate(file, 1) if not _is_whole(line))
-            number = next(damaged, None)
-        if number is None:
-            raise
-        raise UserError(
-            f"storage: line {number} of {path} is damaged, as by a crash, and others follow it; "
-            "accepted: a journal of whole lines; take that line out of a copy, or use another "
-            "storage="
-        ) from error
-
-
-class _Journal(JournalFileBackend):
-    """A journal that can hold lines back."""
-
-    _held: list[dict[str, object]] | None = None
-
-    def append_logs(self, logs: list[dict[str, object]]) -> None:
-        if self._held is None:
-            super().append_logs(logs)
-        else:
-            self._held += logs
-
-    @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
-        """Write all lines at the end, in one go: each by itself is waited for on the disk."""
-        self._held = []
-        try:
-            yield
-        finally:
-            held, self._held = self._held, None
-            if held:
-                self.append_logs(held)
-
-
-def together(storage: BaseStorage) -> contextlib.AbstractContextManager[None]:
-    """While this lasts, a journal collects what is written, and nothing of it is read back."""
-    backend = getattr(storage, "_backend", None)
-    return backend.together() if isinstance(backend, _Journal) else contextlib.nullcontext()
-
-
-def mend(path: Path, lock: JournalFileOpenLock) -> None:
-    """Cut a journal's torn end off, and keep it in a file beside the journal.
-
-    Optuna reads past a torn line, but appends to it, and can never open the journal again. The
-    lock keeps this from cutting the line that a living process is writing.
-
-    Raises:
-        UserError: a file that is no journal; it stays as it is.
-    """
-    lock.acquire()
-    try:
-        with path.open("rb+") as file:
-            content = file.read()
-            start = _torn_from(content)
-            torn = content[start:]
-            if not torn:
-                return
-            if start == 0 and not (torn.startswith(_BEGIN) or _BEGIN.startswith(torn)):
-                raise UserError(
-                    f"storage: {path} is no journal of Optuna's; accepted: the path of a journal "
-                    "file, new or old, or an address such as sqlite:///record.db"
-                )
-            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-            copy = path.with_name(f"{path.name}.torn-{stamp}")
-            copy.write_bytes(torn)
-            file.truncate(start)
-            os.fsync(file.fileno())
-            _log.warning(
-                "%s ended in a torn line of %d bytes, as after a crash; it is now in %s",
-                path,
-                len(torn),
-                copy.name,
-            )
-    finally:
-        lock.release()
-
-
-# How Optuna begins each line of a journal.
-_BEGIN = b'{"op_code":'
-
-
-def _torn_from(content: bytes) -> int:
-    """Where the part after a journal's last whole line starts."""
-    end = len(content)
-    while end > 0:
-        start = content.rfind(b"\n", 0, end - 1) + 1
-        if _is_whole(content[start:end]):
-            break
-        end = start
-    return end
-
-
-def _is_whole(line: bytes) -> bool:
-    """Whether this is a line of a journal, with its end."""
-    try:
-        log = json.loads(line)
-    except ValueError:  # of JSON, or of its encoding
-        return False
-    return line.endswith(b"\n") and isinstance(log, dict) and "op_code" in log
 
 
 def study_name(label: str, arm: str, repeat: int, generation: int) -> str:

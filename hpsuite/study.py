@@ -1,5 +1,6 @@
 """One study: ask, tell, and go on after an interruption as if there had been none."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import optuna
@@ -11,8 +12,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hpsuite.checks import UserError
 from hpsuite.config import Setup
+from hpsuite.journal import together
 from hpsuite.pruning import Pruning, state_of
-from hpsuite.record import ATTRIBUTE, attribute_of, result_of, together
+from hpsuite.record import ATTRIBUTE, attribute_of, result_of
 from hpsuite.strategies import PlannedSampler
 from hpsuite.training import Checkpoints, Cohort
 from hpsuite.trials import (
@@ -165,17 +167,25 @@ class StudyRun:
             UserError: a study that another process changes at the same time, or a trial that
                 somebody else left.
         """
-        trial = self._go_on(self._left.pop(0)) if self._left else self._study.ask()
+        trial = self._go_on(self._left.pop(0)) if self._left else self._ask_anew()
         if trial.number != self.n_asked:
             raise self._changed(f"trial {self.n_asked} was asked for by another process")
-        stored = {
-            name: _suggest(trial, name, distribution)
-            for name, distribution in self._sampler.search_space.items()
-        }
+        space = self._sampler.search_space
+        # What is drawn one by one may depend on the values that the trial has got so far.
+        is_drawn = space.keys() <= trial.relative_params.keys()
+        with together(self._study._storage) if is_drawn else nullcontext():
+            stored = {name: _suggest(trial, name, space[name]) for name in space}
         self.values.append(self._setup.space.values(stored))
         self.days.append(self._day(trial.number))
         self._open[trial.number] = trial
         return self._spec(trial.number)
+
+    def _ask_anew(self) -> Trial:
+        # What `Study.ask` does, but for its search through all trials for one that somebody put
+        # in a queue: that makes long studies quadratic, and a queued one is an error here.
+        self._study._thread_local.cached_all_trials = None
+        storage = self._study._storage
+        return Trial(self._study, storage.create_new_trial(self._study._study_id))
 
     def _day(self, number: int) -> Day | None:
         """What the record says of a trial as a day."""

@@ -18,7 +18,7 @@ from optuna.storages.journal import (
 )
 from optuna.trial import TrialState
 
-from hpsuite import record
+from hpsuite import journal
 from hpsuite.checks import UserError
 from hpsuite.record import (
     ATTRIBUTE,
@@ -248,7 +248,7 @@ def test_line_of_a_living_writer_is_not_cut(kind: str, tmp_path: Path, writer) -
 def test_lock_of_a_killed_writer_is_taken_over(
     kind: str, tmp_path: Path, writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record, "LOCK_GRACE_SECONDS", 3)
+    monkeypatch.setattr(journal, "LOCK_GRACE_SECONDS", 3)
     path = tmp_path / "x.journal"
     create_study(open_storage(str(path)), "early", {})
     assert writer(kind, "die").wait() == -signal.SIGKILL

@@ -13,7 +13,8 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsuite.checks import UserError, one_line, refuse
 from hpsuite.foreign.request import Dimension, Direction, Request
 from hpsuite.foreign.table import Table, check_rows, counted, shown
-from hpsuite.record import is_journal, open_storage, storage_exists
+from hpsuite.journal import is_journal
+from hpsuite.record import open_storage, storage_exists
 from hpsuite.tracking.schema import REVISION, unfit
 from hpsuite.trials import Day
 

@@ -1,0 +1,113 @@
+"""The journal: what is written is seen at once, and waited for on the disk as often as needed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+import hpsuite
+from hpsuite.journal import rarely_synced, together
+from hpsuite.record import open_storage
+
+UNIFORM = optuna.distributions.FloatDistribution(0, 1)
+
+
+@pytest.fixture
+def syncs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Sizes of the files that the disk was waited for, which still happens."""
+    sizes: list[int] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        sizes.append(os.fstat(descriptor).st_size)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return sizes
+
+
+def test_each_line_is_waited_for(tmp_path: Path, syncs: list[int]) -> None:
+    path = tmp_path / "x.journal"
+    study = optuna.create_study(storage=open_storage(str(path)))
+    study.ask({"x": UNIFORM})
+    assert len(syncs) == len(path.read_bytes().splitlines()) == 3
+    assert syncs[-1] == path.stat().st_size
+
+
+def test_lines_are_seen_at_once_and_waited_for_when_asked(tmp_path: Path, syncs: list[int]) -> None:
+    path = tmp_path / "x.journal"
+    storage = open_storage(str(path))
+    study = optuna.create_study(storage=storage, study_name="x")
+    syncs.clear()
+    with rarely_synced(storage) as sync:
+        study.tell(study.ask({"x": UNIFORM}), 1.0)
+        other = optuna.load_study(study_name="x", storage=open_storage(str(path)))
+        assert [trial.value for trial in other.trials] == [1.0]
+        assert syncs == []
+        sync()
+        assert syncs == [path.stat().st_size]
+        sync()
+        assert len(syncs) == 1  # nothing new
+        study.ask()
+    assert syncs[1:] == [path.stat().st_size]
+    study.ask()
+    assert len(syncs) == 3
+
+
+def test_an_error_on_the_way_leaves_nothing_unsynced(tmp_path: Path, syncs: list[int]) -> None:
+    path = tmp_path / "x.journal"
+    storage = open_storage(str(path))
+    study = optuna.create_study(storage=storage, study_name="x")
+    with pytest.raises(ValueError, match="100"), rarely_synced(storage):
+        study.tell(study.ask().number + 100, 1.0)
+    assert syncs[-1] == path.stat().st_size
+
+
+def test_values_of_a_trial_are_one_write(tmp_path: Path) -> None:
+    path = tmp_path / "x.journal"
+    storage = open_storage(str(path))
+    study = optuna.create_study(storage=storage)
+    trial = study.ask()
+    before = path.stat().st_size
+    with together(storage):
+        trial.suggest_float("x", 0, 1)
+        trial.suggest_float("y", 0, 1)
+        assert path.stat().st_size == before
+    (seen,) = study.trials
+    assert seen.params.keys() == {"x", "y"}
+
+
+def test_a_run_waits_for_the_disk_once_a_batch(tmp_path: Path, syncs: list[int]) -> None:
+    path = tmp_path / "x.journal"
+    hpsuite.fit(trials=60, epochs=1, repeats=2, workers=None, storage=str(path), progress=False)
+    told = [line for line in path.read_bytes().splitlines() if json.loads(line)["op_code"] == 6]
+    assert len(told) == 120
+    assert path.stat().st_size in syncs
+    assert len(syncs) < 60
+
+
+def test_a_kill_loses_nothing_that_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "x.journal"
+    code = f"""
+        import optuna, os, signal
+        from hpsuite.journal import rarely_synced
+        from hpsuite.record import open_storage
+        storage = open_storage({str(path)!r})
+        study = optuna.create_study(storage=storage, study_name="x")
+        with rarely_synced(storage):
+            for i in range(50):
+                study.tell(study.ask(), i)
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    study = optuna.load_study(study_name="x", storage=open_storage(str(path)))
+    assert [trial.value for trial in study.trials] == list(range(50))
+    assert all(trial.state is TrialState.COMPLETE for trial in study.trials)
