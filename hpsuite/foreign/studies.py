@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsuite.checks import UserError, one_line, refuse
@@ -59,6 +59,9 @@ def read_study(request: Request) -> Table:
             "accepted: a study whose trials stand by themselves"
         )
     ended = [trial for trial in trials if trial.state.is_finished()]
+    n_left = len(trials) - len(ended)
+    retried = _retried(ended)
+    ended = [trial for trial in ended if trial.number not in retried]
     check_rows(request, len(ended))
     dimensions = _dimensions(ended)
     objectives = _objectives(study, dimensions)
@@ -79,12 +82,24 @@ def read_study(request: Request) -> Table:
             raise refuse("direction", request.direction, f"{told}, as the study has it, or null")
     frame = pd.DataFrame(rows, index=[trial.number for trial in ended])
     notes = _pruned(frame, request.score or score, told)
-    left = len(trials) - len(ended)
-    if left:
-        has, are = ("has", "is") if left == 1 else ("have", "are")
-        notes.append(f"{counted(left, 'trial')} {has} not ended and {are} left out")
+    if n_left:
+        has, are = ("has", "is") if n_left == 1 else ("have", "are")
+        notes.append(f"{counted(n_left, 'trial')} {has} not ended and {are} left out")
+    if retried:
+        was, counts = ("was", "counts") if len(retried) == 1 else ("were", "count")
+        what = counted(len(retried), "trial")
+        notes.append(f"{what} that failed {was} run again and {counts} by the last attempt alone")
     source, stepped = f"Optuna study {name}", _stepped(ended)
     return Table(frame, source, "trial", score, told, dimensions, tuple(notes), stepped)
+
+
+def _retried(ended: Sequence[FrozenTrial]) -> set[int]:
+    """Numbers of failed trials of which a later attempt has ended.
+
+    Optuna's callbacks that retry enqueue a trial anew, which keeps the numbers of those before it.
+    """
+    before = {n for trial in ended for n in RetryHeartbeatStaleTrialCallback.retry_history(trial)}
+    return {t.number for t in ended if t.state is TrialState.FAIL and t.number in before}
 
 
 def _pruned(frame: "pd.DataFrame", score: str | None, told: Direction | None) -> list[str]:

@@ -13,7 +13,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.storages import JournalStorage
+from optuna.storages import JournalStorage, RetryHeartbeatStaleTrialCallback
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
 
@@ -110,6 +110,35 @@ def test_a_study_to_minimize(tmp_path: Path) -> None:
         read(address, direction="maximize")
     (own,) = read(address, score="test", direction="maximize").samples
     assert own.scores[0] == pytest.approx(0.4)
+
+
+def test_a_failed_trial_that_was_run_again_counts_by_its_last_attempt(tmp_path: Path) -> None:
+    address, opened = sqlite(tmp_path)
+    study = fill(opened, direction="maximize")
+    retry = RetryHeartbeatStaleTrialCallback()
+
+    def fails() -> int:
+        trial = study.ask(SPACE)
+        study.tell(trial, state=TrialState.FAIL)
+        return trial.number
+
+    first = fails()  # 20, which fails again, and ends well
+    retry(study, study.trials[first])
+    second = fails()
+    retry(study, study.trials[second])
+    assert study.trials[first].params == study.trials[second].params
+    last = study.ask(SPACE)
+    assert RetryHeartbeatStaleTrialCallback.retry_history(study.trials[last.number]) == [20, 21]
+    study.tell(last, 0.9)
+    third = fails()  # 23, which is still to be run again
+    retry(study, study.trials[third])
+    (sample,) = read(address).samples
+    assert sample.failed.tolist() == [False] * 21 + [True]
+    assert sample.scores[20] == 0.9
+    assert sample.notes[:2] == (
+        "1 trial has not ended and is left out",
+        "2 trials that failed were run again and count by the last attempt alone",
+    )
 
 
 def test_failed_pruned_and_running_trials(tmp_path: Path) -> None:
