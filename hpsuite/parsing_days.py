@@ -17,7 +17,8 @@ def check_days(setup: Setup, strategy: StrategyConfig) -> None:
 
     Raises:
         UserError: a pruner, a budget of steps, epochs that are searched, a learning rate whose
-            course depends on the number of steps to come, nothing or something else to nudge.
+            course depends on the number of steps to come, nothing or something else to nudge, a
+            gain above 1 that is enough.
     """
     sampler = strategy.sampler
     if not (isinstance(sampler, type) and issubclass(sampler, PopulationSampler)):
@@ -30,9 +31,16 @@ def check_days(setup: Setup, strategy: StrategyConfig) -> None:
         if name not in NUDGEABLE:
             raise refuse("strategy.nudged", name, f"names of {', '.join(NUDGEABLE)}")
     can = [h.name for h in searched if h.name in NUDGEABLE and h.choices is None]
+    if not can:
+        accepted = f"a space with a number that can be nudged: {', '.join(NUDGEABLE)}"
+        raise refuse("space", list(setup.space.names), accepted)
     if not set(nudged) & set(can):
-        accepted = f"at least one of {', '.join(can) or '(the space has no number to nudge)'}"
-        raise refuse("strategy.nudged", list(nudged), accepted)
+        raise refuse("strategy.nudged", list(nudged), f"at least one of {', '.join(can)}")
+    enough = dict(strategy.arguments)["enough"]
+    assert isinstance(enough, int | float)
+    if enough > 1:
+        accepted = "0 to 1, a gain of accuracy: 0.02 is two points"
+        raise refuse("strategy.enough", enough, accepted)
 
 
 def _check_budget(setup: Setup, strategy: StrategyConfig) -> None:

@@ -167,18 +167,25 @@ class StudyRun:
             UserError: a study that another process changes at the same time, or a trial that
                 somebody else left.
         """
-        trial = self._go_on(self._left.pop(0)) if self._left else self._ask_anew()
-        if trial.number != self.n_asked:
-            raise self._changed(f"trial {self.n_asked} was asked for by another process")
-        space = self._sampler.search_space
-        # What is drawn one by one may depend on the values that the trial has got so far.
-        is_drawn = space.keys() <= trial.relative_params.keys()
-        with together(self._study._storage) if is_drawn else nullcontext():
-            stored = {name: _suggest(trial, name, space[name]) for name in space}
+        try:
+            trial = self._go_on(self._left.pop(0)) if self._left else self._ask_anew()
+            if trial.number != self.n_asked:
+                raise self._changed(f"trial {self.n_asked} was asked for by another process")
+            stored = self._values(trial)
+        except UpdateFinishedTrialError as error:
+            raise self._changed(f"trial {self.n_asked} was told by another process") from error
         self.values.append(self._setup.space.values(stored))
         self.days.append(self._day(trial.number))
         self._open[trial.number] = trial
         return self._spec(trial.number)
+
+    def _values(self, trial: Trial) -> dict[str, Scalar]:
+        """Draw and record a trial's values."""
+        space = self._sampler.search_space
+        # What is drawn one by one may depend on the values that the trial has got so far.
+        is_drawn = space.keys() <= trial.relative_params.keys()
+        with together(self._study._storage) if is_drawn else nullcontext():
+            return {name: _suggest(trial, name, space[name]) for name in space}
 
     def _ask_anew(self) -> Trial:
         # What `Study.ask` does, but for its search through all trials for one that somebody put

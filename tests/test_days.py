@@ -304,6 +304,14 @@ def test_optuna_alone_reads_the_story(tmp_path: Path) -> None:
         (("strategy.members=9",), "strategy.members: found 9; accepted: 1 to 7, the trials"),
         (("strategy.factors=[1]",), "strategy.factors: found [1"),
         (("strategy.factors=[-1]",), "strategy.factors"),
+        (
+            ("space=architecture",),
+            "accepted: a space with a number that can be nudged: learning_rate",
+        ),
+        (
+            ("strategy.enough=2",),
+            "strategy.enough: found 2.0; accepted: 0 to 1, a gain of accuracy",
+        ),
         (("strategy.enough=-1",), "strategy.enough: found -1; accepted: "),
         (("+strategy.share=0.7",), "strategy.share: found 0.7; accepted: "),
         (("strategy.start=x",), "strategy.start: found 'x'; accepted: "),

@@ -216,6 +216,16 @@ def test_running_trial_of_somebody_else_is_refused(strategy: str) -> None:
             study.ask()
 
 
+def test_a_day_that_another_run_told_since_ends_with_an_error() -> None:
+    overrides = ("strategy=panda", "budget.trials=4")
+    storage, mine = one_study(*overrides)
+    spec = mine.ask()
+    _, (other,) = open_runs(storage, "repeats=1", *overrides)
+    mine.tell(made_up(spec))
+    with pytest.raises(UserError, match="trial 0 was told by another process"):
+        other.ask()
+
+
 def test_two_runs_of_one_study_at_once_end_with_an_error() -> None:
     overrides = ("strategy=log_random", "budget.trials=4")
     storage, mine = one_study(*overrides)

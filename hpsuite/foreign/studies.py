@@ -98,8 +98,14 @@ def _retried(ended: Sequence[FrozenTrial]) -> set[int]:
 
     Optuna's callbacks that retry enqueue a trial anew, which keeps the numbers of those before it.
     """
-    before = {n for trial in ended for n in RetryHeartbeatStaleTrialCallback.retry_history(trial)}
-    return {t.number for t in ended if t.state is TrialState.FAIL and t.number in before}
+    failed = {trial.number: trial for trial in ended if trial.state is TrialState.FAIL}
+    retried = set()
+    for trial in ended:
+        for number in RetryHeartbeatStaleTrialCallback.retry_history(trial):
+            # In a copy of a study numbers may be others: the values are those of the trial.
+            if number in failed and failed[number].params.items() <= trial.params.items():
+                retried.add(number)
+    return retried
 
 
 def _pruned(frame: "pd.DataFrame", score: str | None, told: Direction | None) -> list[str]:

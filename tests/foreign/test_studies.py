@@ -141,6 +141,21 @@ def test_a_failed_trial_that_was_run_again_counts_by_its_last_attempt(tmp_path: 
     )
 
 
+def test_numbers_of_retried_trials_mean_little_in_a_copy(tmp_path: Path) -> None:
+    address, opened = sqlite(tmp_path)
+    study = fill(opened, direction="maximize")
+    other = fill(opened, direction="maximize", name="other")
+    failed = other.ask(SPACE)
+    other.tell(failed, state=TrialState.FAIL)
+    RetryHeartbeatStaleTrialCallback()(other, other.trials[-1])
+    other.tell(other.ask(SPACE), 0.9)
+    study.tell(study.ask(SPACE), state=TrialState.FAIL)  # trial 20, another than `failed` was
+    study.add_trials(other.trials[20:])
+    (sample,) = read(address, study="mine").samples
+    # Trial 20 stays; 21 and 22 have the same values and count once.
+    assert sample.failed.tolist() == [False] * 20 + [True, False]
+
+
 def test_failed_pruned_and_running_trials(tmp_path: Path) -> None:
     address, opened = sqlite(tmp_path)
     study = fill(opened, direction="maximize")
