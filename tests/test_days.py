@@ -305,10 +305,6 @@ def test_optuna_alone_reads_the_story(tmp_path: Path) -> None:
         (("strategy.factors=[1]",), "strategy.factors: found [1"),
         (("strategy.factors=[-1]",), "strategy.factors"),
         (
-            ("space=architecture",),
-            "accepted: a space with a number that can be nudged: learning_rate",
-        ),
-        (
             ("strategy.enough=2",),
             "strategy.enough: found 2.0; accepted: 0 to 1, a gain of accuracy",
         ),
@@ -330,3 +326,9 @@ def test_mistakes_in_one_line(overrides: tuple[str, ...], message: str) -> None:
         plan(*PANDA, *overrides)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_space_without_a_number_to_nudge() -> None:
+    accepted = "accepted: a space with a number that can be nudged: learning_rate, momentum, "
+    with pytest.raises(UserError, match=r"^space: found \['activation', .*" + accepted):
+        plan("strategy=panda", "space=architecture", "budget.trials=7")
