@@ -2,16 +2,20 @@
 
 Exit status: 0 done, 2 a mistake in what was asked (nothing was written; or another run works on
 the same study), 130 interrupted (the same
-command continues), 1 anything else, such as a worker that was killed.
+command continues), 1 anything else, such as a worker that was killed, or a disk that is full.
 """
 
 import contextlib
+import errno
 import io
 import os
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+# A disk that is full, a quota that is used up, a file that may not be larger.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main() -> None:
@@ -68,6 +72,14 @@ def run(overrides: Sequence[str], config_name: str = "config", flags: Sequence[s
         return _complain(error)
     except WorkerLost as error:
         return _complain(error, status=1)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        return _complain(
+            f"no room for what is to be written ({error.strerror}); what was told is in the "
+            "record, and the same command continues it when there is room",
+            status=1,
+        )
     return 0
 
 

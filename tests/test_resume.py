@@ -261,6 +261,37 @@ def test_killed_commands_are_continued(start: Start, tmp_path: Path, short_folde
     assert trials_csv(tmp_path / folder) == expected
 
 
+@pytest.mark.parametrize("size", [3_000, 60_000])
+def test_no_room_for_the_record(size: int, tmp_path: Path) -> None:
+    """At the first studies, or at some trial: the line is torn, and mended by the next run."""
+    code = (
+        "import resource, runpy, sys\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n"
+        f"sys.argv = ['hpsuite', *{COMMAND}, 'executor=inline']\n"
+        "runpy.run_module('hpsuite', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("hpsuite: no room for what is to be written (")
+    assert "Traceback" not in done.stderr
+    journal = tmp_path / "hpsuite.journal"
+    assert journal.stat().st_size == size
+    before = n_told(journal)
+    assert before > 0 or size == 3_000
+    done = subprocess.run(
+        [sys.executable, "-m", "hpsuite", *COMMAND, "executor=inline"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "ended in a torn line" in done.stderr
+    assert n_told(journal) == len(trials_csv(tmp_path)) == 2 * 3 * 24
+
+
 @needs_proc
 @pytest.mark.slow
 @pytest.mark.parametrize("executor", ["inline", "processes"])
