@@ -1,8 +1,9 @@
 """`python -m hpsuite +experiment=NAME [key=value ...]`: the whole interface.
 
 Exit status: 0 done, 2 a mistake in what was asked (nothing was written; or another run works on
-the same study), 130 interrupted (the same
-command continues), 1 anything else, such as a worker that was killed, or a disk that is full.
+the same study), 130 interrupted, or 143 by
+SIGTERM (the same command continues), 1 anything else, such as a worker that was killed, or a full
+disk.
 """
 
 import contextlib
@@ -10,12 +11,55 @@ import errno
 import io
 import os
 import shlex
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 # A disk that is full, a quota that is used up, a file that may not be larger.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal that asks for the end.
+
+    Attributes:
+        status: with which the process is to end.
+    """
+
+    def __init__(self, number: int) -> None:
+        """Of a signal's number."""
+        super().__init__()
+        self.status = 128 + number
+
+
+@contextlib.contextmanager
+def _interrupted_once() -> Iterator[None]:
+    """Let an interrupt or SIGTERM end what is done here; another one then ends the process at once.
+
+    One that is ignored, as in a job behind a shell, stays so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    before = {kind: signal.getsignal(kind) for kind in kinds}
+
+    def interrupt(number: int, _: object) -> None:
+        for kind in kinds:
+            signal.signal(kind, signal.SIG_DFL)
+        raise Interrupted(number)
+
+    for kind, handler in before.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(kind, interrupt)
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            if handler is not None:
+                signal.signal(kind, handler)
 
 
 def main() -> None:
@@ -40,13 +84,14 @@ def main() -> None:
 
     sys.argv[1:] = into_matrix([*sys.argv[1:], *_folder_to_complete(sys.argv[1:])])
     try:
-        _check_flags()
-        task()
+        with _interrupted_once():
+            _check_flags()
+            task()
     except UserError as error:
         sys.exit(_complain(error))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("interrupted: what was told is in the record; the same command continues it")
-        sys.exit(130)
+        sys.exit(error.status if isinstance(error, Interrupted) else 130)
     except Exception as error:
         if statuses:  # not a mistake in what was asked: our own, or the machine's
             raise

@@ -4,14 +4,15 @@ import contextlib
 import json
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from optuna.storages.journal._file import get_lock_file
+from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._file import LOCK_FILE_SUFFIX, BaseJournalFileLock, get_lock_file
 
 from hpsuite.checks import UserError
 
@@ -43,9 +44,7 @@ def open_journal(path: Path, writing: bool) -> JournalStorage:
     """
     if writing:
         path.parent.mkdir(parents=True, exist_ok=True)
-    # Optuna's other lock is a symbolic link to the journal: a link that was left by a killed
-    # process and points nowhere, as in a folder that was moved, is waited for without an end.
-    lock = JournalFileOpenLock(str(path), grace_period=LOCK_GRACE_SECONDS)
+    lock = Lock(path, LOCK_GRACE_SECONDS)
     if writing and path.exists():
         mend(path, lock)
     try:
@@ -63,13 +62,62 @@ def open_journal(path: Path, writing: bool) -> JournalStorage:
         ) from error
 
 
+class Lock(BaseJournalFileLock):
+    """A file beside the journal that is there while some process writes, as of Optuna's open lock.
+
+    Optuna's own has the same file, so that both keep out each other; but an interrupt while it
+    waits makes it remove the lock of another process, and one while it releases becomes an error.
+    Its lock by a symbolic link waits without an end for one that points nowhere.
+    """
+
+    def __init__(self, journal: Path, grace: float) -> None:
+        """A lock that was left by a killed process is taken away after so many seconds."""
+        self._path = journal.with_name(journal.name + LOCK_FILE_SUFFIX)
+        self._grace = grace
+
+    def acquire(self) -> bool:
+        """Wait for the lock, and take it."""
+        seen, since, pause = -1, time.monotonic(), 0.001
+        while True:
+            try:
+                os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            except FileExistsError:
+                with contextlib.suppress(FileNotFoundError):
+                    made = self._path.lstat().st_mtime_ns
+                    if made != seen:
+                        seen, since = made, time.monotonic()
+                if time.monotonic() - since > self._grace:
+                    _log.warning(
+                        "%s was left for %g s, as by a process that was killed, and is removed",
+                        self._path,
+                        self._grace,
+                    )
+                    self._path.unlink(missing_ok=True)
+                    since = time.monotonic()
+                time.sleep(pause)
+                pause = min(2 * pause, 0.1)
+            else:
+                return True
+
+    def release(self) -> None:
+        """Let others write.
+
+        Raises:
+            RuntimeError: somebody took it away.
+        """
+        try:
+            self._path.unlink()
+        except FileNotFoundError as error:
+            raise RuntimeError(f"{self._path} was removed by somebody else") from error
+
+
 class Journal(JournalFileBackend):
     """A journal that can hold lines back, and wait for the disk once for many.
 
     Optuna's own waits for the disk after each line, which is most of what recording a trial costs.
     """
 
-    def __init__(self, path: Path, lock: JournalFileOpenLock) -> None:
+    def __init__(self, path: Path, lock: Lock) -> None:
         """Open a journal; an empty file is made where there is none."""
         super().__init__(str(path), lock_obj=lock)
         self._path = path
@@ -151,7 +199,7 @@ def _journal_of(storage: BaseStorage) -> Journal | None:
     return backend if isinstance(backend, Journal) else None
 
 
-def mend(path: Path, lock: JournalFileOpenLock) -> None:
+def mend(path: Path, lock: Lock) -> None:
     """Cut a journal's torn end off, and keep it in a file beside the journal.
 
     Optuna reads past a torn line, but appends to it, and can never open the journal again. The

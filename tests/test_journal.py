@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import optuna
@@ -13,7 +14,7 @@ import pytest
 from optuna.trial import TrialState
 
 import hpsuite
-from hpsuite.journal import rarely_synced, together
+from hpsuite.journal import Lock, rarely_synced, together
 from hpsuite.record import open_storage
 
 UNIFORM = optuna.distributions.FloatDistribution(0, 1)
@@ -111,3 +112,53 @@ def test_a_kill_loses_nothing_that_was_written(tmp_path: Path) -> None:
     study = optuna.load_study(study_name="x", storage=open_storage(str(path)))
     assert [trial.value for trial in study.trials] == list(range(50))
     assert all(trial.state is TrialState.COMPLETE for trial in study.trials)
+
+
+def test_an_interrupt_while_it_waits_leaves_the_lock_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "x.journal"
+    path.touch()
+    other = Lock(path, 60)
+    other.acquire()
+    code = f"""
+        from pathlib import Path
+        from hpsuite.journal import Lock
+        print("waits", flush=True)
+        try:
+            Lock(Path({str(path)!r}), 60).acquire()
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waits\n"
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == "interrupted\n"
+    assert path.with_name("x.journal.lock").exists()
+    other.release()
+    with pytest.raises(RuntimeError, match="removed by somebody else"):
+        other.release()
+
+
+def test_processes_that_take_turns(tmp_path: Path) -> None:
+    """Optuna's own lock among them: all lines are there, and whole."""
+    path = tmp_path / "x.journal"
+    code = f"""
+        import sys
+        from pathlib import Path
+        from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+        from hpsuite.journal import Journal, Lock
+        path = {str(path)!r}
+        own = Journal(Path(path), Lock(Path(path), 30))
+        optunas = JournalFileBackend(path, JournalFileOpenLock(path))
+        for i in range(100):
+            (own if sys.argv[1] == "own" else optunas).append_logs([dict(i=i, text="x" * 5000)])
+    """
+    kinds = ("own", "own", "optunas")
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    started = [subprocess.Popen([*command, kind]) for kind in kinds]
+    assert [process.wait() for process in started] == [0] * 3
+    lines = [json.loads(line)["i"] for line in path.read_bytes().splitlines()]
+    assert sorted(lines) == sorted(3 * list(range(100)))

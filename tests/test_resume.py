@@ -261,6 +261,41 @@ def test_killed_commands_are_continued(start: Start, tmp_path: Path, short_folde
     assert trials_csv(tmp_path / folder) == expected
 
 
+@needs_proc
+@pytest.mark.parametrize("executor", ["inline", "processes"])
+@pytest.mark.parametrize("alone", [True, False])
+def test_terminated(executor: str, alone: bool, start: Start, tmp_path: Path) -> None:
+    """By itself, as by a service manager, or with all of its group, as by `timeout`."""
+    journal = tmp_path / "x" / "hpsuite.journal"
+    process = start("x", f"executor={executor}", "budget.trials=60")
+    wait_until(lambda: n_told(journal) >= 3)
+    if alone:
+        process.terminate()
+    else:
+        os.killpg(process.pid, signal.SIGTERM)
+    output, _ = process.communicate(timeout=20)
+    assert process.returncode == 143, output
+    assert "Traceback" not in output
+    assert "the same command continues it" in output.splitlines()[-1]
+    wait_until(lambda: not processes_of(process.pid), seconds=10)
+    assert 3 <= n_told(journal) < 2 * 3 * 60
+
+
+@needs_proc
+def test_a_second_interrupt_stops_at_once(start: Start, tmp_path: Path) -> None:
+    journal = tmp_path / "x" / "hpsuite.journal"
+    process = start("x", "executor=processes", "budget.trials=60")
+    wait_until(lambda: n_told(journal) >= 3)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=20)
+    # The first may have been enough.
+    assert process.returncode in (130, -signal.SIGINT), output
+    assert "Traceback" not in output
+    wait_until(lambda: not processes_of(process.pid), seconds=10)
+
+
 @pytest.mark.parametrize("size", [3_000, 60_000])
 def test_no_room_for_the_record(size: int, tmp_path: Path) -> None:
     """At the first studies, or at some trial: the line is torn, and mended by the next run."""
