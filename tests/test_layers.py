@@ -30,7 +30,7 @@ FLOORS = [
     "samples",
     "values",
     "strategies record provenance tracking pruning",
-    "space",
+    "space journal",
     "training analysis",
     "overrides",
     "datasets models checks",
@@ -43,8 +43,8 @@ FRAMEWORKS = {
     "hydra": "__main__ library compose explain multirun",
     "omegaconf": "__main__ compose explain multirun",
     "mlflow": "tracking",
-    "optuna": "running foreign library experiment arms parsing parsing_pruning pruning record "
-    "samplers study strategies space",
+    "optuna": "running foreign journal library experiment arms parsing parsing_pruning pruning "
+    "record samplers study strategies space",
     "optunahub": "strategies",
     "rich": "analyze running library experiment forecast report",
     "matplotlib": "report",

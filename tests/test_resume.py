@@ -262,8 +262,15 @@ def test_killed_commands_are_continued(start: Start, tmp_path: Path, short_folde
 
 
 @needs_proc
-@pytest.mark.parametrize("executor", ["inline", "processes"])
-@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize(
+    ("executor", "alone"),
+    [
+        ("processes", False),
+        pytest.param("processes", True, marks=pytest.mark.slow),
+        pytest.param("inline", True, marks=pytest.mark.slow),
+        pytest.param("inline", False, marks=pytest.mark.slow),
+    ],
+)
 def test_terminated(executor: str, alone: bool, start: Start, tmp_path: Path) -> None:
     """By itself, as by a service manager, or with all of its group, as by `timeout`."""
     journal = tmp_path / "x" / "hpsuite.journal"
