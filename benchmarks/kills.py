@@ -41,7 +41,7 @@ from optuna.trial import TrialState
 
 from benchmarks.measured import about, parser, say, table, write_results
 
-# Where each phase is: module, owner within it, function. The first lasts too short for a timer.
+# Where each phase is: module, owner within it, function.
 PLACES: Mapping[str, tuple[str, str, str]] = {
     "asking": ("hpsuite.study", "StudyRun", "ask"),
     "training": ("hpsuite.executors", "", "_train"),
@@ -118,12 +118,12 @@ def _watched(
         nonlocal calls
         calls += 1
         begun = time.perf_counter()
-        is_planned = plan is not None and plan.phase == phase and calls == plan.call
-        if is_planned:
+        aimed = plan if plan is not None and (plan.phase, plan.call) == (phase, calls) else None
+        if aimed is not None:
             note(entered=phase)
-            _aim(plan, phase)  # type: ignore[arg-type]
+            _aim(aimed)
         returned = real(*args, **named)
-        if is_planned:
+        if aimed is not None:
             sys.settrace(None)
             note(left=phase)
             _kill()  # too late: the kill falls right behind the call
@@ -136,9 +136,9 @@ def _watched(
     return watched
 
 
-def _aim(plan: Plan, phase: str) -> None:
+def _aim(plan: Plan) -> None:
     """Let the kill come."""
-    if phase in TIMED:
+    if plan.phase in TIMED:
         timer = threading.Timer(plan.where * plan.seconds, _kill)
         timer.daemon = True
         timer.start()
@@ -385,7 +385,7 @@ def main() -> None:
         f"{total} kills in {harness.studies} studies, each of which ended as one that nobody "
         f"killed: the same trials.csv, files and MLflow runs. {harness.torn} times the journal got "
         f"a torn line besides. {sum(harness.missed.values())} more kills came right behind their "
-        "phase, which changed nothing either.",
+        "phase; what they cost is counted beside.",
     ]
     found = {"kills": rows, "torn": harness.torn, "studies": harness.studies}
     write_results(options.output, "kills", about(begun, total), found, "\n\n".join(said))

@@ -1,9 +1,8 @@
 """`python -m hpsuite +experiment=NAME [key=value ...]`: the whole interface.
 
 Exit status: 0 done, 2 a mistake in what was asked (nothing was written; or another run works on
-the same study), 130 interrupted, or 143 by
-SIGTERM (the same command continues), 1 anything else, such as a worker that was killed, or a full
-disk.
+the same study), 130 interrupted, or 143 by SIGTERM (the same command continues), 1 anything else,
+such as a worker that was killed, or a full disk.
 """
 
 import contextlib
