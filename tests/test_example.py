@@ -35,7 +35,7 @@ def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("executor", ["processes", "inline"])
+@pytest.mark.parametrize("executor", ["processes", pytest.param("inline", marks=pytest.mark.slow)])
 def test_it_runs(project: Path, executor: str) -> None:
     done = run(project, "+experiment=mine", f"executor={executor}", *SHORT)
     assert done.returncode == 0, done.stderr

@@ -69,7 +69,9 @@ def test_each_is_its_oracle(resident_few: Resident, norm: str) -> None:
         assert rounded(found) == rounded(expected)
 
 
-@pytest.mark.parametrize("batch_size", [64, 33, pytest.param(7, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "batch_size", [33, *(pytest.param(n, marks=pytest.mark.slow) for n in (64, 7))]
+)
 @pytest.mark.parametrize("norm", ["none", "before", "after"])
 def test_each_is_what_it_is_by_itself(resident_few: Resident, norm: str, batch_size: int) -> None:
     """In float32, to the bit, whatever the mates."""
