@@ -65,8 +65,8 @@ OVERRIDES = (
 )
 LOG, PLAN = "phases.log", "plan.json"
 TORN = b'{"op_code":5,"worker_id":"somebody","trial_id":0,"user_a'
-# Calls of a phase among which the one to kill in is drawn, and lines within it, which are drawn
-# evenly in the logarithm.
+# Calls of a phase among which the one to kill in is drawn, and lines within it; both are drawn evenly
+# in the logarithm.
 MOST_CALLS = {"writing the journal": 60}
 FEW_CALLS, MOST_LINES = 12, 3000
 
@@ -302,7 +302,7 @@ class Harness:
             self._folder = self.scratch / f"study{self.studies}"
             self._folder.mkdir()
         folder = self._folder
-        call = 1 if phase in ONCE else self.generator.randint(1, MOST_CALLS.get(phase, FEW_CALLS))
+        call = 1 if phase in ONCE else self._draw_call(MOST_CALLS.get(phase, FEW_CALLS))
         plan = Plan(phase, call, self.generator.random(), self.seconds[phase])
         if start(folder, plan) == 0:
             self.finish()
@@ -321,6 +321,10 @@ class Harness:
                 file.write(TORN[: self.generator.randint(1, len(TORN))])
             self.torn += 1
         return True
+
+    def _draw_call(self, most: int) -> int:
+        # Evenly in the logarithm: a study that was killed before has few calls left.
+        return int((most + 1) ** self.generator.random())
 
     def finish(self) -> None:
         """Let the study that was killed come to its end, and compare."""
