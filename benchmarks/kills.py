@@ -65,8 +65,8 @@ OVERRIDES = (
 )
 LOG, PLAN = "phases.log", "plan.json"
 TORN = b'{"op_code":5,"worker_id":"somebody","trial_id":0,"user_a'
-# Calls of a phase among which the one to kill in is drawn, and lines within it; both are drawn evenly
-# in the logarithm.
+# Calls of a phase among which the one to kill in is drawn, and lines within it; both are drawn
+# evenly in the logarithm.
 MOST_CALLS = {"writing the journal": 60}
 FEW_CALLS, MOST_LINES = 12, 3000
 
