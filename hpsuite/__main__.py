@@ -2,7 +2,7 @@
 
 Exit status: 0 done, 2 a mistake in what was asked (nothing was written; or another run works on
 the same study), 130 interrupted, or 143 by SIGTERM (the same command continues), 1 anything else,
-such as a worker that was killed, or a full disk.
+such as workers that cannot be started, or a full disk.
 """
 
 import contextlib
@@ -103,8 +103,8 @@ def run(overrides: Sequence[str], config_name: str = "config", flags: Sequence[s
     from hpsuite.analyze import asks_for_analysis, parse_analysis, run_analysis
     from hpsuite.checks import UserError
     from hpsuite.compose import composed, crossed
-    from hpsuite.executors import WorkerLost
     from hpsuite.experiment import run_experiment
+    from hpsuite.workers import WorkerLost
 
     try:
         asked, command = composed(overrides, config_name), _command(flags, overrides)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Gt, Lt
 
 from hpsuite.analysis.bands import Bands
 from hpsuite.checks import UserError, build, defaults, one_line, refuse, resolve, under
@@ -31,6 +31,7 @@ from hpsuite.values import unsearched, with_values
 Group = Mapping[str, object]
 AtLeastOne = Annotated[int, Ge(1)]
 NotNegative = Annotated[int, Ge(0)]
+Seconds = Annotated[float, Gt(0)]
 SplitSeed = Annotated[int, Ge(0), Lt(1 << 32)]  # numpy's legacy generators take no more
 
 
@@ -66,10 +67,15 @@ class ExecutorConfig:
     Attributes:
         kind: which.
         workers: number of processes; None takes one for each core.
+        idle_limit: seconds after which a process that trains, but uses no processor, counts as
+            hanging and is killed; None lets it hang.
+        time_limit: seconds after which a batch does, however busy its process is; None never.
     """
 
     kind: Literal["inline", "processes"]
     workers: AtLeastOne | None = None
+    idle_limit: Seconds | None = 300.0
+    time_limit: Seconds | None = None
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ class PrunerJudge:
         """Show the pruner what was told before."""
         first = len(rules.history)
         self._told = {result.number: _judged(result) for result in rules.own}
-        self._diverged = {r.number for r in rules.own if r.outcome == "nonfinite"}
+        self._diverged = {r.number for r in rules.own if r.came_to_nothing}
         self._lengths = dict(enumerate(rules.lengths, start=first))
         self._storage = InMemoryStorage()
         name = str(rules.seed)
@@ -166,17 +166,18 @@ def _judged(result: TrialResult) -> Judged:
 
 def state_of(result: TrialResult) -> TrialState:
     """A result's state in a study of Optuna's."""
-    return TrialState.PRUNED if result.outcome == "pruned" else TrialState.COMPLETE
+    states = {"pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+    return states.get(result.outcome, TrialState.COMPLETE)
 
 
 def _frozen(result: TrialResult) -> FrozenTrial:
     """A told trial as Optuna would have it, without its hyperparameters."""
-    judged, now = _judged(result), datetime.now()
+    judged, now, state = _judged(result), datetime.now(), state_of(result)
     return FrozenTrial(
         number=result.number,
         trial_id=result.number,
-        state=state_of(result),
-        value=result.val_accuracy,
+        state=state,
+        value=None if state is TrialState.FAIL else result.val_accuracy,
         datetime_start=now,
         datetime_complete=now,
         params={},

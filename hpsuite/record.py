@@ -23,7 +23,7 @@ SCHEMA = 1
 ATTRIBUTE = "hpsuite"
 
 # States of trials that have a result.
-TOLD = (TrialState.COMPLETE, TrialState.PRUNED)
+TOLD = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 @dataclass(frozen=True)
@@ -216,8 +216,10 @@ def count_told(storage: BaseStorage, name: str) -> int:
 
 def attribute_of(result: TrialResult) -> dict[str, object]:
     """A result as the attribute that a record keeps with its trial."""
-    elsewhere = ("study", "number", "judged", "probe")
+    elsewhere = ("study", "number", "judged", "probe", "reason")
     own = {f.name: getattr(result, f.name) for f in fields(result) if f.name not in elsewhere}
+    if result.reason:
+        own["reason"] = result.reason
     if result.judged is not None:
         own["judged"] = asdict(result.judged)
     return own if result.probe is None else {**own, "probe": result.probe}

@@ -2,9 +2,9 @@
 
 import heapq
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 
-from hpsuite.executors import Executor, WorkerLost
+from hpsuite.attempts import Attempts
+from hpsuite.executors import Executor
 from hpsuite.study import StudyRun
 from hpsuite.training import Planner, Pool
 from hpsuite.trials import TrialResult
@@ -34,33 +34,26 @@ def run_studies(
         on_told: called with the number of trials newly told.
 
     Raises:
-        WorkerLost: a worker ended before its batch was done.
+        WorkerLost: all that was tried is lost, and was from the start.
         UserError: a study that another process changes at the same time.
     """
     turns, pool = Turns(studies), Pool(planner)
-    running: set[Future[list[TrialResult]]] = set()
-    try:
-        while True:
-            # One batch more than there are workers: none waits for this process to tell and ask.
-            # What is done is told before more is asked for.
-            while len(running) <= executor.n_workers and not any(f.done() for f in running):
-                turns.fill(pool)
-                if not len(pool) or (
-                    len(running) == executor.n_workers and not pool.has_full_batch()
-                ):
-                    break
-                # Where none fills, nothing more comes until some batch is told.
-                idle = planner.n_workers - len(running)
-                batch = pool.take(None if pool.has_full_batch() else idle)
-                running.add(executor.submit(batch))
-            if not running:
-                return
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            # Those that failed last: what the others found is told before.
-            for future in sorted(done, key=lambda future: future.exception() is not None):
-                on_told(turns.tell(future.result()))
-    except BrokenExecutor as error:
-        raise WorkerLost from error
+    is_sound = any(study.n_told for study in studies)
+    running = Attempts(executor, planner.datasets, is_sound=is_sound)
+    while True:
+        # One batch more than there are workers: none waits for this process to tell and ask.
+        # What is done is told before more is asked for.
+        while len(running) <= executor.n_workers and not running.any_done():
+            turns.fill(pool)
+            if not len(pool) or (len(running) == executor.n_workers and not pool.has_full_batch()):
+                break
+            # Where none fills, nothing more comes until some batch is told.
+            idle = planner.n_workers - len(running)
+            running.submit(pool.take(None if pool.has_full_batch() else idle))
+        if not len(running):
+            return
+        for results in running.wait():
+            on_told(turns.tell(results))
 
 
 class Turns:

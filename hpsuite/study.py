@@ -20,6 +20,7 @@ from hpsuite.training import Checkpoints, Cohort
 from hpsuite.trials import (
     AT_CHANCE,
     DIVERGED,
+    FAILED,
     LOST,
     Block,
     Day,
@@ -265,8 +266,9 @@ class StudyRun:
                     trial.set_user_attr(LOST, lost)
             except UpdateFinishedTrialError as error:
                 raise self._changed(f"trial {ready.number} was told by another process") from error
-            if state_of(ready) is TrialState.PRUNED:
-                self._study.tell(trial, state=TrialState.PRUNED)
+            state = state_of(ready)
+            if state is not TrialState.COMPLETE:
+                self._study.tell(trial, state=state)
             else:
                 self._study.tell(trial, ready.val_accuracy)
             self.results.append(ready)
@@ -278,8 +280,8 @@ class StudyRun:
 
     def _lost(self, result: TrialResult) -> str:
         """Whether a day's model came to nothing, in a word; empty where it did not."""
-        if result.outcome == "nonfinite":
-            return DIVERGED
+        if result.came_to_nothing:
+            return DIVERGED if result.outcome == "nonfinite" else FAILED
         day = self.days[result.number]
         is_first = day is not None and day.parent is None
         return AT_CHANCE if is_first and result.val_accuracy <= self._chance else ""

@@ -15,7 +15,7 @@ Value = Scalar | tuple[Scalar, ...]
 
 OptimizerKind = Literal["sgd", "sgd_ema", "adam", "adamw"]
 ScheduleKind = Literal["none", "step", "exponential", "inverse_time", "cosine"]
-Outcome = Literal["finite", "nonfinite", "pruned"]
+Outcome = Literal["finite", "nonfinite", "pruned", "failed"]
 UnitInterval = Annotated[float, Ge(0), Lt(1)]
 
 # The metadata of a field that came when there were records already; see `deciding`.
@@ -23,9 +23,9 @@ LATER: Mapping[str, bool] = {"later": True}
 
 
 # The user attributes of a trial that is a day: what it goes on from, whether its model came to
-# nothing (as one of two words), whether it is kept.
+# nothing (as one of three words), whether it is kept.
 DAY, LOST, JUDGED = "day", "lost", "judged"
-DIVERGED, AT_CHANCE = "diverged", "at chance"
+DIVERGED, AT_CHANCE, FAILED = "diverged", "at chance", "failed"
 
 
 def frozen_arguments(arguments: Mapping[str, object]) -> tuple[tuple[str, Value], ...]:
@@ -270,7 +270,8 @@ class TrialResult:
         outcome: `nonfinite` where the training or validation loss stopped being a finite number;
             such a trial was stopped at the end of that epoch and scores what always answering
             with the training set's most frequent class would score. `pruned` where a pruner
-            stopped it before its last epoch.
+            stopped it before its last epoch. `failed` where it could not be trained: each process
+            that tried ended, or memory did not hold it; it scores as a non-finite one.
         val_accuracy, test_accuracy: final accuracies, in [0, 1]. Of a pruned trial, the validation
             accuracy when it was stopped; on test data it is not scored, and has what always
             answering with the training set's most frequent class would score.
@@ -287,6 +288,7 @@ class TrialResult:
         probe: the 15th, 50th and 85th percentile of the input of the first unit's nonlinearity in
             the last hidden layer, over the validation rows: before the first step, then after each
             epoch, as far as finite. None where `numerics.probe` is off.
+        reason: why it failed, in words; empty for all other outcomes.
     """
 
     study: str
@@ -302,6 +304,12 @@ class TrialResult:
     val_loss: float | None = None
     judged: Judged | None = None
     probe: tuple[tuple[float, ...], ...] | None = None
+    reason: str = ""
+
+    @property
+    def came_to_nothing(self) -> bool:
+        """Whether it diverged or could not be trained, so that it counts as a failure."""
+        return self.outcome in ("nonfinite", "failed")
 
     @property
     def epochs(self) -> int:

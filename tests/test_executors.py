@@ -15,21 +15,18 @@ import pytest
 import torch
 from optuna.storages import InMemoryStorage
 
-from hpsuite import executors
+from hpsuite import serving
 from hpsuite.config import ExecutorConfig
 from hpsuite.datasets import Data
 from hpsuite.executors import (
     InlineExecutor,
     ProcessExecutor,
-    WorkerLost,
     count_cores,
     count_workers,
     make_executor,
 )
-from hpsuite.scheduler import run_studies
-from hpsuite.training import Planner
 from hpsuite.trials import TrialSpec
-from tests.studies import CPU, STRATEGIES, assert_same, open_runs, plan, run, trials_of
+from tests.studies import CPU, STRATEGIES, assert_same, open_runs, plan, run
 
 ARM = ("strategy=log_random", "budget.trials=12", "repeats=3")
 
@@ -62,11 +59,11 @@ def mapped_files() -> tuple[dict[str, list[bool]], str]:
         if name.endswith(".npy"):
             spans.append(tuple(int(end, 16) for end in span.split("-")))
     found = {}
-    for fingerprint, resident in executors._residents.items():
+    for fingerprint, resident in serving._residents.items():
         tensors = (resident.x_train, resident.x_val, resident.x_test, resident.y_train)
         pointers = [tensor.data_ptr() for tensor in tensors]
         found[fingerprint] = [any(low <= p < high for low, high in spans) for p in pointers]
-    return found, str(executors._folder)
+    return found, str(serving._folder)
 
 
 def test_results_are_the_same_in_any_process(tmp_path: Path) -> None:
@@ -85,7 +82,7 @@ def test_data_is_shared_and_batches_are_small() -> None:
         results = executor.submit(specs[:4]).result(timeout=60)
         assert [result.number for result in results] == [0, 1, 2, 3]
         if sys.platform == "linux":
-            mapped, folder = executor._pool.submit(mapped_files).result(timeout=60)
+            mapped, folder = executor.call(mapped_files).result(timeout=60)
             assert mapped == {fingerprint: [True] * 4 for fingerprint in datasets()}
             assert Path(folder).is_dir()
     # Training wrote nothing to the pages, and nothing stays.
@@ -96,7 +93,7 @@ def test_data_is_shared_and_batches_are_small() -> None:
 
 def test_workers_have_one_thread_and_leave_interrupts_to_the_main_process() -> None:
     with ProcessExecutor(datasets(), 1) as executor:
-        threads, omp, handler = executor._pool.submit(threads_of_worker).result(timeout=60)
+        threads, omp, handler = executor.call(threads_of_worker).result(timeout=60)
     assert threads == 1
     assert omp == os.environ["OMP_NUM_THREADS"]
     assert handler == signal.SIG_IGN
@@ -111,7 +108,7 @@ def test_executor_ends_at_once_and_leaves_nothing(
     executor = ProcessExecutor(datasets(), 2)
     assert len(list(tmp_path.iterdir())) == 1
     with pytest.raises(error) if error else contextlib.nullcontext(), executor:
-        pids = {executor._pool.submit(pid_of_worker).result(timeout=60) for _ in range(4)}
+        pids = {executor.call(pid_of_worker).result(timeout=60) for _ in range(4)}
         if error:
             for spec in some_specs(3, "budget.epochs=100000"):
                 executor.submit([spec])
@@ -136,32 +133,6 @@ def wait_until_gone(pids: set[int]) -> None:
     while any(is_alive(pid) for pid in pids):
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-def test_killed_worker_ends_the_run_and_the_next_one_continues(tmp_path: Path) -> None:
-    path = tmp_path / "x.journal"
-    expected = run(tmp_path / "whole", *ARM)
-    _, studies = open_runs(path, *ARM)
-    planner = Planner(datasets(), CPU, 8)  # small batches towards the end
-
-    def kill(told: int) -> None:
-        os.kill(executor._pool.submit(pid_of_worker).result(timeout=60), signal.SIGKILL)
-
-    started = time.monotonic()
-    with (
-        pytest.raises(WorkerLost, match="the same command continues it"),
-        ProcessExecutor(datasets(), 2) as executor,
-    ):
-        run_studies(studies, planner, executor, on_told=kill)
-    assert time.monotonic() - started < 60
-    told = trials_of(studies)
-    n_told = sum(len(results) for _, results in told.values())
-    assert 0 < n_told < 36
-    # Nothing is lost: what was told is in the record.
-    _, studies = open_runs(path, *ARM)
-    assert_same(trials_of(studies), told)
-    with ProcessExecutor(datasets(), 2) as executor:
-        assert_same(run(path, *ARM, executor=executor), expected)
 
 
 def test_executor_after_one_that_was_interrupted() -> None:
@@ -195,7 +166,7 @@ def main():
     datasets = {{p.data.fingerprint: p.data for p in plan(*arm)}}
     with ProcessExecutor(datasets, 2) as executor:
         print(executor._folder.name, flush=True)
-        print(executor._pool.submit(__import__("os").getpid).result(), flush=True)
+        print(executor.call(__import__("os").getpid).result(), flush=True)
         run(Path("x.journal"), *arm, executor=executor)
 
 if __name__ == "__main__":
@@ -245,11 +216,11 @@ def test_data_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     (digits,) = datasets().values()
     moved = dataclasses.replace(digits, flip=True, shift=3, fingerprint="moved")
     for fingerprint, data in {**datasets(), "moved": moved}.items():
-        executors._save(data, tmp_path / fingerprint)
-        loaded = executors._load(tmp_path / fingerprint)
-        for name in executors._ARRAYS:
+        serving.save(data, tmp_path / fingerprint)
+        loaded = serving.load(tmp_path / fingerprint)
+        for name in serving.ARRAYS:
             saved, read = getattr(data, name), getattr(loaded, name)
             assert saved.dtype == read.dtype
             np.testing.assert_array_equal(saved, read)
-        numbers = dataclasses.replace(loaded, **{n: getattr(data, n) for n in executors._ARRAYS})
+        numbers = dataclasses.replace(loaded, **{n: getattr(data, n) for n in serving.ARRAYS})
         assert numbers == data

@@ -3,7 +3,6 @@
 import json
 import time
 from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from hpsuite.checks import UserError
-from hpsuite.executors import WorkerLost
 from hpsuite.record import ATTRIBUTE, attribute_of
 from hpsuite.scheduler import MOST_WAITING_BATCHES, Turns, run_studies
 from hpsuite.study import StudyRun
@@ -267,16 +265,6 @@ def test_what_other_batches_found_is_told_before_an_error_ends_the_run() -> None
         assert study.n_told == first_lost
     expected = run(InMemoryStorage(), *overrides, executor=MadeUp())
     assert_same(run(storage, *overrides, executor=MadeUp()), expected)
-
-
-def test_worker_that_is_lost_says_so_in_one_line() -> None:
-    class Broken(MadeUp):
-        def submit(self, batch):
-            raise BrokenProcessPool("A process in the process pool was terminated abruptly")
-
-    with pytest.raises(WorkerLost, match="the same command continues it") as caught:
-        run(InMemoryStorage(), "strategy=grid", executor=Broken())
-    assert "\n" not in str(caught.value)
 
 
 def test_values_are_the_users_and_stored_names_are_optunas() -> None:

@@ -60,7 +60,7 @@ def ladder(table: ArmTable) -> Ladder | None:
     # [m][s]
     results = list(zip(*([result for _, result in rows] for rows in by_study), strict=True))
     scores = np.array([[r.val_accuracy for r in row] for row in results])
-    failed = np.array([[r.outcome == "nonfinite" for r in row] for row in results])
+    failed = np.array([[r.came_to_nothing for r in row] for row in results])
     found = Ladder(np.array(rates), scores, failed)
     if reason := _without_losses([r for row in results for r in row]):
         return replace(found, without_losses=reason)

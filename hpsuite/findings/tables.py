@@ -128,7 +128,7 @@ def sample_of(table: ArmTable) -> Sample:
         hyperparameters=setup.space.hyperparameters,
         values=[values for study in table.studies for values in study.values],
         scores=np.array([r.val_accuracy for r in table.results]),
-        failed=np.array([r.outcome == "nonfinite" for r in table.results]),
+        failed=np.array([r.came_to_nothing for r in table.results]),
         tests=np.array([r.test_accuracy for r in table.results]),
         random=table.arm.strategy.is_reference,
     )

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from hpsuite.findings import ArmTable, Findings
+from hpsuite.pruning import state_of
 from hpsuite.report.flat import (
     arm_figures,
     arm_names,
@@ -150,7 +151,7 @@ def trial_rows(tables: Sequence[ArmTable]) -> list[list[object]]:
                         *(values.get(name, "") for name in names),
                         result.val_accuracy,
                         "" if result.outcome == "pruned" else result.test_accuracy,
-                        "PRUNED" if result.outcome == "pruned" else "COMPLETE",
+                        state_of(result).name,
                         result.outcome,
                         result.seconds,
                     ]

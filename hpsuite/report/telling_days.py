@@ -139,8 +139,8 @@ def _story(title: str, days: Sequence[tuple[Day, TrialResult]], study: StudyTabl
                     plain(v, f"{v:.4g}") if isinstance(v, int | float) else Cell(str(v))
                     for v in values
                 ),
-                Cell("diverged", -1.0)
-                if result.outcome == "nonfinite"
+                Cell("failed" if result.outcome == "failed" else "diverged", -1.0)
+                if result.came_to_nothing
                 else plain(accuracy, f"{accuracy:.1f}%"),
                 Cell("kept" if day.kept else f"back: {day.verdict}"),
             )

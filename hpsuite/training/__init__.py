@@ -4,7 +4,7 @@ from hpsuite.training.batches import train
 from hpsuite.training.checkpoints import Checkpoints
 from hpsuite.training.cohorts import Cohort, Lockstep
 from hpsuite.training.layers import NotFusable
-from hpsuite.training.lockstep import train_lockstep
+from hpsuite.training.lockstep import judged_afterwards, train_lockstep
 from hpsuite.training.plain import train_plain
 from hpsuite.training.planner import Planner
 from hpsuite.training.pool import Pool
@@ -19,6 +19,7 @@ __all__ = [
     "Planner",
     "Pool",
     "Resident",
+    "judged_afterwards",
     "train",
     "train_fused",
     "train_lockstep",

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import torch
 
+from hpsuite.datasets import Data
 from hpsuite.training.batches import train
 from hpsuite.training.cohorts import Cohort, Lockstep
 from hpsuite.training.fused import FusedBatch
@@ -56,7 +57,7 @@ def train_lockstep(work: Lockstep, resident: Resident) -> list[TrialResult]:
     return judged_afterwards(
         work.cohorts,
         [result for batch in work.batches for result in train(batch, resident)],
-        resident,
+        resident.data,
     )
 
 
@@ -277,7 +278,7 @@ class Course:
         for number in self.open:
             key = (self._study, number)
             own[number] = ended[key].val_accuracy if key in ended else scores[key]
-            if key in ended and ended[key].outcome == "nonfinite":
+            if key in ended and ended[key].came_to_nothing:
                 diverged.add(number)
         losers = self._judge.losers(epoch, own, diverged)
         going_on = {number: epochs for number, epochs in self.open.items() if epochs > epoch}
@@ -293,14 +294,14 @@ class Course:
 
 
 def judged_afterwards(
-    cohorts: Sequence[Cohort], results: Iterable[TrialResult], resident: Resident
+    cohorts: Sequence[Cohort], results: Iterable[TrialResult], data: Data
 ) -> list[TrialResult]:
     """What would have come of cohorts whose trials were all trained to their ends.
 
     Args:
         cohorts: the cohorts.
         results: of all their trials.
-        resident: their data.
+        data: theirs.
 
     Returns:
         The results, cohort by cohort, in order of number.
@@ -318,17 +319,17 @@ def judged_afterwards(
             }
             ended = {k: r for k, r in own.items() if k not in scores}
             for key in course.judge(epoch, scores, ended):
-                found[key] = _cut(specs[key], whole[key], epoch, resident)
+                found[key] = _cut(specs[key], whole[key], epoch, data)
         judged += course.results(found)
     return judged
 
 
-def _cut(spec: TrialSpec, whole: TrialResult, epochs: int, resident: Resident) -> TrialResult:
+def _cut(spec: TrialSpec, whole: TrialResult, epochs: int, data: Data) -> TrialResult:
     """A result as it would be had the trial been stopped."""
     assert spec.epochs is not None
     return pruned_result(
         spec,
-        resident.data,
+        data,
         val_curve=whole.val_curve[:epochs],
         loss_curve=whole.loss_curve[:epochs],
         steps=whole.steps // (len(whole.val_curve) + (whole.outcome == "nonfinite")) * epochs,

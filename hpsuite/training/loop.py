@@ -129,6 +129,22 @@ def nonfinite_result(
     )
 
 
+def failed_result(spec: TrialSpec, data: Data, reason: str) -> TrialResult:
+    """The result of a trial that could not be trained: the chance score."""
+    return TrialResult(
+        study=spec.study,
+        number=spec.number,
+        outcome="failed",
+        val_accuracy=data.majority_share("val"),
+        test_accuracy=data.majority_share("test"),
+        val_curve=(),
+        loss_curve=(),
+        steps=0,
+        seconds=0.0,
+        reason=reason,
+    )
+
+
 def pruned_result(
     spec: TrialSpec,
     data: Data,

@@ -1,0 +1,42 @@
+"""A model that a worker process does not survive, at some of its widths."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from typing import Any
+
+import torch
+from torch import nn
+
+from hpsuite.models import mlp
+
+
+def fragile(
+    input_shape: tuple[int, ...],
+    n_classes: int,
+    *,
+    generator: torch.Generator,
+    units: int = 8,
+    ends: str = "killed",
+    at: int = 5,
+    **others: Any,
+) -> nn.Module:
+    """A perceptron that ends its process, or never ends, in a worker, where `units` is `at`; 0 is any."""
+    if at in (0, units) and multiprocessing.parent_process() is not None:
+        _end(ends)
+    return mlp(input_shape, n_classes, generator=generator, units=units, **others)
+
+
+def _end(how: str) -> None:
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "exits":
+        os._exit(3)
+    if how == "memory":
+        raise MemoryError
+    if how == "waits":
+        threading.Event().wait()
+    while how == "runs":
+        time.perf_counter()
