@@ -252,7 +252,7 @@ class Watch:
         self._used = used
         idle, whole = self._limits.idle_limit, self._limits.time_limit
         if idle is not None and self._n_idle * LOOK_SECONDS >= idle:
-            return f"its worker hung: it used no processor for {idle:g} s (executor.idle_limit)"
+            return f"its worker used no processor for {idle:g} s (executor.idle_limit)"
         if whole is not None and self._n_looks * LOOK_SECONDS >= whole:
             return f"its batch took more than {whole:g} s (executor.time_limit)"
         return ""
@@ -265,7 +265,7 @@ def ending(code: int | None) -> str:
     with contextlib.suppress(ValueError):
         name = signal.Signals(-code).name
         return f"its worker was killed by {name}" + (
-            ", as where memory runs out" if name == "SIGKILL" else ""
+            " (memory may have run out)" if name == "SIGKILL" else ""
         )
     return f"its worker was killed by signal {-code}"
 

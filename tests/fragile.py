@@ -23,7 +23,7 @@ def fragile(
     at: int = 5,
     **others: Any,
 ) -> nn.Module:
-    """A perceptron that ends its process, or never ends, in a worker, where `units` is `at`; 0 is any."""
+    """A perceptron that ends its process, or never ends, in a worker, at a width (0: any)."""
     if at in (0, units) and multiprocessing.parent_process() is not None:
         _end(ends)
     return mlp(input_shape, n_classes, generator=generator, units=units, **others)

@@ -86,7 +86,7 @@ def check_failures(path: Path, found: Trials, reason: str) -> None:
 @pytest.mark.parametrize(
     ("ends", "reason"),
     [
-        ("killed", "its worker was killed by SIGKILL, as where memory runs out"),
+        ("killed", "its worker was killed by SIGKILL (memory may have run out)"),
         ("exits", "its worker ended with status 3"),
         ("memory", "memory does not hold it"),
     ],
@@ -107,7 +107,7 @@ def test_trials_that_no_worker_survives_are_marked_as_failed(
 @pytest.mark.parametrize(
     ("ends", "limits", "reason"),
     [
-        ("waits", {"idle_limit": 2 * LOOK_SECONDS}, "it used no processor for 2 s"),
+        ("waits", {"idle_limit": 2 * LOOK_SECONDS}, "its worker used no processor for 2 s"),
         ("runs", {"time_limit": 3 * LOOK_SECONDS}, "its batch took more than 3 s"),
     ],
 )
@@ -190,7 +190,7 @@ def test_cohorts_that_were_lost_stay_whole_as_long_as_they_can() -> None:
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        (-9, "its worker was killed by SIGKILL, as where memory runs out"),
+        (-9, "its worker was killed by SIGKILL (memory may have run out)"),
         (-11, "its worker was killed by SIGSEGV"),
         (-99, "its worker was killed by signal 99"),
         (1, "its worker ended with status 1"),

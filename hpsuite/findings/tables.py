@@ -1,5 +1,6 @@
 """The trials of arms as tables."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -90,6 +91,17 @@ class ArmTable:
     def n_pruned(self) -> int:
         """Trials of all repeats that were pruned."""
         return sum(result.outcome == "pruned" for result in self.results)
+
+    @property
+    def n_failed(self) -> int:
+        """Trials of all repeats that could not be trained."""
+        return sum(result.outcome == "failed" for result in self.results)
+
+    @property
+    def failures(self) -> str:
+        """How many trials of all repeats could not be trained, and why; empty for none."""
+        reasons = Counter(r.reason for r in self.results if r.outcome == "failed")
+        return "; ".join(f"{n} failed ({reason})" for reason, n in reasons.most_common())
 
     @property
     def epochs(self) -> int:

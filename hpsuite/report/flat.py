@@ -175,6 +175,8 @@ def arm_figures(arm: ArmFinding) -> dict[str, object]:
     }
     if arm.table.arm.strategy.pruning is not None:
         figures |= {"n_pruned": arm.table.n_pruned, "epochs": arm.table.epochs}
+    if arm.table.n_failed:
+        figures["n_failed"] = arm.table.n_failed
     if strategy.regret is not None:
         figures |= ends("regret", strategy.regret)
     if strategy.to_good is not None:

@@ -53,6 +53,14 @@ def print_tables(findings: Findings, console: Console) -> None:
     console.print(arm_table(findings.arms))
     for line in (*ARM_LEGEND, *(PRUNED_LEGEND if any_prunes(findings.arms) else ())):
         console.print(line, style="dim", highlight=False, soft_wrap=True)
+    for line in failure_lines(findings.arms):
+        text = f"{line}: counted as diverged"
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def failure_lines(arms: Sequence[ArmFinding]) -> list[str]:
+    """Which arms have trials that could not be trained, how many, and why."""
+    return [f"{arm.table.arm.label}: {arm.table.failures}" for arm in arms if arm.table.failures]
 
 
 def setup_table(setups: Sequence[SetupFinding]) -> Table:

@@ -6,6 +6,7 @@ from hpsuite.checks import show
 from hpsuite.config import Setup
 from hpsuite.evidence import SetupEvidence
 from hpsuite.findings import Findings, SetupFinding, unsplit
+from hpsuite.report.tables import failure_lines
 from hpsuite.report.telling_scores import listed, range_words
 from hpsuite.trials import Numerics, OptimizerSpec
 
@@ -47,6 +48,8 @@ def conditions(findings: Findings) -> dict[str, str]:
         )
         found["repeats x trials"] = ", ".join(budgets)
         found["seed"] = ", ".join(dict.fromkeys(str(arm.seed) for arm in arms))
+    if failed := failure_lines(findings.arms):
+        found["could not be trained"] = f"{'; '.join(failed)}: they count as diverged"
     return found
 
 
