@@ -3,12 +3,12 @@
     python -m benchmarks.kills --kills 200
 
 A small study of four strategies, two of them with checkpoints, runs as `python -m hpsuite` runs it,
-in a session of its own. At a random call of the phase asked for, and within it, at a random line of
-Python or, where it lasts, after a random time, the whole process group gets SIGKILL. That the kill
-fell into the phase is read from a log that the process keeps: its last entry is that the phase was
-entered. The same command then continues, to be killed in another phase, until nothing is left to
-kill; then another study begins. After every third kill the journal also gets a torn line, as of a
-write that the kill cut: half of a line, which is not of the study.
+in a process group of its own. At a random call of the phase asked for, and within it, at a random
+line of Python or, where it lasts, after a random time, the whole process group gets SIGKILL. That
+the kill fell into the phase is read from a log that the process keeps: its last entry is that the
+phase was entered. The same command then continues, to be killed in another phase, until nothing is
+left to kill; then another study begins. After every third kill the journal also gets a torn line,
+as of a write that the kill cut: half of a line, which is not of the study.
 
 Checked after each kill: the record opens; trials are numbered without a gap or a double; all that
 `StudyRun.tell` had returned for is told; and what is told is what a study that nobody killed was
@@ -16,8 +16,8 @@ told, to the bit. At the end of each study: the same trials.csv, whole folders o
 MLflow run each, with the same figures, and no checkpoint left.
 """
 
-import argparse
 import csv
+import importlib
 import json
 import os
 import random
@@ -25,18 +25,18 @@ import runpy
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from optuna.trial import TrialState
 
@@ -64,7 +64,9 @@ OVERRIDES = (
     *("model.layers=1", "model.units=16", "dataset.train_fraction=0.5", "budget.trials=8"),
     *("budget.epochs=2", "repeats=2", "device=cpu"),
 )
-LOG, PLAN = "phases.log", "plan.json"
+LOG, OUTPUT = "phases.log", "output.txt"
+# What a child needs, and takes seconds to import.
+IMPORTED = ("hpsuite.experiment", "hpsuite.report.figures", "mlflow", "mlflow.tracking.client")
 TORN = b'{"op_code":5,"worker_id":"somebody","trial_id":0,"user_a'
 # Calls of a phase among which the one to kill in is drawn, and lines within it; both are drawn
 # evenly in the logarithm.
@@ -97,8 +99,6 @@ def child(plan: Plan | None) -> None:
 
     def note(**what: object) -> None:
         os.write(log, json.dumps(what).encode() + b"\n")
-
-    import importlib
 
     for phase, (module, owner, name) in PLACES.items():
         place: Any = importlib.import_module(module)
@@ -162,21 +162,42 @@ def _kill() -> None:
 
 
 def start(folder: Path, plan: Plan | None) -> int:
-    """Run a child to its end; returns its exit status."""
+    """Run a child to its end; returns its exit status.
+
+    It is a fork of this process, which has imported all that takes seconds to import, and nothing
+    else: no thread runs here, and no record is open.
+    """
+    for name in IMPORTED:
+        importlib.import_module(name)
     (folder / LOG).unlink(missing_ok=True)
-    (folder / PLAN).write_text(json.dumps(None if plan is None else asdict(plan)))
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.kills", "--child"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        check=False,
-    )
-    if done.returncode not in (0, -signal.SIGKILL):
-        raise RuntimeError(f"status {done.returncode}:\n{done.stdout.decode()}")
-    return done.returncode
+    pid = os.fork()
+    if pid == 0:
+        _run_forked(folder, plan)
+    _, ended = os.waitpid(pid, 0)
+    status = os.waitstatus_to_exitcode(ended)
+    if status not in (0, -signal.SIGKILL):
+        raise RuntimeError(f"status {status}:\n{(folder / OUTPUT).read_text()}")
+    return status
+
+
+def _run_forked(folder: Path, plan: Plan | None) -> NoReturn:
+    status = 70
+    try:
+        os.setsid()
+        os.chdir(folder)
+        output = os.open(OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        child(plan)
+        status = 0
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 1
+    except BaseException:  # noqa: BLE001 (nothing may go on to what the parent does)
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 def notes(folder: Path) -> list[dict[str, Any]]:
@@ -368,12 +389,7 @@ def main() -> None:
     made = parser(__doc__ or "", quick="one kill in each phase")
     made.add_argument("--kills", type=int, default=200, help="kills in all")
     made.add_argument("--seed", type=int, default=0, help="of the moments")
-    made.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = made.parse_args()
-    if options.child:
-        plan = json.loads(Path(PLAN).read_text())
-        child(None if plan is None else Plan(**plan))
-        return
     each = 1 if options.quick else -(-options.kills // len(PLACES))
     begun = time.monotonic()
     # It stays where something is not right.

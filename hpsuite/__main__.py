@@ -6,7 +6,6 @@ such as workers that cannot be started, or a full disk.
 """
 
 import contextlib
-import errno
 import io
 import os
 import shlex
@@ -15,9 +14,6 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-# A disk that is full, a quota that is used up, a file that may not be larger.
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -104,6 +100,7 @@ def run(overrides: Sequence[str], config_name: str = "config", flags: Sequence[s
     from hpsuite.checks import UserError
     from hpsuite.compose import composed, crossed
     from hpsuite.experiment import run_experiment
+    from hpsuite.troubles import trouble
     from hpsuite.workers import WorkerLost
 
     try:
@@ -116,14 +113,10 @@ def run(overrides: Sequence[str], config_name: str = "config", flags: Sequence[s
         return _complain(error)
     except WorkerLost as error:
         return _complain(error, status=1)
-    except OSError as error:
-        if error.errno not in NO_ROOM:
-            raise
-        return _complain(
-            f"no room for what is to be written ({error.strerror}); what was told is in the "
-            "record, and the same command continues it when there is room",
-            status=1,
-        )
+    except Exception as error:
+        if line := trouble(error):
+            return _complain(line, status=1)
+        raise
     return 0
 
 

@@ -128,12 +128,16 @@ class Journal(JournalFileBackend):
         """Write lines to the file, so that others see them and a kill of this process loses none.
 
         Unless `rarely_synced` lasts, they are on the disk on return.
+
+        Raises:
+            FileNotFoundError: the file is gone; none is made, which would be no whole journal.
         """
         if self._held is not None:
             self._held += logs
             return
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-        with get_lock_file(self._lock), self._path.open("ab") as file:
+        with get_lock_file(self._lock), _opened(self._path) as file:
+            _to_whole_end(file, self._path)
             file.write(text.encode())
             file.flush()
             self._has_unsynced = True
@@ -147,7 +151,7 @@ class Journal(JournalFileBackend):
     def sync(self) -> None:
         """Wait until all that was written is on the disk."""
         if self._has_unsynced:
-            with self._path.open("ab") as file:
+            with _opened(self._path) as file:
                 self._sync(file)
 
     @contextlib.contextmanager
@@ -208,32 +212,48 @@ def mend(path: Path, lock: Lock) -> None:
     Raises:
         UserError: a file that is no journal; it stays as it is.
     """
-    lock.acquire()
-    try:
-        with path.open("rb+") as file:
-            content = file.read()
-            start = _torn_from(content)
-            torn = content[start:]
-            if not torn:
-                return
-            if start == 0 and not (torn.startswith(_BEGIN) or _BEGIN.startswith(torn)):
-                raise UserError(
-                    f"storage: {path} is no journal of Optuna's; accepted: the path of a journal "
-                    "file, new or old, or an address such as sqlite:///record.db"
-                )
-            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-            copy = path.with_name(f"{path.name}.torn-{stamp}")
-            copy.write_bytes(torn)
-            file.truncate(start)
-            os.fsync(file.fileno())
-            _log.warning(
-                "%s ended in a torn line of %d bytes, as after a crash; it is now in %s",
-                path,
-                len(torn),
-                copy.name,
-            )
-    finally:
-        lock.release()
+    with get_lock_file(lock), path.open("rb+") as file:
+        _cut(file, path)
+
+
+def _cut(file: BinaryIO, path: Path) -> None:
+    file.seek(0)
+    content = file.read()
+    start = _torn_from(content)
+    torn = content[start:]
+    if not torn:
+        return
+    if start == 0 and not (torn.startswith(_BEGIN) or _BEGIN.startswith(torn)):
+        raise UserError(
+            f"storage: {path} is no journal of Optuna's; accepted: the path of a journal file, "
+            "new or old, or an address such as sqlite:///record.db"
+        )
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    copy = path.with_name(f"{path.name}.torn-{stamp}")
+    copy.write_bytes(torn)
+    file.truncate(start)
+    os.fsync(file.fileno())
+    _log.warning(
+        "%s ended in a torn line of %d bytes, as after a crash; it is now in %s",
+        path,
+        len(torn),
+        copy.name,
+    )
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A journal to read and write; never made, and always written at its end."""
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND), "rb+")
+
+
+def _to_whole_end(file: BinaryIO, path: Path) -> None:
+    """Go to a journal's end; what another writer, killed since, left of a line is cut off."""
+    if file.seek(0, os.SEEK_END) == 0:
+        return
+    file.seek(-1, os.SEEK_END)
+    if file.read(1) != b"\n":
+        _cut(file, path)
+    file.seek(0, os.SEEK_END)
 
 
 # How Optuna begins each line of a journal.

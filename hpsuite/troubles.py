@@ -1,0 +1,50 @@
+"""What a machine may do to a run, in one line: a full disk, a folder that is gone, a database."""
+
+import errno
+from collections.abc import Iterator
+
+from sqlalchemy.exc import SQLAlchemyError
+
+# A disk that is full, a quota that is used up, a file that may not be larger.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# What was there at the start and is not any more, or is not to be written any more.
+_GONE = (
+    *(errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO),
+    *(errno.ESTALE, errno.ENODEV, errno.EMFILE, errno.ENFILE),
+)
+# How SQLite says that there is no room; the first is of a file that may not be larger, too.
+_FULL = ("disk I/O error", "database or disk is full")
+
+
+def trouble(error: BaseException) -> str:
+    """An error of the machine in words; empty for any other, which is a mistake of ours."""
+    for own in _chain(error):
+        if isinstance(own, SQLAlchemyError):
+            return _continued(f"the record cannot be read or written ({_driver(own)})")
+        if isinstance(own, OSError) and own.errno in _NO_ROOM:
+            return _no_room(own.strerror or "")
+        if isinstance(own, OSError) and own.errno in _GONE:
+            where = f"{own.filename}: " if own.filename is not None else ""
+            return _continued(f"{where}{own.strerror}")
+    return ""
+
+
+def _driver(error: SQLAlchemyError) -> str:
+    own = getattr(error, "orig", None) or error
+    text = next(iter(str(own).splitlines()), "")
+    return f"{text}: as where a disk is full" if text in _FULL else text
+
+
+def _no_room(why: str) -> str:
+    return f"{_continued(f'no room for what is to be written ({why})')} when there is room"
+
+
+def _continued(what: str) -> str:
+    return f"{what}; what was told is in the record, and the same command continues it"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that it came of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
