@@ -16,30 +16,25 @@ told, to the bit. At the end of each study: the same trials.csv, whole folders o
 MLflow run each, with the same figures, and no checkpoint left.
 """
 
-import csv
+import functools
 import importlib
 import json
 import os
 import random
-import runpy
 import shutil
 import signal
-import sqlite3
 import sys
 import tempfile
 import threading
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
-from optuna.trial import TrialState
-
+from benchmarks.disturbed import Child, Outcome, Record, outcome, record, run_hpsuite
 from benchmarks.measured import about, parser, say, table, write_results
 
 # Where each phase is: module, owner within it, function.
@@ -64,9 +59,7 @@ OVERRIDES = (
     *("model.layers=1", "model.units=16", "dataset.train_fraction=0.5", "budget.trials=8"),
     *("budget.epochs=2", "repeats=2", "device=cpu"),
 )
-LOG, OUTPUT = "phases.log", "output.txt"
-# What a child needs, and takes seconds to import.
-IMPORTED = ("hpsuite.experiment", "hpsuite.report.figures", "mlflow", "mlflow.tracking.client")
+LOG = "phases.log"
 TORN = b'{"op_code":5,"worker_id":"somebody","trial_id":0,"user_a'
 # Calls of a phase among which the one to kill in is drawn, and lines within it; both are drawn
 # evenly in the logarithm.
@@ -106,8 +99,7 @@ def child(plan: Plan | None) -> None:
         setattr(place, name, _watched(getattr(place, name), phase, plan, note))
     workers = plan is not None and plan.phase == "training in workers"
     own = f"executor={'processes' if workers else 'inline'}"
-    sys.argv = ["hpsuite", *OVERRIDES, own, *(["executor.workers=2"] if workers else [])]
-    runpy.run_module("hpsuite", run_name="__main__", alter_sys=False)
+    run_hpsuite([*OVERRIDES, own, *(["executor.workers=2"] if workers else [])])
 
 
 def _watched(
@@ -162,42 +154,13 @@ def _kill() -> None:
 
 
 def start(folder: Path, plan: Plan | None) -> int:
-    """Run a child to its end; returns its exit status.
-
-    It is a fork of this process, which has imported all that takes seconds to import, and nothing
-    else: no thread runs here, and no record is open.
-    """
-    for name in IMPORTED:
-        importlib.import_module(name)
+    """Run a child to its end; returns its exit status."""
     (folder / LOG).unlink(missing_ok=True)
-    pid = os.fork()
-    if pid == 0:
-        _run_forked(folder, plan)
-    _, ended = os.waitpid(pid, 0)
-    status = os.waitstatus_to_exitcode(ended)
+    made = Child(folder, functools.partial(child, plan))
+    status = made.wait()
     if status not in (0, -signal.SIGKILL):
-        raise RuntimeError(f"status {status}:\n{(folder / OUTPUT).read_text()}")
+        raise RuntimeError(f"status {status}:\n{made.said}")
     return status
-
-
-def _run_forked(folder: Path, plan: Plan | None) -> NoReturn:
-    status = 70
-    try:
-        os.setsid()
-        os.chdir(folder)
-        output = os.open(OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        child(plan)
-        status = 0
-    except SystemExit as error:
-        status = error.code if isinstance(error.code, int) else 1
-    except BaseException:  # noqa: BLE001 (nothing may go on to what the parent does)
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
 
 
 def notes(folder: Path) -> list[dict[str, Any]]:
@@ -205,32 +168,6 @@ def notes(folder: Path) -> list[dict[str, Any]]:
     path = folder / LOG
     lines = path.read_bytes().splitlines() if path.exists() else []
     return [json.loads(line) for line in lines]
-
-
-Record = dict[str, list[tuple[object, ...]]]
-
-
-def record(folder: Path) -> Record:
-    """All told trials of each study, as Optuna reads them; number, value, parameters, curves."""
-    from hpsuite.record import open_storage
-
-    path = folder / "hpsuite.journal"
-    if not path.exists():
-        return {}
-    storage = open_storage(str(path), writing=False)
-    found: Record = {}
-    for study in storage.get_all_studies():
-        trials = storage.get_all_trials(study._study_id)
-        told = [t for t in trials if t.state is TrialState.COMPLETE]
-        found[study.study_name] = [
-            (t.number, t.value, tuple(sorted(t.params.items())), _result(t.user_attrs["hpsuite"]))
-            for t in told
-        ]
-    return found
-
-
-def _result(attribute: Mapping[str, Any]) -> str:
-    return json.dumps({k: v for k, v in attribute.items() if k != "seconds"}, sort_keys=True)
 
 
 def check_killed(folder: Path, expected: Record) -> Found:
@@ -246,45 +183,6 @@ def check_killed(folder: Path, expected: Record) -> Found:
     for name, n in told.items():
         lost += max(0, n - len(found.get(name, [])))
     return Found(lost, doubled, changed)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a study leaves."""
-
-    record: Record
-    trials: list[dict[str, str]]
-    files: set[str]
-    mlflow: list[tuple[object, ...]]
-
-
-def outcome(folder: Path) -> Outcome:
-    """Read all that a study left; folders that are not whole are an error."""
-    places = sorted((folder / "outputs" / "killed").iterdir())
-    whole = [place for place in places if not place.name.startswith(".writing-")]
-    kinds = {tuple(sorted(path.name for path in place.iterdir())) for place in whole}
-    if len(kinds) != 1:
-        raise RuntimeError(f"folders differ in their files: {kinds}")
-    newest = max(whole, key=lambda place: place.stat().st_mtime)
-    with (newest / "trials.csv").open(newline="") as file:
-        rows = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
-    with closing(sqlite3.connect(folder / "mlflow.db")) as database:
-        runs = database.execute(
-            "select r.run_uuid, r.name, r.status from runs r where r.lifecycle_stage = 'active' "
-            "and r.run_uuid not in (select run_uuid from tags where key = 'hpsuite.superseded_by')"
-        ).fetchall()
-        figures = [(name, status, *_metrics(database, run)) for run, name, status in sorted(runs)]
-    if (folder / "hpsuite.journal.checkpoints").exists():
-        raise RuntimeError("checkpoints are left")
-    return Outcome(record(folder), rows, set(next(iter(kinds))), sorted(figures, key=str))
-
-
-def _metrics(database: sqlite3.Connection, run: str) -> list[tuple[object, ...]]:
-    return database.execute(
-        "select key, value from latest_metrics where run_uuid = ? and key not like '%second%' "
-        "order by key",
-        (run,),
-    ).fetchall()
 
 
 @dataclass
@@ -316,7 +214,7 @@ class Harness:
                 last[note["phase"]] = max(note["seconds"], last.get(note["phase"], 0.0))
         # In workers a batch takes about as long as it does here.
         last["training in workers"] = last["training"]
-        return cls(scratch, random.Random(seed), outcome(folder), last)
+        return cls(scratch, random.Random(seed), outcome(folder, "killed"), last)
 
     def kill(self, phase: str) -> bool:
         """Kill in a phase; False where the study ended before it came to that."""
@@ -356,7 +254,7 @@ class Harness:
         folder, self._folder = self._folder, None
         if start(folder, None):
             raise RuntimeError("a study that nobody kills was killed")
-        found = outcome(folder)
+        found = outcome(folder, "killed")
         for name in ("record", "trials", "files", "mlflow"):
             if getattr(found, name) != getattr(self.whole, name):
                 raise RuntimeError(f"{name} of {folder} differs from that of a study not killed")

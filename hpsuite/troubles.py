@@ -12,7 +12,7 @@ _GONE = (
     *(errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO),
     *(errno.ESTALE, errno.ENODEV, errno.EMFILE, errno.ENFILE),
 )
-# How SQLite says that there is no room; the first is of a file that may not be larger, too.
+# How SQLite says that there is no room.
 _FULL = ("disk I/O error", "database or disk is full")
 
 
@@ -32,7 +32,7 @@ def trouble(error: BaseException) -> str:
 def _driver(error: SQLAlchemyError) -> str:
     own = getattr(error, "orig", None) or error
     text = next(iter(str(own).splitlines()), "")
-    return f"{text}: as where a disk is full" if text in _FULL else text
+    return f"{text}, as where there is no room" if text in _FULL else text
 
 
 def _no_room(why: str) -> str:

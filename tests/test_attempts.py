@@ -21,8 +21,8 @@ from tests.studies import CPU, Trials, assert_same, open_runs, plan, run, trials
 
 ARM = ("strategy=log_random", "budget.trials=12", "repeats=3")
 FRAGILE = (
-    "packages=[tests]",
-    *("model._target_=tests.fragile.fragile", "+model.ends=killed"),
+    "packages=[benchmarks]",
+    *("model._target_=benchmarks.fragile.fragile", "+model.ends=killed"),
     *("space=rate_only", "+space.units={low: 4, high: 6, scale: integer}"),
     "strategy=log_random",
     "budget.trials=10",
