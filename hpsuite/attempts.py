@@ -24,8 +24,6 @@ T = TypeVar("T")
 
 # How often a trial is trained again.
 MOST_AGAIN = 2
-# Trials that may come to nothing before any was trained.
-MOST_DOUBTED = 3
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +45,11 @@ class Attempts:
     def __len__(self) -> int:
         """How many batches are on their way."""
         return len(self._running)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether a trial came to nothing before any was trained, and no more should be begun."""
+        return bool(self._given_up)
 
     def any_done(self) -> bool:
         """Whether `wait` would return at once."""
@@ -78,7 +81,7 @@ class Attempts:
 
     def _failed(self) -> Iterator[Sequence[TrialResult]]:
         if not self._is_sound:
-            if len(self._given_up) >= MOST_DOUBTED or (self._given_up and not self._running):
+            if self._given_up and not self._running:
                 raise WorkerLost(self._given_up[-1][1])
             return
         given_up, self._given_up = self._given_up, []

@@ -43,7 +43,11 @@ def run_studies(
     while True:
         # One batch more than there are workers: none waits for this process to tell and ask.
         # What is done is told before more is asked for.
-        while len(running) <= executor.n_workers and not running.any_done():
+        while (
+            len(running) <= executor.n_workers
+            and not running.any_done()
+            and not running.is_doubtful
+        ):
             turns.fill(pool)
             if not len(pool) or (len(running) == executor.n_workers and not pool.has_full_batch()):
                 break
