@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Gt, Lt
 
 from hpsuite.analysis.bands import Bands
 from hpsuite.checks import UserError, build, defaults, one_line, refuse, resolve, under
@@ -80,11 +80,13 @@ class TrackingConfig:
         enabled: whether to write it.
         uri: of the tracking server; None takes MLFLOW_TRACKING_URI, or mlflow.db in this folder.
         best_trials: child runs with learning curves for each arm's best so many; -1 for all.
+        time_limit: seconds after which MLflow is asked for nothing more; None for no limit.
     """
 
     enabled: bool
     uri: str | None = None
     best_trials: Annotated[int, Ge(-1)] = 3
+    time_limit: Annotated[float, Gt(0)] | None = 300
 
 
 @dataclass(frozen=True)
