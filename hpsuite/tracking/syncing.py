@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from hpsuite.tracking.address import check_database, quiet, reason, without_password
+from hpsuite.tracking.database import make_database
 from hpsuite.tracking.failures import Attempts, Limited, TrackingError, kind_of
 from hpsuite.tracking.files import FILES, Attached, attach, table_json
 from hpsuite.tracking.pages import PREFIX, Page, is_edited, tag_of
@@ -100,6 +101,7 @@ def sync(
     syncing = _Syncing({run.key: (run, digest(run)) for run in runs})
     try:
         with quiet():
+            make_database(uri)
             check_database(uri)
             # Here, and not at the top: importing MLflow takes about a second.
             from mlflow import MlflowClient
