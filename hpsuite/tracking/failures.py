@@ -94,6 +94,14 @@ def kind_of(error: BaseException) -> Literal["refused", "troubled", "gone"]:
     return "refused" if 400 <= _status(error) < 500 else "troubled"
 
 
+def is_unanswered(error: BaseException) -> bool:
+    """Whether an error says that nobody answers at an address."""
+    import requests
+
+    kinds = (ConnectionError, TimeoutError, requests.ConnectionError, requests.Timeout)
+    return any(isinstance(each, kinds) for each in _chain(error))
+
+
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error

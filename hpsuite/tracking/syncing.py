@@ -210,15 +210,17 @@ class _Syncing:
         again, and makes another run, perhaps another child of a complete run.
         """
         condition = f"attributes.status != 'FINISHED' AND tags.`{KEY}` LIKE '%'"
-        complete, n = set(self.current.values()), 0
+        complete, n, clearing = set(self.current.values()), 0, Attempts()
         for run in list(search(client, experiment_id, condition)):
             tags, key = run.data.tags, run.data.tags[KEY]
             is_child = tags.get(PARENT) in complete
             if SUPERSEDED_BY in tags or not (is_child or (key in self.wanted and CONTENT in tags)):
                 continue
             by = tags[PARENT] if is_child else self.current.get(key, "none yet")
-            done = attempts(run.info.run_name, partial(supersede, client, run, by))
+            done = clearing(run.info.run_name, partial(supersede, client, run, by))
             n += done is not None and not is_child
+        # The half of what was refused may be refused as well, which says nothing new.
+        attempts.refused += clearing.refused if not attempts.refused else []
         return n
 
 
