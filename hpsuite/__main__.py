@@ -100,6 +100,7 @@ def run(overrides: Sequence[str], config_name: str = "config", flags: Sequence[s
     from hpsuite.checks import UserError
     from hpsuite.compose import composed, crossed
     from hpsuite.experiment import run_experiment
+    from hpsuite.sync import asks_for_sync, parse_sync, run_sync
     from hpsuite.troubles import trouble
     from hpsuite.workers import WorkerLost
 
@@ -107,6 +108,8 @@ def run(overrides: Sequence[str], config_name: str = "config", flags: Sequence[s
         asked, command = composed(overrides, config_name), _command(flags, overrides)
         if asks_for_analysis(asked.config):
             run_analysis(*parse_analysis(asked.config, asked.overridden), command)
+        elif asks_for_sync(asked.config):
+            return 0 if run_sync(parse_sync(asked)) else 1
         else:
             run_experiment(*crossed(asked), command)
     except UserError as error:

@@ -158,6 +158,7 @@ def run_analysis(settings: AnalyzeSettings, request: Request, command: str = "")
             output_dir=settings.output_dir,
             note=findings.note(),
             pages=PAGES,
+            again="the same command",
         )
         if shown is not None:
             uri, synced = shown

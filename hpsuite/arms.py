@@ -22,6 +22,7 @@ from hpsuite.pruning import Pruning
 from hpsuite.record import (
     TOLD,
     Provenance,
+    count_told,
     create_study,
     generations,
     identity,
@@ -158,6 +159,17 @@ class ArmRun:
                 for s in self.studies
             ],
         )
+
+
+def count_missing(storage: BaseStorage, planned: Sequence[PlannedArm]) -> int:
+    """How many trials the newest studies of arms are short of; the record is only read."""
+    found, missing = generations(storage), 0
+    for p in planned:
+        names = found.get((p.identity, newest_generation(found, p.identity)), {})
+        for repeat in range(p.arm.repeats):
+            told = count_told(storage, names[repeat]) if repeat in names else 0
+            missing += max(0, p.n_planned - told)
+    return missing
 
 
 def open_studies(

@@ -86,11 +86,13 @@ class TrackingConfig:
         enabled: whether to write it.
         uri: of the tracking server; None takes MLFLOW_TRACKING_URI, or mlflow.db in this folder.
         best_trials: child runs with learning curves for each arm's best so many; -1 for all.
+        time_limit: seconds after which MLflow is asked for nothing more; None for no limit.
     """
 
     enabled: bool
     uri: str | None = None
     best_trials: Annotated[int, Ge(-1)] = 3
+    time_limit: Annotated[float, Gt(0)] | None = 300
 
 
 @dataclass(frozen=True)

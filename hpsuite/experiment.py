@@ -211,6 +211,7 @@ def conclude(
             output_dir=settings.output_dir,
             note=experiment_note(settings.title, findings, report),
             pages=PAGES,
+            again="the same command, or python -m hpsuite +experiment=sync,",
         )
         if shown is not None:
             print_addresses(findings, console, *shown)

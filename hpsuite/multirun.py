@@ -15,6 +15,7 @@ from hpsuite.checks import UserError
 from hpsuite.compose import composed, crossed
 from hpsuite.experiment import find_device
 from hpsuite.explain import explain
+from hpsuite.sync import asks_for_sync, parse_sync
 
 
 class CheckFirst(Callback):
@@ -30,6 +31,9 @@ class CheckFirst(Callback):
                 asked = composed(job, name)
                 if asks_for_analysis(asked.config):
                     parse_analysis(asked.config, asked.overridden)
+                    continue
+                if asks_for_sync(asked.config):
+                    parse_sync(asked)
                     continue
                 settings, arms = crossed(asked)
                 find_device(settings.device)

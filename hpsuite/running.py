@@ -17,6 +17,9 @@ from hpsuite.report.console import make_console
 from hpsuite.texts import LogLevel
 from hpsuite.tracking import Page, RunView, Synced, TrackingError, resolve_uri, sync
 
+# Of what MLflow refused.
+MOST_LINES = 3
+
 
 def start(log_level: LogLevel) -> Console:
     """Let messages of a level be heard on the standard error; returns the console."""
@@ -79,6 +82,7 @@ def show_in_mlflow(
     output_dir: str,
     note: str,
     pages: Sequence[Page],
+    again: str,
 ) -> tuple[str, Synced] | None:
     """Bring MLflow up to date. Its failure loses nothing.
 
@@ -88,20 +92,38 @@ def show_in_mlflow(
         tracking: where MLflow is.
         console: to print to.
         output_dir: beside which a new experiment in an SQLite file keeps its files.
+        again: what writes later what cannot be written now.
 
     Returns:
         The address, and what was done; None where it could not be done, which was said.
     """
     uri = resolve_uri(tracking.uri, Path.cwd())
     artifacts = Path(output_dir) / "mlflow"
+    limit = tracking.time_limit
     try:
-        synced = sync(name, views, uri=uri, artifacts=artifacts, note=note, pages=pages)
+        synced = sync(
+            name, views, uri=uri, artifacts=artifacts, note=note, pages=pages, time_limit=limit
+        )
     except TrackingError as error:
-        console.print(f"MLflow was not updated: {error}", highlight=False, soft_wrap=True)
-        console.print("Nothing is lost; the same command writes it to MLflow again.")
+        print_plainly(console, f"MLflow was not updated: {error}")
+        print_plainly(console, f"Nothing is lost; {again} brings MLflow up to date.")
         return None
-    for line in synced.files_failed:
-        console.print(f"MLflow lacks a file: {line}", highlight=False, markup=False, soft_wrap=True)
-    if synced.files_failed:
-        console.print("Its figures are complete; the same command tries the files again.")
+    print_lacking(console, synced)
+    if synced.refused or synced.files_failed:
+        print_plainly(console, f"Nothing is lost; {again} tries that again.")
     return uri, synced
+
+
+def print_lacking(console: Console, synced: Synced) -> None:
+    """Say what a sync could not write, a line each; of many, how many more."""
+    lines = [f"MLflow refused {line}" for line in synced.refused[:MOST_LINES]]
+    if (more := len(synced.refused) - MOST_LINES) > 0:
+        lines.append(f"MLflow refused {more} more")
+    lines += [f"MLflow lacks a file: {line}" for line in synced.files_failed]
+    for line in lines:
+        print_plainly(console, line)
+
+
+def print_plainly(console: Console, line: str) -> None:
+    """Print a line as it is: of one piece, and without colours or markup."""
+    console.print(line, highlight=False, soft_wrap=True, markup=False)

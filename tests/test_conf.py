@@ -177,7 +177,7 @@ def test_settings(one: One, group: str, name: str) -> None:
     assert one(f"{group}={name}")
 
 
-@pytest.mark.parametrize("name", sorted({*options("experiment")} - {"analyze"}))
+@pytest.mark.parametrize("name", sorted({*options("experiment")} - {"analyze", "sync"}))
 def test_experiments(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:

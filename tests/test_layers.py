@@ -16,8 +16,9 @@ PACKAGE = Path(hpsuite.__file__).resolve().parent
 FLOORS = [
     "__main__ library",
     "multirun asking",
+    "sync",
     "experiment analyze",
-    "compose forecast running",
+    "compose forecast running earlier",
     "replays",
     "arms scheduler explain tiers",
     "parsing samplers report study attempts places",
@@ -46,7 +47,7 @@ FRAMEWORKS = {
     "optuna": "running foreign journal library experiment arms parsing parsing_pruning pruning "
     "record samplers study strategies space",
     "optunahub": "strategies",
-    "rich": "analyze running library experiment forecast report",
+    "rich": "analyze sync running library experiment forecast report",
     "matplotlib": "report",
     "plotly": "report",
 }

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -40,7 +41,7 @@ from hpsuite.tracking import (
     sync,
 )
 from hpsuite.tracking.pages import tag_of
-from hpsuite.tracking.views import _digest
+from hpsuite.tracking.views import digest
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -195,8 +196,8 @@ def test_writing_twice_changes_nothing(database: Path) -> None:
     ],
 )
 def test_every_part_of_a_view_counts_as_content(change: dict[str, Any]) -> None:
-    assert _digest(arm(**change)) != _digest(arm())
-    assert _digest(arm(**change)) == _digest(arm(**change))
+    assert digest(arm(**change)) != digest(arm())
+    assert digest(arm(**change)) == digest(arm(**change))
 
 
 def test_a_changed_view_supersedes_the_old_run_and_deletes_nothing(database: Path) -> None:
@@ -309,12 +310,12 @@ def test_a_sync_that_was_killed_is_made_good_by_the_next(database: Path, tmp_pat
             time.sleep(0.01)
         writer.send_signal(signal.SIGKILL)
     assert writer.wait() == -signal.SIGKILL
-    n_half_written = len(runs_of(uri)) - 2
+    n_half_written = len(runs_of(uri)) - 3  # a and c, which are short, and b
     assert 0 < n_half_written < n_children
 
     synced = write(database, *long_to_write(n_children))
 
-    assert (synced.created, synced.unchanged, synced.superseded) == (2, 1, 1)
+    assert (synced.created, synced.unchanged, synced.superseded) == (1, 2, 1)
     shown = current(uri)
     assert sorted(run.data.tags["hpsuite.key"] for run in shown) == ["arm:a", "arm:b", "arm:c"]
     assert {run.info.status for run in shown} == {"FINISHED"}
@@ -472,6 +473,76 @@ def test_how_to_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert page.startswith("open  https://user:***@server/mlflow/#/experiments/7/runs?")
     assert 'searchFilter=tags."hpsuite.kind" = "arm"' in unquote(page)
     assert "viewStateShareKey" not in page
+
+
+def test_a_run_that_mlflow_refuses_costs_that_run_alone(database: Path) -> None:
+    uri = f"sqlite:///{database}"
+    old = write(database, arm("arm:b", 0.5))
+    bad = arm("arm:b", params={"strategy": "x" * 10_000})  # longer than MLflow takes
+    for _ in range(2):
+        synced = write(database, arm("arm:a"), bad, arm("arm:c"), note="note")
+        (line,) = synced.refused
+        assert line.startswith("arm grid · arm:b: MlflowException: ")
+        assert "\n" not in line
+        # What was refused leaves nothing half written to be seen, and the old run in its place.
+        shown = {run.data.tags["hpsuite.key"]: run.info.status for run in current(uri)}
+        assert len(current(uri)) == 3
+        assert shown == dict.fromkeys(["arm:a", "arm:b", "arm:c"], "FINISHED")
+    assert synced == replace(synced, created=0, unchanged=2, superseded=1)
+
+    synced = write(database, arm("arm:a"), arm("arm:b", 0.7), arm("arm:c"), note="note")
+    assert synced == Synced(old.experiment_id, created=1, unchanged=2, superseded=1)
+    before = dump(database)
+    assert write(database, arm("arm:a"), arm("arm:b", 0.7), arm("arm:c")).unchanged == 3
+    assert dump(database) == before
+
+
+def test_time_that_runs_out(database: Path) -> None:
+    uri, children = f"sqlite:///{database}", long_to_write(400)[1].children
+    views = [replace(arm("arm:long"), children=children), arm("arm:a"), arm("arm:b")]
+    start = time.monotonic()
+    with pytest.raises(TrackingError, match="out of time") as caught:
+        sync("quickstart", views, uri=uri, artifacts=database.parent / "a", time_limit=1.5)
+    assert time.monotonic() - start < 10
+    assert caught.value.gone
+    done = sum(run.info.status == "FINISHED" for run in current(uri))
+    assert str(caught.value).endswith(
+        f"out of time (tracking.time_limit=1.5, in seconds); {done} of 3 runs are up to date"
+    )
+    synced = write(database, *views[1:])
+    assert synced.unchanged == done
+    assert synced.created == 2 - done
+
+
+def test_a_database_without_room_for_its_tables_is_not_left_behind(tmp_path: Path) -> None:
+    database, before = tmp_path / "mlflow.db", resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, before[1]))
+    try:
+        with pytest.raises(TrackingError, match="disk") as caught:
+            write(database, arm())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.gone
+    assert list(tmp_path.iterdir()) == []
+    assert write(database, arm()).created == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", "artifacts"}
+
+
+def test_a_run_that_was_made_twice_is_shown_once(database: Path) -> None:
+    """As where an answer is lost, and MLflow's client asks again; a child, and a run."""
+    uri = f"sqlite:///{database}"
+    experiment = write(database, arm("arm:a")).experiment_id
+    (run,), (child,) = current(uri), current(uri, "trial")
+    for tags in (run.data.tags, child.data.tags):
+        client(uri).create_run(experiment, tags=dict(tags))
+    reader = client(uri).create_run(experiment, tags={"mlflow.parentRunId": run.info.run_id})
+    assert write(database, arm("arm:a")).superseded == 1
+    assert [r.info.run_id for r in current(uri)] == [run.info.run_id]
+    assert [r.info.run_id for r in current(uri, "trial")] == [child.info.run_id]
+    assert client(uri).get_run(reader.info.run_id).info.status == "RUNNING"
+    before = dump(database)
+    assert write(database, arm("arm:a")).superseded == 0
+    assert dump(database) == before
 
 
 @pytest.fixture

@@ -128,6 +128,16 @@ def summary(findings: Findings) -> dict[str, object]:
     }
 
 
+def has_figures(path: Path, findings: Findings) -> bool:
+    """Whether a summary that was written before has the figures of these findings."""
+    try:
+        there = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    now = json.loads(json.dumps(_plain(summary(findings)), allow_nan=False))
+    return isinstance(there, dict) and all(there.get(key) == now[key] for key in now)
+
+
 def trial_rows(tables: Sequence[ArmTable]) -> list[list[object]]:
     """All trials as rows, the first of them the header.
 

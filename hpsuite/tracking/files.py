@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from hpsuite.tracking.address import reason
+from hpsuite.tracking.failures import OutOfTimeError, is_unanswered
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -74,8 +75,12 @@ def attach(
                 return failed
             try:
                 _write(client, run_id, path, file.source)
+            except OutOfTimeError as error:
+                return [*failed, f"{path}: {error}"]
             except Exception as error:  # noqa: BLE001 (stores raise unrelated types, all without harm)
                 failed.append(f"{path}: {reason(error)}")
+                if is_unanswered(error):
+                    return failed
                 missing = True
         if not missing:
             client.set_tag(run_id, FILES, says)

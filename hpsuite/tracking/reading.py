@@ -12,8 +12,8 @@ from hpsuite.tracking.address import (
     resolve_uri,
     without_password,
 )
+from hpsuite.tracking.failures import TrackingError
 from hpsuite.tracking.schema import REVISION, unfit
-from hpsuite.tracking.views import TrackingError
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -1,0 +1,73 @@
+"""A new SQLite database of MLflow's: whole, or not there.
+
+MLflow makes its tables step by step, in dozens of transactions. One that is cut off, by a full disk
+or a kill, leaves a database that it can never open again ("table ... already exists").
+"""
+
+import contextlib
+import os
+import tempfile
+import time
+from pathlib import Path
+
+
+def make_database(uri: str) -> None:
+    """Let MLflow make its tables in a scratch file beside a database that is not there yet."""
+    path = _sqlite_file(uri)
+    if path is None or _has_content(path):
+        return
+    from mlflow import MlflowClient
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _tidy(path)
+    handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.making-", dir=path.parent)
+    os.close(handle)
+    made = Path(scratch)
+    try:
+        MlflowClient(tracking_uri=f"sqlite:///{made}").search_experiments(max_results=1)
+        made.chmod(0o666 & ~_umask())
+        _put(made, path)
+    finally:
+        for left in (made, made.with_name(f"{made.name}-journal")):
+            left.unlink(missing_ok=True)
+
+
+def _tidy(path: Path) -> None:
+    """Remove what killed processes left of databases in the making; none takes an hour."""
+    for left in path.parent.glob(f".{path.name}.making-*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > 3600:
+                left.unlink()
+
+
+def _sqlite_file(uri: str) -> Path | None:
+    """The file of a plain SQLite address."""
+    if not uri.startswith("sqlite"):
+        return None
+    import sqlalchemy
+
+    place = sqlalchemy.make_url(uri).database
+    return None if not place or place == ":memory:" or place.startswith("file:") else Path(place)
+
+
+def _has_content(path: Path) -> bool:
+    """Whether a file is there and not empty, as connecting to one alone makes it."""
+    return path.exists() and (not path.is_file() or path.stat().st_size > 0)
+
+
+def _put(made: Path, path: Path) -> None:
+    """Give a file its name, unless another process was faster."""
+    if path.exists() and not _has_content(path):
+        path.unlink()
+    try:
+        path.hardlink_to(made)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without hard links
+        made.rename(path)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
