@@ -9,13 +9,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import make_url
 
-from hpsuite.checks import UserError
+from hpsuite import __version__
+from hpsuite.checks import UserError, one_line
 from hpsuite.journal import open_journal
 from hpsuite.trials import Judged, TrialResult
 
@@ -195,10 +197,25 @@ def read_study(storage: BaseStorage, name: str) -> Mapping[str, object]:
 
 
 def result_of(trial: FrozenTrial, study: str) -> TrialResult | None:
-    """The result that a record holds of a trial; None where it has none."""
+    """The result that a record holds of a trial; None where it has none.
+
+    Raises:
+        UserError: a result of a version that says more, or something else, of a trial.
+    """
     if trial.state not in TOLD or ATTRIBUTE not in trial.user_attrs:
         return None
-    values = dict(trial.user_attrs[ATTRIBUTE])
+    try:
+        return _result(trial.user_attrs[ATTRIBUTE], study, trial.number)
+    except (TypeError, KeyError, ValueError) as error:
+        raise UserError(
+            f"storage: trial {trial.number} of study {study!r} holds what this version cannot read "
+            f"({type(error).__name__}: {one_line(error)}); accepted: results of hpsuite "
+            f"{__version__} and older ones; use the version that wrote it, or another storage="
+        ) from error
+
+
+def _result(attribute: Mapping[str, Any], study: str, number: int) -> TrialResult:
+    values = dict(attribute)
     if "judged" in values:
         reports, marks = values["judged"]["reports"], values["judged"]["marks"]
         values["judged"] = Judged(tuple(reports), tuple((key, mark) for key, mark in marks))
@@ -206,7 +223,7 @@ def result_of(trial: FrozenTrial, study: str) -> TrialResult | None:
         values[curve] = tuple(values[curve])
     if "probe" in values:
         values["probe"] = tuple(tuple(row) for row in values["probe"])
-    return TrialResult(study=study, number=trial.number, **values)
+    return TrialResult(study=study, number=number, **values)
 
 
 def count_told(storage: BaseStorage, name: str) -> int:

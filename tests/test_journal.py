@@ -162,3 +162,33 @@ def test_processes_that_take_turns(tmp_path: Path) -> None:
     assert [process.wait() for process in started] == [0] * 3
     lines = [json.loads(line)["i"] for line in path.read_bytes().splitlines()]
     assert sorted(lines) == sorted(3 * list(range(100)))
+
+
+def test_a_torn_line_does_not_harm_what_a_living_writer_adds(tmp_path: Path) -> None:
+    path = tmp_path / "x.journal"
+    study = optuna.create_study(storage=open_storage(str(path)), study_name="x")
+    study.tell(study.ask({"x": UNIFORM}), 1.0)
+    for torn in (b"{", b'{"op_code":5,"trial_id":0,"user_a'):
+        with path.open("ab") as file:
+            file.write(torn)
+        study.tell(study.ask({"x": UNIFORM}), 2.0)
+    again = optuna.load_study(study_name="x", storage=open_storage(str(path)))
+    assert [trial.value for trial in again.trials] == [1.0, 2.0, 2.0]
+    assert sorted(kept.read_bytes() for kept in tmp_path.glob("x.journal.torn-*")) == [
+        b"{",
+        b'{"op_code":5,"trial_id":0,"user_a',
+    ]
+
+
+def test_a_journal_that_is_gone_is_not_begun_in_its_middle(tmp_path: Path) -> None:
+    path = tmp_path / "x.journal"
+    study = optuna.create_study(storage=open_storage(str(path)), study_name="x")
+    aside = path.rename(tmp_path / "aside")
+    with pytest.raises(FileNotFoundError):
+        study.ask()
+    assert not path.exists()
+    assert not path.with_name("x.journal.lock").exists()
+    aside.rename(path)
+    study.tell(study.ask(), 1.0)
+    again = optuna.load_study(study_name="x", storage=open_storage(str(path)))
+    assert [trial.value for trial in again.trials] == [1.0]

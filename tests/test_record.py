@@ -350,6 +350,20 @@ def test_other_schema_is_refused(tmp_path: Path) -> None:
         read_study(storage, name)
 
 
+@pytest.mark.parametrize("change", [{"colour": "red"}, {"val_curve": 7}, {"outcome": None}])
+def test_result_of_another_version_is_named(change: dict[str, object], tmp_path: Path) -> None:
+    path = tmp_path / "x.journal"
+    (name,) = run(path, "strategy=log_random", "budget.trials=1", "repeats=1", executor=MadeUp())
+    storage = open_storage(str(path))
+    (trial,) = optuna.load_study(study_name=name, storage=storage).trials
+    own = {**trial.user_attrs[ATTRIBUTE], **change}
+    own = {key: value for key, value in own.items() if value is not None}
+    trial.user_attrs[ATTRIBUTE] = own
+    with pytest.raises(UserError, match=r"^storage: trial 0 of study .* cannot read") as caught:
+        result_of(trial, name)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("address", ["x.journal", "sqlite:///{tmp}/x.db"])
 def test_result_comes_back_to_the_bit(address: str, tmp_path: Path) -> None:
     result = TrialResult(
