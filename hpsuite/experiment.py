@@ -14,6 +14,7 @@ from optuna.storages import BaseStorage
 from rich.console import Console
 from rich.markup import escape
 
+from hpsuite.alone import alone
 from hpsuite.arms import ArmRun, PlannedArm, open_studies, plan_arms
 from hpsuite.checks import refuse
 from hpsuite.claim_checks import routes
@@ -67,13 +68,14 @@ def run_experiment(settings: Settings, arms: Sequence[Arm], command: str = "") -
 
     storage = open_storage(settings.storage)
     checkpoints = checkpoints_of(settings)
-    runs = open_studies(
-        storage, planned, fresh=settings.fresh, device=device, checkpoints=checkpoints
-    )
-    print_heading(console, settings, planned, device)
-    trained = train_missing(
-        settings.executor, storage, runs, planner, console, checkpoints=checkpoints
-    )
+    with alone(settings.storage, {p.identity: p.arm.label for p in planned}):
+        runs = open_studies(
+            storage, planned, fresh=settings.fresh, device=device, checkpoints=checkpoints
+        )
+        print_heading(console, settings, planned, device)
+        trained = train_missing(
+            settings.executor, storage, runs, planner, console, checkpoints=checkpoints
+        )
     again = train_again(settings, storage, runs, planner, console)
     if settings.analysis.bands == "tight":
         console.print("analysing: tight bands take minutes, once for each n ...", style="dim")
@@ -133,14 +135,15 @@ def train_again(
     if not replays:
         return found, moved
     planned = {replay.planned.identity: replay.planned for replay in replays}
-    opened = open_studies(
-        storage, list(planned.values()), fresh=settings.fresh, device=planner.device
-    )
     seeds = settings.analysis.fresh_seeds
-    console.print(
-        f"with {seeds} fresh seeds: each setup's best and default, and each search's choices"
-    )
-    train_missing(settings.executor, storage, opened, planner, console)
+    with alone(settings.storage, {p.identity: p.arm.label for p in planned.values()}):
+        opened = open_studies(
+            storage, list(planned.values()), fresh=settings.fresh, device=planner.device
+        )
+        console.print(
+            f"with {seeds} fresh seeds: each setup's best and default, and each search's choices"
+        )
+        train_missing(settings.executor, storage, opened, planner, console)
     by_identity = {run.planned.identity: run for run in opened}
     for replay in replays:
         run = by_identity[replay.planned.identity]

@@ -20,6 +20,7 @@ from hydra import initialize_config_dir
 from optuna.storages import BaseStorage
 from rich.console import Console
 
+from hpsuite.alone import alone
 from hpsuite.analysis import Sensitivity
 from hpsuite.arms import open_studies, plan_arms
 from hpsuite.asking import (
@@ -248,14 +249,15 @@ def _train(asked: Sequence[str], *, in_memory: bool, progress: bool) -> Fit:
         optuna.storages.InMemoryStorage() if in_memory else open_storage(settings.storage)
     )
     checkpoints = checkpoints_of(settings)
-    runs = open_studies(
-        storage, planned, fresh=settings.fresh, device=device, checkpoints=checkpoints
-    )
     datasets = {p.data.fingerprint: p.data for p in planned}
     planner = Planner(datasets, device, count_workers(settings.executor, device))
     console = make_console()
     console.quiet = not progress
-    train_missing(settings.executor, storage, runs, planner, console, checkpoints=checkpoints)
+    with alone(settings.storage, {p.identity: p.arm.label for p in planned}):
+        runs = open_studies(
+            storage, planned, fresh=settings.fresh, device=device, checkpoints=checkpoints
+        )
+        train_missing(settings.executor, storage, runs, planner, console, checkpoints=checkpoints)
     names = [study.name for run in runs for study in run.studies]
     studies = {name: optuna.load_study(study_name=name, storage=storage) for name in names}
     again = train_again(settings, storage, runs, planner, console)

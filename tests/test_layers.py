@@ -22,7 +22,7 @@ FLOORS = [
     "replays",
     "arms scheduler explain tiers",
     "parsing samplers report study attempts places",
-    "executors judging claim_checks",
+    "alone executors judging claim_checks",
     "workers measuring cells",
     "findings foreign model_checks parsing_space parsing_pruning parsing_days",
     "untuned",

@@ -1,0 +1,65 @@
+"""One run at a time trains an arm: a second one is refused before it disturbs the first.
+
+Beside a record in a file lies a hidden one, in which a run locks a place for each arm that it
+trains. The system gives the lock back when the process ends, however it does. Records on servers
+have no such file: there a study notices trials that are not its own (`StudyRun`).
+"""
+
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from hpsuite.checks import UserError
+from hpsuite.record import beside
+
+if sys.platform != "win32":
+    import fcntl
+
+# Locks need no content; places are told apart by a part of an arm's hash.
+_MOST_PLACES = 1 << 60
+
+
+@contextlib.contextmanager
+def alone(address: str, labels: Mapping[str, str]) -> Iterator[None]:
+    """While this lasts, no other run trains these arms.
+
+    Args:
+        address: of the record, which exists.
+        labels: of the arms, by their identities.
+
+    Raises:
+        UserError: another run trains one of them.
+    """
+    path = _lock_file(address)
+    if path is None or sys.platform == "win32" or not path.parent.is_dir():
+        yield
+        return
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        for identity, label in sorted(labels.items()):
+            _lock(descriptor, identity, label)
+        yield
+    finally:
+        os.close(descriptor)  # and with it goes each lock
+
+
+def _lock_file(address: str) -> Path | None:
+    nowhere = Path("nowhere")
+    beside_it = beside(address, ".running", otherwise=nowhere)
+    return None if beside_it.parent == nowhere else beside_it.with_name(f".{beside_it.name}")
+
+
+def _lock(descriptor: int, identity: str, label: str) -> None:
+    place = int(identity, 16) % _MOST_PLACES
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EAGAIN):
+            return  # a file system without locks
+        raise UserError(
+            f"storage: another run is training {label!r}; accepted: to wait until it has ended, as "
+            "the same command then goes on from what it found, or another storage="
+        ) from error
