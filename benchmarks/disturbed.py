@@ -92,6 +92,9 @@ def _run(folder: Path, output: Path, what: Callable[[], None]) -> NoReturn:
         file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, 1)
         os.dup2(file, 2)
+        # What stood there may be something of the parent's, as under pytest.
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+        sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
         what()
         status = 0
     except SystemExit as error:
