@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Le, Lt
 
 from hpsuite.analysis.bands import Bands
 from hpsuite.checks import UserError, build, defaults, one_line, refuse, resolve, under
@@ -29,7 +29,11 @@ from hpsuite.trials import (
 from hpsuite.values import unsearched, with_values
 
 Group = Mapping[str, object]
-AtLeastOne = Annotated[int, Ge(1)]
+# More of anything than a run could train, and fewer than a counter of torch's or SQL's can hold.
+MOST = 10**9
+AtLeastOne = Annotated[int, Ge(1), Le(MOST)]
+# More than any machine has cores.
+Workers = Annotated[int, Ge(1), Le(4096)]
 NotNegative = Annotated[int, Ge(0)]
 SplitSeed = Annotated[int, Ge(0), Lt(1 << 32)]  # numpy's legacy generators take no more
 
@@ -69,7 +73,7 @@ class ExecutorConfig:
     """
 
     kind: Literal["inline", "processes"]
-    workers: AtLeastOne | None = None
+    workers: Workers | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class TrackingConfig:
 
     enabled: bool
     uri: str | None = None
-    best_trials: Annotated[int, Ge(-1)] = 3
+    best_trials: Annotated[int, Ge(-1), Le(MOST)] = 3
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ class AnalysisConfig:
         report: whether to write report.html, report.md and their pictures.
     """
 
-    fresh_seeds: Annotated[int, Ge(0)] = 0
+    fresh_seeds: Annotated[int, Ge(0), Le(MOST)] = 0
     bands: Bands = "ks"
     report: bool = True
 
