@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
+from hpsuite.texts import without_password
+
 T = TypeVar("T")
 
 
@@ -29,8 +31,9 @@ class UserError(ValueError):
     """A user's mistake, as one line: the key, what was found, what is accepted."""
 
     def __init__(self, line: str) -> None:
-        """Of the line, in which what no terminal shows as it is becomes its escape."""
-        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in line))
+        """Of the line, with escapes for what no terminal shows, and without passwords."""
+        shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+        super().__init__(without_password(shown))
 
 
 def refuse(key: str, found: object, accepted: str) -> UserError:
@@ -303,7 +306,7 @@ def annotations(function: Callable[..., object]) -> dict[str, Any]:
 
 
 def _readable_annotations(function: Callable[..., object]) -> dict[str, Any]:
-    """Those of the annotations of a function, or of a class, that are not for type checkers alone."""
+    """The annotations of a function, or a class, but for those that type checkers alone can read."""
     target = function.__init__ if inspect.isclass(function) else function
     found: dict[str, Any] = {}
     for name, annotation in getattr(target, "__annotations__", {}).items():

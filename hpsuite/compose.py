@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from hpsuite.checks import UserError, refuse, show
@@ -80,7 +81,10 @@ def _first_options(config_name: str, overrides: Sequence[str]) -> list[str]:
     What they change within a group is left out, as it may need one of these options. None where the
     rest cannot be composed either.
     """
-    keys = overridden(overrides)
+    try:
+        keys = overridden(overrides)
+    except HydraException:  # which was said
+        return []
     rest = [o for o, key in zip(overrides, keys, strict=True) if not _is_within(key)]
     if len(rest) == len(overrides):
         return []

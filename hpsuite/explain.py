@@ -46,11 +46,28 @@ def explain(error: Exception, overrides: Sequence[str], config_name: str = "conf
         return f"found a configuration file that is not text ({first}); accepted: YAML in UTF-8"
     if hasattr(error, "problem_mark"):  # the YAML parser's, which names the file and the line
         return f"{one_line(error)}; accepted: a YAML file"
-    file, composing, reason = one_line(error).partition(" raised while composing config: ")
+    return _in_a_file(error) or _bad_override(error, overrides, config_name) or one_line(error)
+
+
+def _in_a_file(error: Exception) -> str:
+    """The line for what a file holds that cannot be read or merged; empty for another error."""
+    told = error
+    while not str(told).strip() and isinstance(told.__cause__, Exception):  # Hydra has no words
+        told = told.__cause__
+    if told is not error and not one_line(told).startswith("Cannot merge"):
+        reason, _, where = str(told).partition("full_key: ")
+        key = where.partition("\n")[0] or "a file"
+        accepted = "a text in which ${KEY} stands for that of another key, and \\${ for itself"
+        return f"{key}: found what cannot be read ({brief(reason.strip())}); accepted: {accepted}"
+    file, composing, reason = one_line(told).partition(" raised while composing config: ")
+    file = file.removeprefix("In '").partition("'")[0] if composing else "experiment"
+    if (reason or one_line(told)).startswith("Cannot merge"):
+        found = "a list in the place of keys with values, or these in the place of a list"
+        accepted = "keys with values for a group, matrix and tiers; lists for blocks and claims"
+        return f"{file}: found {found}; accepted: {accepted}"
     if composing:
-        file = file.removeprefix("In '").partition("'")[0]
         return f"{file}: cannot be composed ({reason}); accepted: a file of keys with values"
-    return _bad_override(error, overrides, config_name) or one_line(error)
+    return ""
 
 
 def _bad_override(error: Exception, overrides: Sequence[str], config_name: str) -> str:
@@ -101,15 +118,16 @@ def check_choices(overrides: Sequence[str]) -> None:
         if override.is_delete() or override.is_sweep_override():  # which Hydra itself refuses
             continue
         options, value = _options(group), override.value()
-        known = _is_option(group, value) if isinstance(value, str) else isinstance(value, dict)
-        if options and not known:
+        named = _is_name(value) if isinstance(value, str) else isinstance(value, dict)
+        if options and not named:
             raise refuse(group, value, ", ".join(options))
 
 
-def _is_option(group: str, name: str) -> bool:
-    """Whether a name is that of an option, of the group or of one within it."""
-    folder, _, last = f"{group}/{name}".rpartition("/")
-    return ".." not in folder.split("/") and last in _options(folder)
+def _is_name(text: str) -> bool:
+    """Whether a text can name a file in a group's folder, or in one within it."""
+    return text.isprintable() and all(
+        part.strip(". ") and len(part) <= _LONGEST_KEY for part in text.split("/")
+    )
 
 
 def _missing(error: MissingMandatoryValue) -> str:

@@ -38,7 +38,7 @@ class CheckFirst(Callback):
             print(f"hpsuite: {error}", file=sys.stderr)
             raise SystemExit(2) from error  # Hydra makes a warning of anything less
         except HydraException as error:
-            print(f"hpsuite: {explain(error, [], name)}", file=sys.stderr)
+            print(f"hpsuite: {UserError(explain(error, [], name))}", file=sys.stderr)
             raise SystemExit(2) from error
 
 

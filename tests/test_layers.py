@@ -19,7 +19,7 @@ FLOORS = [
     "experiment analyze",
     "compose forecast running",
     "replays",
-    "arms scheduler explain tiers",
+    "arms scheduler explain tiers hydra_targets",
     "parsing samplers report study executors places",
     "judging claim_checks",
     "measuring cells",

@@ -1,7 +1,7 @@
 """Configurations with one mistake each, drawn at random, and what their line must say.
 
-A mistake is made so that it is one whatever is drawn: the oracle knows the key that is wrong and the
-value that was given, and asks for both in the line.
+A mistake is made so that it is one whatever is drawn: the oracle knows the key that is wrong and
+the value that was given, and asks for both in the line.
 """
 
 import math
@@ -71,7 +71,6 @@ ODD = [
     "%s %d {0}",
     "null",
     "true",
-    "1e3",
     "x" * 20_000,
     "é" * 3_000,
 ]
@@ -385,7 +384,8 @@ GROUPS: dict[str, list[tuple[tuple[str, ...], Keys]]] = {
 
 PLAIN: Keys = {
     "name": st.one_of(
-        not_text(), st.sampled_from(["", " x", "../x", "/x", "a/b", "a\nb", "a\0b", "..", ".", "a\\"])
+        not_text(),
+        st.sampled_from(["", " x", "../x", "/x", "a/b", "a\nb", "a\0b", "..", ".", "a\\"]),
     ),
     "title": not_text(),
     "repeats": not_int(1, MOST),
@@ -416,7 +416,10 @@ def of_a_key(draw: st.DrawFn, group: str) -> Wrong:
 def valued(key: str, value: object, beside: tuple[str, ...] = ()) -> Wrong:
     """A key with a wrong value, named by the key or by what holds it."""
     keys = tuple(key[:end] for end in _ends(key))
-    return Wrong((*beside, f"{key}={as_override(value)}"), keys, (short(value),))
+    found = {short(value)}
+    if type(value) is int and abs(value) < 10**300:
+        found.add(str(float(value)))  # as the ends of a range are
+    return Wrong((*beside, f"{key}={as_override(value)}"), keys, tuple(sorted(found)))
 
 
 def _ends(key: str) -> list[int]:
@@ -447,7 +450,7 @@ def of_an_option(draw: st.DrawFn, group: str) -> Wrong:
 
 
 def _is_no_option(text: str) -> bool:
-    return text not in ("none",)
+    return text != "none"
 
 
 @st.composite
@@ -488,23 +491,55 @@ def contradictory(draw: st.DrawFn) -> Wrong:
             [
                 Wrong((f"++budget.epochs={n}", f"++budget.steps={m}"), ("budget",), ("both",)),
                 Wrong(("budget.epochs=null",), ("budget",), ("neither",)),
-                Wrong((f"+space.{name}={searched}",), (f"space.{name}",), ("nothing", "no such", "a key of")),
+                Wrong(
+                    (f"+space.{name}={searched}",),
+                    (f"space.{name}",),
+                    ("nothing", "no such", "a key of"),
+                ),
                 Wrong(
                     (f"space.learning_rate.low={10 + n}",),
                     ("space.learning_rate.low",),
                     (f"{10 + n}.0 with high 10",),
                 ),
                 Wrong(("optimizer=adam",), ("space.momentum",), ("for adam",)),
-                Wrong(("optimizer=adam", f"optimizer.momentum={rate}"), ("optimizer.momentum",), ("no such key",)),
+                Wrong(
+                    ("optimizer=adam", f"optimizer.momentum={rate}"),
+                    ("optimizer.momentum",),
+                    ("no such key",),
+                ),
                 Wrong((f"+space.decay_rate={searched}",), ("space.decay_rate",), ("for none",)),
-                Wrong((f"+space.units_{n + 2}={{scale: integer, low: 1, high: 9}}",), (f"space.units_{n + 2}",), ("at most 2 layers",)),
+                Wrong(
+                    (f"+space.units_{n + 2}={{scale: integer, low: 1, high: 9}}",),
+                    (f"space.units_{n + 2}",),
+                    ("at most 2 layers",),
+                ),
                 Wrong((f"model.units={[8] * (n + 2)}",), ("model.units",), ("[8, 8",)),
-                Wrong((f"optimizer.batch_size={1078 + n}",), ("optimizer.batch_size",), (str(1078 + n),)),
-                Wrong((f"dataset.validation_size={1797 + n}",), ("dataset.validation_size",), (str(1797 + n),)),
+                Wrong(
+                    (f"optimizer.batch_size={1078 + n}",),
+                    ("optimizer.batch_size",),
+                    (str(1078 + n),),
+                ),
+                Wrong(
+                    (f"dataset.validation_size={1797 + n}",),
+                    ("dataset.validation_size",),
+                    (str(1797 + n),),
+                ),
                 Wrong(("model=convnet",), ("model",), ("[64]",)),
-                Wrong(("numerics.dtype=float64", "numerics.autocast=bfloat16"), ("numerics.autocast",), ("bfloat16",)),
-                Wrong(("strategy=hyperband", f"budget.steps={n}"), ("budget.steps",), ("a budget of steps",)),
-                Wrong(("strategy=grid", "budget.trials=9", "strategy.points=4"), ("strategy",), ("4 (learning_rate) x 4",)),
+                Wrong(
+                    ("numerics.dtype=float64", "numerics.autocast=bfloat16"),
+                    ("numerics.autocast",),
+                    ("bfloat16",),
+                ),
+                Wrong(
+                    ("strategy=hyperband", f"budget.steps={n}"),
+                    ("budget.steps",),
+                    ("a budget of steps",),
+                ),
+                Wrong(
+                    ("strategy=grid", "budget.trials=9", "strategy.points=4"),
+                    ("strategy",),
+                    ("4 (learning_rate) x 4",),
+                ),
                 Wrong(("model.layers=0", "numerics.probe=true"), ("numerics.probe",), ("true",)),
                 Wrong((f"tier={name}",), ("tier",), (name[:60],)),
             ]
@@ -517,9 +552,15 @@ axes = {
     "strategy": st.one_of(not_list(), st.just([])),
     "optimizer.momentum": st.one_of(st.just([]), _not(lambda v: isinstance(v, list | dict))),
     "dataset": st.lists(texts.filter(_is_no_option), min_size=1, max_size=1),
-    "model.units": st.lists(st.sampled_from([0, -1, 1.5, "x", True, {"a": 1}]), min_size=1, max_size=1),
-    "budget.trials": st.lists(st.sampled_from([0, -1, 1.5, "x", True, 10**30]), min_size=1, max_size=1),
-    "space.learning_rate": st.lists(not_list(lambda v: isinstance(v, list | dict)), min_size=1, max_size=1),
+    "model.units": st.lists(
+        st.sampled_from([0, -1, 1.5, "x", True, {"a": 1}]), min_size=1, max_size=1
+    ),
+    "budget.trials": st.lists(
+        st.sampled_from([0, -1, 1.5, "x", True, 10**30]), min_size=1, max_size=1
+    ),
+    "space.learning_rate": st.lists(
+        not_list(lambda v: isinstance(v, list | dict)), min_size=1, max_size=1
+    ),
     "executor": st.just(["inline"]),
     "repeats": st.just([1, 2]),
     "name": st.just(["x", "y"]),
@@ -628,34 +669,48 @@ def of_claims(draw: st.DrawFn) -> Wrong:
         return _file((f"claims[0].{key}",), ("no such key",), claims=claims, matrix=matrix)
     key = draw(st.sampled_from(sorted(CLAIM_KEYS)))
     value = draw(CLAIM_KEYS[key])
-    wrong = _file(
+    return _file(
         (f"claims[0].{key}", "claims[0].statistic", "claims[0].b"),
         (short(value), "found"),
         claims=[{**CLAIM, key: value}],
         matrix=matrix,
     )
-    return wrong
 
 
-FILE_GROUPS = ("dataset", "model", "optimizer", "space", "strategy", "budget", "executor", "tracking", "numerics", "analysis")
+FILE_GROUPS = (
+    "dataset",
+    "model",
+    "optimizer",
+    "space",
+    "strategy",
+    "budget",
+    "executor",
+    "tracking",
+    "numerics",
+    "analysis",
+)
 
 
 @st.composite
 def of_a_file(draw: st.DrawFn) -> Wrong:
-    """An experiment's file with a group that is flat, or a key that is nested, or an unknown one."""
+    """An experiment's file: a group that is flat, a key that is nested, one that is unknown."""
     kind = draw(st.integers(0, 4))
     group = draw(st.sampled_from(FILE_GROUPS))
     if kind == 0:
         value = draw(_not(lambda v: isinstance(v, dict) or v == "???" or v is None))
         return _file((group,), (short(value),), **{group: value})
     if kind == 1:
-        first, keys = GROUPS[group][0]
-        key = draw(st.sampled_from(sorted(k for k in keys if "." not in k)))
-        value = draw(keys[key].filter(lambda v: v != {}))
+        _, keys = GROUPS[group][0]
+        key = draw(st.sampled_from(sorted(k for k in keys if "." not in k) or ["momentum"]))
+        value = draw(
+            keys.get(key, not_list(lambda v: isinstance(v, dict))).filter(lambda v: v != {})
+        )
         return _file((f"{group}.{key}", group), (short(value), "found"), **{group: {key: value}})
     if kind == 2:
         name = draw(strange)
-        return _file((f"{group}.{name}",), ("no such key", "found"), **{group: {name: draw(numbers)}})
+        return _file(
+            (f"{group}.{name}",), ("no such key", "found"), **{group: {name: draw(numbers)}}
+        )
     if kind == 3:
         key = draw(st.sampled_from(sorted(PLAIN)))
         value = draw(PLAIN[key].filter(lambda v: v != {}))
@@ -687,27 +742,105 @@ OTHERS: dict[str, st.SearchStrategy[Wrong]] = {
 
 def problem(mistake: Wrong, status: int, out: str, err: str) -> str:
     """What is wrong with how a mistake was refused; empty where nothing is."""
-    if status != 2:
-        return f"status {status}"
-    if out:
-        return f"printed {out[:100]!r}"
-    if err.count("\n") != 1 or not err.endswith("\n") or len(err.splitlines()) != 1:
-        return "not one line"
-    if not err[:-1].isprintable():
-        return "signs that cannot be printed"
-    line = err.removeprefix("hpsuite: ").rstrip("\n")
-    if line == err:
-        return "no hpsuite:"
-    if len(line) > LONGEST:
-        return f"a line of {len(line)} characters"
-    named, accepted, _ = line.partition("; accepted")
-    if not accepted:
+    line = err.removeprefix("hpsuite: ").removesuffix("\n")
+    rules = {
+        f"status {status}": status == 2,
+        f"printed {out[:100]!r}": not out,
+        "not one line": err == f"hpsuite: {line}\n" and len(line.splitlines()) == 1,
+        "signs that cannot be printed": line.isprintable(),
+        f"a line of {len(line)} characters": len(line) <= LONGEST,
+    }
+    broken = next((rule for rule, holds in rules.items() if not holds), "")
+    return broken or _unclear(mistake, line)
+
+
+def _unclear(mistake: Wrong, line: str) -> str:
+    """What a line does not say; empty where it says all."""
+    named, _, what = line.partition("; accepted")
+    if not what.strip(": "):
         return "nothing accepted"
-    if not named.startswith(mistake.keys):
+    if mistake.file is not None and named.startswith(f"{FILE}: found a list in the place of"):
+        return ""  # Hydra does not say of which key
+    if not named.startswith(tuple(key[:SHOWN] for key in mistake.keys)):
         return "another key"
-    if not any(found in named for found in mistake.found):
+    if not any(found in named for found in (*mistake.found, *UNREAD)):
         return "not what was found"
     return ""
 
 
-LONGEST = 1500
+# Lines end somewhere: what was found is cut, and what is accepted is a list of options at most.
+LONGEST, SHOWN = 1500, 100
+FILE = "experiment/odd"
+# What is said of an interpolation, or of a key, that is not even read.
+UNREAD = ("nterpolation", "cannot be read", "a key of")
+
+
+def _one(key: str, values: Values) -> st.SearchStrategy[tuple[str, ...]]:
+    return values.map(lambda value: (f"{key}={as_override(value)}",))
+
+
+@st.composite
+def valid(draw: st.DrawFn) -> list[str]:
+    """A configuration of what each group accepts, small enough to be trained."""
+    kind = draw(st.sampled_from(["sgd", "sgd_ema", "sgd_nesterov", "adam", "adamw"]))
+    is_sgd = kind.startswith("sgd")
+    norm = draw(st.sampled_from(["", "_bn", "_ln", "_gn"]))
+    family = draw(st.sampled_from(["mlp", "mlp", "mlp", "convnet", "resnet"]))
+    space = draw(
+        st.sampled_from(
+            ["rate_only", "rate_momentum", "momentum_only"] if is_sgd else ["rate_only", "adam"]
+        )
+    )
+    strategy = draw(
+        st.sampled_from(
+            [
+                "log_random",
+                "random",
+                "grid",
+                "offset_grid",
+                "coarse_to_fine",
+                "staged",
+                "tpe",
+                "qmc",
+                "gp",
+                "cmaes",
+                "hyperband",
+                "median_pruning",
+                "successive_halving",
+                "panda",
+            ]
+        )
+    )
+    length = (
+        "epochs"
+        if strategy in ("hyperband", "median_pruning", "successive_halving", "panda")
+        else draw(st.sampled_from(["epochs", "steps"]))
+    )
+    asked = [
+        f"model={family}{norm}",
+        f"optimizer={kind}",
+        f"space={space}",
+        f"strategy={strategy}",
+        f"dataset.image={'false' if family == 'mlp' else draw(st.sampled_from(['true', 'false']))}",
+        f"dataset.train_fraction={draw(st.floats(0.2, 1))}",
+        f"dataset.input_normalization={draw(st.sampled_from(['none', 'feature']))}",
+        f"model.activation={draw(st.sampled_from(ACTIVATIONS))}",
+        f"model.dropout={draw(st.floats(0, 0.9))}",
+        f"model.initialization={draw(st.sampled_from(['he', 'xavier', 'default', 'gaussian']))}",
+        f"model.{'channels' if family != 'mlp' else 'units'}={draw(st.sampled_from([8, 16]))}",
+        f"optimizer.batch_size={draw(st.integers(2, 200))}",
+        f"optimizer.label_smoothing={draw(st.floats(0, 0.9))}",
+        f"optimizer.weight_decay={draw(st.floats(0, 10))}",
+        f"budget.trials={draw(st.integers(1, 8))}",
+        f"budget.{length}={draw(st.integers(1, 3))}",
+        f"repeats={draw(st.integers(1, 2))}",
+        f"seed={draw(st.integers(0, 10**30))}",
+        f"split_seed={draw(st.integers(0, 2**32 - 1))}",
+        f"numerics.dtype={draw(st.sampled_from(['float32', 'float64']))}",
+        f"title={as_override(draw(texts))}",
+        f"log_level={draw(st.sampled_from(['debug', 'info', 'warning', 'error']))}",
+        f"analysis.report={draw(st.sampled_from(['true', 'false']))}",
+    ]
+    if strategy != "panda":
+        asked.append(f"optimizer.schedule={draw(st.sampled_from(SCHEDULES))}")
+    return [*asked, "executor=inline", "tracking=none"]

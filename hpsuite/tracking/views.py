@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpsuite.tracking.address import KIND, check_database, quiet, reason, without_password
+from hpsuite.texts import without_password
+from hpsuite.tracking.address import KIND, check_database, quiet, reason
 from hpsuite.tracking.files import FILES, Attached, attach, plain, table_json
 from hpsuite.tracking.pages import PREFIX, Page, is_edited, tag_of
 
