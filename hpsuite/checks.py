@@ -306,7 +306,7 @@ def annotations(function: Callable[..., object]) -> dict[str, Any]:
 
 
 def _readable_annotations(function: Callable[..., object]) -> dict[str, Any]:
-    """The annotations of a function, or a class, but for those that type checkers alone can read."""
+    """A function's or a class's annotations but for those that type checkers alone can read."""
     target = function.__init__ if inspect.isclass(function) else function
     found: dict[str, Any] = {}
     for name, annotation in getattr(target, "__annotations__", {}).items():

@@ -29,8 +29,11 @@ from hpsuite.trials import (
 from hpsuite.values import unsearched, with_values
 
 Group = Mapping[str, object]
-# More of anything than a run could train, and fewer than a counter of torch's or SQL's can hold.
-MOST = 10**9
+# More than a run could train, and fewer than would fill the memory before it begins, or than a
+# counter of torch's or SQL's can hold.
+MOST, MOST_TRIALS, MOST_STUDIES = 10**9, 10**6, 10**4
+Trials = Annotated[int, Ge(1), Le(MOST_TRIALS)]
+Repeats = Annotated[int, Ge(1), Le(MOST_STUDIES)]
 AtLeastOne = Annotated[int, Ge(1), Le(MOST)]
 # More than any machine has cores.
 Workers = Annotated[int, Ge(1), Le(4096)]
@@ -42,7 +45,7 @@ SplitSeed = Annotated[int, Ge(0), Lt(1 << 32)]  # numpy's legacy generators take
 class Budget:
     """How much each study may spend: trials, and epochs or gradient steps for each of them."""
 
-    trials: AtLeastOne
+    trials: Trials
     epochs: AtLeastOne | None = None
     steps: AtLeastOne | None = None
 
@@ -58,7 +61,7 @@ class MiniBatch:
 class Counts:
     """Studies per arm, and the seeds of all trials and of the data's split."""
 
-    repeats: AtLeastOne
+    repeats: Repeats
     seed: NotNegative
     split_seed: SplitSeed
 
@@ -102,7 +105,7 @@ class AnalysisConfig:
         report: whether to write report.html, report.md and their pictures.
     """
 
-    fresh_seeds: Annotated[int, Ge(0), Le(MOST)] = 0
+    fresh_seeds: Annotated[int, Ge(0), Le(MOST_STUDIES)] = 0
     bands: Bands = "ks"
     report: bool = True
 

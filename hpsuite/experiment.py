@@ -201,7 +201,7 @@ def conclude(
         report=report,
     )
     print_written(console, folder, report=report is not None)
-    console.print(f"record   {settings.storage}", highlight=False)
+    console.print(f"record   {without_password(settings.storage)}", highlight=False)
     if settings.tracking.enabled:
         best = settings.tracking.best_trials
         shown = show_in_mlflow(

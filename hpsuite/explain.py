@@ -16,6 +16,7 @@ from omegaconf.errors import (
 )
 
 from hpsuite.checks import UserError, brief, one_line, refuse
+from hpsuite.parsing import ARM_GROUPS
 
 # What Hydra says where a key, or a choice of a group, is not there to be changed.
 _NOT_THERE = re.compile(r"Could not (?:override|append to config|delete|delete from config)\b")
@@ -84,7 +85,10 @@ def _bad_override(error: Exception, overrides: Sequence[str], config_name: str) 
             "it, as in 'params={learning\\ rate: log}'"
         )
     if first.startswith("Ambiguous value for argument"):
-        return f"{_key(first)}: found several values; accepted: one, or -m to run them in turn"
+        key, _, values = first.partition("'")[2].rstrip("'").partition("=")
+        axis = f"matrix.{key}=[{brief(values)}] to compare them, "
+        axis = axis if key.partition(".")[0] in ARM_GROUPS else ""
+        return f"{key}: found several values; accepted: one, {axis}or -m to run them in turn"
     if first.startswith("Multiple values for "):
         group = first.removeprefix("Multiple values for ").partition(".")[0]
         return f"{group}: found a second choice; accepted: {group}=OPTION, which replaces the first"
@@ -96,7 +100,8 @@ def _bad_override(error: Exception, overrides: Sequence[str], config_name: str) 
         return f"{key}: found +{key}, and the key is there already; accepted: {key}=VALUE"
     if first.startswith("Error merging override "):
         key, _, value = first.removeprefix("Error merging override ").partition("=")
-        return f"{key.lstrip('+')}: found {brief(value)}; accepted: keys with values"
+        accepted = "a list" if value.startswith("{") else "keys with values"
+        return f"{key.lstrip('+')}: found {brief(value)}; accepted: {accepted}"
     return _not_there(_key(first), overrides, config_name) if _NOT_THERE.match(first) else ""
 
 

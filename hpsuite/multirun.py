@@ -15,6 +15,7 @@ from hpsuite.checks import UserError
 from hpsuite.compose import composed, crossed
 from hpsuite.experiment import find_device
 from hpsuite.explain import explain
+from hpsuite.overrides import folders
 
 
 class CheckFirst(Callback):
@@ -26,8 +27,9 @@ class CheckFirst(Callback):
         assert isinstance(overrides, list)
         name = str(config.hydra.job.config_name)
         try:
+            elsewhere = folders(config.hydra.overrides.hydra)
             for job in _jobs([str(text) for text in overrides]):
-                asked = composed(job, name)
+                asked = composed([*job, *elsewhere], name)
                 if asks_for_analysis(asked.config):
                     parse_analysis(asked.config, asked.overridden)
                     continue

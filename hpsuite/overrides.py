@@ -4,7 +4,7 @@ Without Hydra, torch or Optuna: the tab key must not wait for them.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hpsuite.checks import show
@@ -28,6 +28,11 @@ def into_matrix(overrides: Sequence[str]) -> list[str]:
     there.
     """
     return [f"++{text}" if text.startswith(OPEN) else text for text in overrides]
+
+
+def folders(overrides: Iterable[str]) -> list[str]:
+    """Those of Hydra's own overrides that say where else there are options."""
+    return [text for text in overrides if text.lstrip("+").startswith("hydra.searchpath=")]
 
 
 def as_typed(override: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from hpsuite.checks import show
+from hpsuite.config import MOST, MOST_STUDIES, MOST_TRIALS
 from hpsuite.overrides import as_override
 
 Values = st.SearchStrategy[Any]
@@ -173,7 +174,6 @@ def short(value: object) -> str:
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "leaky_relu", "elu", "gelu", "silu")
 SCHEDULES = ("none", "step", "exponential", "inverse_time", "cosine")
 SCALES = ("linear", "log", "one_minus_log", "integer", "log_integer", "power_of_two", "choice")
-MOST = 10**9
 
 Keys = dict[str, Values]
 
@@ -335,14 +335,21 @@ GROUPS: dict[str, list[tuple[tuple[str, ...], Keys]]] = {
         (("strategy=median_pruning",), {"pruner.n_startup_trials": not_int(0)}),
     ],
     "budget": [
-        ((), {"trials": not_int(1, MOST), "epochs": not_int(1, MOST), "steps": not_int(1, MOST)})
+        (
+            (),
+            {
+                "trials": not_int(1, MOST_TRIALS),
+                "epochs": not_int(1, MOST),
+                "steps": not_int(1, MOST),
+            },
+        )
     ],
     "executor": [
         (
             (f"executor={kind}",),
             {
                 "kind": not_one_of("inline", "processes"),
-                "workers": not_int(1, null=True),
+                "workers": not_int(1, 4096, null=True),
             },
         )
         for kind in ("inline", "processes")
@@ -374,7 +381,7 @@ GROUPS: dict[str, list[tuple[tuple[str, ...], Keys]]] = {
         (
             (),
             {
-                "fresh_seeds": not_int(0, MOST),
+                "fresh_seeds": not_int(0, MOST_STUDIES),
                 "bands": not_one_of("ks", "tight"),
                 "report": not_bool(),
             },
@@ -388,7 +395,7 @@ PLAIN: Keys = {
         st.sampled_from(["", " x", "../x", "/x", "a/b", "a\nb", "a\0b", "..", ".", "a\\"]),
     ),
     "title": not_text(),
-    "repeats": not_int(1, MOST),
+    "repeats": not_int(1, MOST_STUDIES),
     "seed": not_int(0),
     "split_seed": not_int(0, 2**32 - 1),
     "device": not_one_of("auto", "cpu", "cuda"),
@@ -419,6 +426,8 @@ def valued(key: str, value: object, beside: tuple[str, ...] = ()) -> Wrong:
     found = {short(value)}
     if type(value) is int and abs(value) < 10**300:
         found.add(str(float(value)))  # as the ends of a range are
+    if isinstance(value, list):
+        found.update(short(entry) for entry in value)  # the one that is wrong
     return Wrong((*beside, f"{key}={as_override(value)}"), keys, tuple(sorted(found)))
 
 
@@ -763,7 +772,12 @@ def _unclear(mistake: Wrong, line: str) -> str:
         return ""  # Hydra does not say of which key
     if not named.startswith(tuple(key[:SHOWN] for key in mistake.keys)):
         return "another key"
-    if not any(found in named for found in (*mistake.found, *UNREAD)):
+    # In a file, "\\${" is read as "${".
+    found = (text for told in mistake.found for text in (told, told.replace("\\\\${", "${")))
+    bare = named.replace(" ", "")  # Hydra repeats what was typed, and we what it means
+    if not any(text.replace(" ", "") in bare for text in found) and not any(
+        text in named for text in UNREAD
+    ):
         return "not what was found"
     return ""
 
@@ -771,8 +785,8 @@ def _unclear(mistake: Wrong, line: str) -> str:
 # Lines end somewhere: what was found is cut, and what is accepted is a list of options at most.
 LONGEST, SHOWN = 1500, 100
 FILE = "experiment/odd"
-# What is said of an interpolation, or of a key, that is not even read.
-UNREAD = ("nterpolation", "cannot be read", "a key of")
+# What is said of an interpolation, of a key, or of ???, that is not even read.
+UNREAD = ("nterpolation", "cannot be read", "a key of", "found nothing")
 
 
 def _one(key: str, values: Values) -> st.SearchStrategy[tuple[str, ...]]:
