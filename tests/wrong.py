@@ -360,7 +360,7 @@ GROUPS: dict[str, list[tuple[tuple[str, ...], Keys]]] = {
             {
                 "enabled": not_bool(),
                 "uri": _not(lambda v: v is None or isinstance(v, str)),
-                "best_trials": not_int(-1),
+                "best_trials": not_int(-1, MOST),
             },
         )
         for kind in ("mlflow", "none")
