@@ -14,6 +14,12 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from hydra._internal.hydra import Hydra
 
 
 class Interrupted(KeyboardInterrupt):
@@ -63,10 +69,10 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     import hydra
     from hydra.core.hydra_config import HydraConfig
-    from omegaconf import DictConfig, OmegaConf
+    from omegaconf import DictConfig
 
     from hpsuite.checks import UserError
-    from hpsuite.overrides import config_dir, into_matrix
+    from hpsuite.overrides import config_dir, folders, into_matrix
 
     statuses: list[int] = []
 
@@ -74,13 +80,14 @@ def main() -> None:
     def task(_: DictConfig) -> None:
         statuses.append(1)
         asked = HydraConfig.get()
-        overrides = [str(text) for text in OmegaConf.to_container(asked.overrides.task) or ()]
+        overrides = [str(text) for text in (*asked.overrides.task, *folders(asked.overrides.hydra))]
         statuses[-1] = run(overrides, str(asked.job.config_name), _flags())
 
     sys.argv[1:] = into_matrix([*sys.argv[1:], *_folder_to_complete(sys.argv[1:])])
     try:
         with _interrupted_once():
             _check_flags()
+            _check_folders()
             task()
     except UserError as error:
         sys.exit(_complain(error))
@@ -126,7 +133,7 @@ def run(overrides: Sequence[str], config_name: str = "config", flags: Sequence[s
 def _command(flags: Sequence[str], overrides: Sequence[str]) -> str:
     """What was typed, as it can be typed again, but for passwords."""
     from hpsuite.overrides import as_typed
-    from hpsuite.tracking.address import without_password
+    from hpsuite.texts import without_password
 
     # It will stand in reports, which are passed on.
     return without_password(
@@ -157,7 +164,7 @@ def _folder_to_complete(arguments: Sequence[str]) -> list[str]:
 
 
 def _complain(error: object, status: int = 2) -> int:
-    from hpsuite.tracking.address import without_password
+    from hpsuite.texts import without_password
 
     print(f"hpsuite: {without_password(str(error))}", file=sys.stderr)
     return status
@@ -183,15 +190,54 @@ def _check_flags() -> None:
         raise refuse("--config-dir", arguments.config_dir, "a folder")
 
 
+def _check_folders() -> None:
+    """Check what Hydra would build by itself where others than hpsuite say what that is.
+
+    Raises:
+        UserError: something that is not known.
+    """
+    from hydra.types import RunMode
+    from omegaconf import OmegaConf
+
+    from hpsuite.hydra_targets import check_hydra
+
+    with _hydra() as (hydra, arguments):
+        elsewhere = (arguments.config_dir, arguments.config_path)
+        if not any(elsewhere) and not any("hydra.searchpath" in o for o in arguments.overrides):
+            return
+        config = hydra.config_loader.load_configuration(
+            config_name=arguments.config_name or "config",
+            overrides=arguments.overrides,
+            run_mode=RunMode.MULTIRUN,
+            validate_sweep_overrides=False,
+        )
+        packages = OmegaConf.select(config, "packages") or ()
+        plain = OmegaConf.to_container(config.hydra, resolve=False)
+    check_hydra(plain, [str(package) for package in packages])
+
+
 def _explained(error: Exception) -> str:
     """An error of Hydra's in one line. Hydra has ended by now, so it is started once more."""
+    from hpsuite.checks import UserError
+    from hpsuite.explain import check_choices, explain
+
+    with _hydra() as (_, arguments):
+        try:
+            check_choices(arguments.overrides)
+            line = explain(error, arguments.overrides, arguments.config_name or "config")
+            return str(UserError(line))
+        except UserError as found:
+            return str(found)
+
+
+@contextlib.contextmanager
+def _hydra() -> Iterator[tuple["Hydra", "argparse.Namespace"]]:
+    """Hydra, as the command line starts it, beside what that says."""
     from hydra._internal.hydra import Hydra
     from hydra._internal.utils import create_config_search_path, get_args_parser
     from hydra.core.config_search_path import SearchPathQuery
     from hydra.core.global_hydra import GlobalHydra
 
-    from hpsuite.checks import UserError
-    from hpsuite.explain import check_choices, explain
     from hpsuite.overrides import config_dir
 
     arguments = get_args_parser().parse_args()
@@ -200,12 +246,11 @@ def _explained(error: Exception) -> str:
         folder = f"file://{Path(arguments.config_dir).absolute()}"
         search_path.prepend("command-line", folder, SearchPathQuery(provider="schema"))
     GlobalHydra.instance().clear()
-    Hydra.create_main_hydra2(task_name="hpsuite", config_search_path=search_path)
     try:
-        check_choices(arguments.overrides)
-        return explain(error, arguments.overrides, arguments.config_name or "config")
-    except UserError as found:
-        return str(found)
+        yield (
+            Hydra.create_main_hydra2(task_name="hpsuite", config_search_path=search_path),
+            arguments,
+        )
     finally:
         GlobalHydra.instance().clear()
 

@@ -5,10 +5,12 @@ ranges); that is the whole schema. Pydantic reads the annotations, and is held t
 a number, no fraction for an integer, no true or false for either.
 """
 
+import contextlib
 import inspect
 import json
 import pkgutil
 import re
+import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -16,16 +18,34 @@ from typing import Any, TypeVar
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
+from hpsuite.texts import without_password
+
 T = TypeVar("T")
+
+
+# Of what was found, a line says no more than so many characters.
+_LONGEST = 160
 
 
 class UserError(ValueError):
     """A user's mistake, as one line: the key, what was found, what is accepted."""
 
+    def __init__(self, line: str) -> None:
+        """Of the line, with escapes for what no terminal shows, and without passwords."""
+        shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+        super().__init__(without_password(shown))
+
 
 def refuse(key: str, found: object, accepted: str) -> UserError:
     """The error for a key."""
-    return UserError(f"{key}: found {show(found)}; accepted: {accepted}")
+    return UserError(f"{key}: found {brief(show(found))}; accepted: {accepted}")
+
+
+def brief(text: str) -> str:
+    """A text as it stands in a line: of a long one the beginning, and how long it is."""
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[:_LONGEST]}... ({len(text):,} characters)"
 
 
 def show(value: object) -> str:
@@ -127,6 +147,8 @@ def checked_arguments(
     """
     accepted, takes_any = _parameters(path, function)
     hints = annotations(function)
+    # Where only some can be read, values are held to them, and stay as they were given.
+    some = {} if hints else _readable_annotations(function)
     provided = set(provided)
     names = [name for name in accepted if name not in provided]
     for name in given:
@@ -137,6 +159,8 @@ def checked_arguments(
         if name not in given and accepted[name].default is inspect.Parameter.empty:
             wanted = _describe(hints.get(name, object))
             raise UserError(f"{_join(path, name)}: found nothing; accepted: {wanted}")
+    for name in some.keys() & given.keys():
+        checked(_join(path, name), some[name], given[name])
     return {
         name: checked(_join(path, name), hints.get(name, object), value)
         for name, value in given.items()
@@ -279,6 +303,18 @@ def annotations(function: Callable[..., object]) -> dict[str, Any]:
         return dict(typing.get_type_hints(target, include_extras=True))
     except (NameError, TypeError):  # annotations that exist for type checkers alone
         return {}
+
+
+def _readable_annotations(function: Callable[..., object]) -> dict[str, Any]:
+    """A function's or a class's annotations but for those that type checkers alone can read."""
+    target = function.__init__ if inspect.isclass(function) else function
+    found: dict[str, Any] = {}
+    for name, annotation in getattr(target, "__annotations__", {}).items():
+        one = types.SimpleNamespace(__annotations__={name: annotation})
+        with contextlib.suppress(NameError, TypeError):
+            hints = typing.get_type_hints(one, getattr(target, "__globals__", {}))
+            found.update(hints)
+    return found
 
 
 def _join(path: str, name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from hpsuite.analysis.bands import Bands
 from hpsuite.checks import UserError, build, defaults, one_line, refuse, resolve, under
@@ -29,7 +29,14 @@ from hpsuite.trials import (
 from hpsuite.values import unsearched, with_values
 
 Group = Mapping[str, object]
-AtLeastOne = Annotated[int, Ge(1)]
+# More than a run could train, and fewer than would fill the memory before it begins, or than a
+# counter of torch's or SQL's can hold.
+MOST, MOST_TRIALS, MOST_STUDIES = 10**9, 10**6, 10**4
+Trials = Annotated[int, Ge(1), Le(MOST_TRIALS)]
+Repeats = Annotated[int, Ge(1), Le(MOST_STUDIES)]
+AtLeastOne = Annotated[int, Ge(1), Le(MOST)]
+# More than any machine has cores.
+Workers = Annotated[int, Ge(1), Le(4096)]
 NotNegative = Annotated[int, Ge(0)]
 Seconds = Annotated[float, Gt(0)]
 SplitSeed = Annotated[int, Ge(0), Lt(1 << 32)]  # numpy's legacy generators take no more
@@ -39,7 +46,7 @@ SplitSeed = Annotated[int, Ge(0), Lt(1 << 32)]  # numpy's legacy generators take
 class Budget:
     """How much each study may spend: trials, and epochs or gradient steps for each of them."""
 
-    trials: AtLeastOne
+    trials: Trials
     epochs: AtLeastOne | None = None
     steps: AtLeastOne | None = None
 
@@ -55,7 +62,7 @@ class MiniBatch:
 class Counts:
     """Studies per arm, and the seeds of all trials and of the data's split."""
 
-    repeats: AtLeastOne
+    repeats: Repeats
     seed: NotNegative
     split_seed: SplitSeed
 
@@ -73,7 +80,7 @@ class ExecutorConfig:
     """
 
     kind: Literal["inline", "processes"]
-    workers: AtLeastOne | None = None
+    workers: Workers | None = None
     idle_limit: Seconds | None = 300.0
     time_limit: Seconds | None = None
 
@@ -91,8 +98,8 @@ class TrackingConfig:
 
     enabled: bool
     uri: str | None = None
-    best_trials: Annotated[int, Ge(-1)] = 3
-    time_limit: Annotated[float, Gt(0)] | None = 300
+    best_trials: Annotated[int, Ge(-1), Le(MOST)] = 3
+    time_limit: Seconds | None = 300
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,7 @@ class AnalysisConfig:
         report: whether to write report.html, report.md and their pictures.
     """
 
-    fresh_seeds: Annotated[int, Ge(0)] = 0
+    fresh_seeds: Annotated[int, Ge(0), Le(MOST_STUDIES)] = 0
     bands: Bands = "ks"
     report: bool = True
 

@@ -18,8 +18,8 @@ from hpsuite.overrides import as_override
 SUMMARY = "summary.json"
 _MADE = re.compile(r"(?P<time>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)(-(?P<n>\d+))?")
 _FLAGS = ("--config-dir", "--config-name")
-# How `without_password` leaves an address.
-_HIDDEN = ":***@"
+# What `without_password` leaves in an address.
+_HIDDEN = "***"
 
 
 @dataclass(frozen=True)

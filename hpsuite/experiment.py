@@ -34,6 +34,7 @@ from hpsuite.report.tables import print_tables
 from hpsuite.report.telling import tell
 from hpsuite.running import about_run, print_title, print_written, show_in_mlflow, start
 from hpsuite.scheduler import run_studies
+from hpsuite.texts import without_password
 from hpsuite.tracking import Synced, how_to_open
 from hpsuite.training import Checkpoints, Planner
 from hpsuite.training.reproducible import reproducible
@@ -192,7 +193,7 @@ def conclude(
         "tier": settings.tier,
         "left_out": list(settings.left_out),
         "trained": trained,
-        "storage": settings.storage,
+        "storage": without_password(settings.storage),
     }
     report = tell(findings, about) if settings.analysis.report else None
     folder = write_files(
@@ -203,7 +204,7 @@ def conclude(
         report=report,
     )
     print_written(console, folder, report=report is not None)
-    console.print(f"record   {settings.storage}", highlight=False)
+    console.print(f"record   {without_password(settings.storage)}", highlight=False)
     if settings.tracking.enabled:
         best = settings.tracking.best_trials
         shown = show_in_mlflow(

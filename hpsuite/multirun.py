@@ -15,6 +15,7 @@ from hpsuite.checks import UserError
 from hpsuite.compose import composed, crossed
 from hpsuite.experiment import find_device
 from hpsuite.explain import explain
+from hpsuite.overrides import folders
 from hpsuite.sync import asks_for_sync, parse_sync
 
 
@@ -27,8 +28,9 @@ class CheckFirst(Callback):
         assert isinstance(overrides, list)
         name = str(config.hydra.job.config_name)
         try:
+            elsewhere = folders(config.hydra.overrides.hydra)
             for job in _jobs([str(text) for text in overrides]):
-                asked = composed(job, name)
+                asked = composed([*job, *elsewhere], name)
                 if asks_for_analysis(asked.config):
                     parse_analysis(asked.config, asked.overridden)
                     continue
@@ -42,7 +44,7 @@ class CheckFirst(Callback):
             print(f"hpsuite: {error}", file=sys.stderr)
             raise SystemExit(2) from error  # Hydra makes a warning of anything less
         except HydraException as error:
-            print(f"hpsuite: {explain(error, [], name)}", file=sys.stderr)
+            print(f"hpsuite: {UserError(explain(error, [], name))}", file=sys.stderr)
             raise SystemExit(2) from error
 
 

@@ -3,7 +3,8 @@
 Without Hydra, torch or Optuna: the tab key must not wait for them.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hpsuite.checks import show
@@ -29,6 +30,11 @@ def into_matrix(overrides: Sequence[str]) -> list[str]:
     return [f"++{text}" if text.startswith(OPEN) else text for text in overrides]
 
 
+def folders(overrides: Iterable[str]) -> list[str]:
+    """Those of Hydra's own overrides that say where else there are options."""
+    return [text for text in overrides if text.lstrip("+").startswith("hydra.searchpath=")]
+
+
 def as_typed(override: str) -> str:
     """An override as its user typed it (see `into_matrix`)."""
     bare = override.removeprefix("++")
@@ -38,9 +44,24 @@ def as_typed(override: str) -> str:
 def as_override(value: object) -> str:
     """A value of the matrix in Hydra's override grammar."""
     if isinstance(value, str):
-        return "'" + value.replace("'", "\\'") + "'"
-    if isinstance(value, list):
+        return f"'{_escaped(value)}'"
+    if isinstance(value, list | tuple):
         return "[" + ",".join(as_override(entry) for entry in value) + "]"
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{as_override(entry)}" for key, entry in value.items()) + "}"
+        entries = (f"{as_key(str(key))}:{as_override(entry)}" for key, entry in value.items())
+        return "{" + ",".join(entries) + "}"
     return show(value)
+
+
+def as_key(name: str) -> str:
+    """A key within `{...}` on the command line, where spaces and signs have a backslash."""
+    return re.sub(r"([\\\s()\[\]{}:=,])", r"\\\1", name)
+
+
+def _escaped(text: str) -> str:
+    """A text as it stands between single quotes, where it is no interpolation.
+
+    A backslash is itself but before a quote, or before `${`.
+    """
+    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    return re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", r"\'"), text)

@@ -30,9 +30,8 @@ from hpsuite.report.files import has_figures
 from hpsuite.report.runs import PAGES, experiment_note, run_views
 from hpsuite.report.telling import tell
 from hpsuite.running import print_lacking, print_plainly, print_title, start
-from hpsuite.texts import LogLevel, Name, Packages, PathText
+from hpsuite.texts import LogLevel, Name, Packages, PathText, without_password
 from hpsuite.tracking import Synced, TrackingError, resolve_uri, sync
-from hpsuite.tracking.address import without_password
 from hpsuite.training import Planner
 from hpsuite.training.reproducible import reproducible
 

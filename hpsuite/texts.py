@@ -31,6 +31,23 @@ def _package(name: str) -> str:
     return name
 
 
+# In addresses: user:password@, a token alone before the @ of a server's, and what queries call so.
+# A password may hold /, : and even @, as database drivers read it; spaces it holds as %20.
+_PASSWORD = re.compile(r"(://[^:/@\s]*):[^\s'\"]*@")
+_TOKEN = re.compile(r"(https?://)(?!:|[^:/@\s]*:\*\*\*@)[^:/@\s]+@")
+_QUERIED = re.compile(
+    r"([?&;][\w.-]*(?:passw|passphrase|pwd|secret|token|api_?key|credential)[\w.-]*=)[^&;#\s'\"]*",
+    re.IGNORECASE,
+)
+
+
+def without_password(text: str) -> str:
+    """A text with the passwords and tokens of its addresses hidden."""
+    text = _PASSWORD.sub(r"\1:***@", text)
+    text = _TOKEN.sub(r"\1***@", text)
+    return _QUERIED.sub(r"\1***", text)
+
+
 Name = Annotated[str, AfterValidator(_plain_name)]
 Packages = tuple[Annotated[str, AfterValidator(_package)], ...]
 PathText = Annotated[str, AfterValidator(_path)]

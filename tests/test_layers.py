@@ -20,7 +20,7 @@ FLOORS = [
     "experiment analyze",
     "compose forecast running earlier",
     "replays",
-    "arms scheduler explain tiers",
+    "arms scheduler explain tiers hydra_targets",
     "parsing samplers report study attempts places",
     "alone executors judging claim_checks",
     "workers measuring cells",

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+from hpsuite.texts import without_password
+
 # The tag by which the UI is filtered.
 KIND = "hpsuite.kind"
 
@@ -103,11 +105,6 @@ def reason(error: BaseException) -> str:
         outer = inner
     first = str(told).strip().partition("\n")[0]
     return f"{type(told).__name__}: {first}"[:300]
-
-
-def without_password(text: str) -> str:
-    """A text with the passwords of its addresses hidden."""
-    return re.sub(r"(://[^:/@\s]*):[^/@\s]*@", r"\1:***@", text)
 
 
 @contextmanager

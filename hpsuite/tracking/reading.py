@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpsuite.texts import without_password
 from hpsuite.tracking.address import (
     KIND,
     check_database,
     quiet,
     reason,
     resolve_uri,
-    without_password,
 )
 from hpsuite.tracking.failures import TrackingError
 from hpsuite.tracking.schema import REVISION, unfit

@@ -22,7 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from hpsuite.tracking.address import check_database, quiet, reason, without_password
+from hpsuite.texts import without_password
+from hpsuite.tracking.address import check_database, quiet, reason
 from hpsuite.tracking.database import make_database
 from hpsuite.tracking.failures import Attempts, Limited, TrackingError, kind_of
 from hpsuite.tracking.files import FILES, Attached, attach, table_json
