@@ -581,6 +581,7 @@ def begin(scratch: Path, seed: int, *, with_server: bool) -> tuple[Bench, Whole]
     grows = scratch / "grows.db"
     grows.write_bytes(empty.read_bytes())
     uri = f"sqlite:///{grows}"
+    hpsuite(scratch / "warm", "--version")  # the first process waits for imports
     folder = scratch / "whole"
     ended = hpsuite(folder, *OVERRIDES, f"name={NAME}", f"tracking.uri={uri}")
     if ended.status:
