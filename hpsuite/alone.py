@@ -37,13 +37,30 @@ def alone(address: str, labels: Mapping[str, str]) -> Iterator[None]:
     if path is None or sys.platform == "win32" or not path.parent.is_dir():
         yield
         return
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = _locked(path, labels)
     try:
-        for identity, label in sorted(labels.items()):
-            _lock(descriptor, identity, label)
         yield
     finally:
+        with contextlib.suppress(OSError):  # others hold places in it
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
         os.close(descriptor)  # and with it goes each lock
+
+
+def _locked(path: Path, labels: Mapping[str, str]) -> int:
+    """The descriptor of the file, with a place locked for each arm."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            for identity, label in sorted(labels.items()):
+                _lock(descriptor, identity, label)
+            # Another run may have removed the file in between.
+            if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
 
 
 def _lock_file(address: str) -> Path | None:
