@@ -189,6 +189,7 @@ def test_sensitivity_is_null_without_a_reference_sample(
     assert "no reference sample" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_mlflow_down_loses_nothing(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     one = ("matrix.strategy=[log_random]", "model=mlp")
     summary = run(*one, "tracking.uri=http://127.0.0.1:9")

@@ -305,7 +305,8 @@ def test_a_second_interrupt_stops_at_once(start: Start, tmp_path: Path) -> None:
     wait_until(lambda: not processes_of(process.pid), seconds=10)
 
 
-@pytest.mark.parametrize("size", [pytest.param(3_000, marks=pytest.mark.slow), 60_000])
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [3_000, 60_000])
 def test_no_room_for_the_record(size: int, tmp_path: Path) -> None:
     """At the first studies, or at some trial: the line is torn, and mended by the next run."""
     code = (
