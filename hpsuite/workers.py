@@ -11,7 +11,6 @@ import multiprocessing.connection
 import os
 import queue
 import signal
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -19,7 +18,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -28,6 +26,7 @@ import psutil
 from hpsuite import serving
 from hpsuite.config import ExecutorConfig
 from hpsuite.datasets import Data
+from hpsuite.scratch import Scratch
 from hpsuite.serving import Work, save, serve, train_here
 from hpsuite.training import Checkpoints, Lockstep
 from hpsuite.trials import TrialResult
@@ -68,13 +67,13 @@ class ProcessExecutor:
     ) -> None:
         """Datasets by fingerprint, where the states of days are kept, and when a worker hangs."""
         self.n_workers = n_workers
-        self._folder = tempfile.TemporaryDirectory(prefix="hpsuite-")
+        self._scratch = Scratch()
         for fingerprint, data in datasets.items():
-            save(data, Path(self._folder.name) / fingerprint)
+            save(data, self._scratch.folder / fingerprint)
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         context = start_server()
         asked = ExecutorConfig("processes") if limits is None else limits
-        given = (self._folder.name, checkpoints)
+        given = (str(self._scratch.folder), checkpoints)
         self._workers = [Worker(self._tasks, context, given, asked) for _ in range(n_workers)]
 
     def submit(self, batch: Work) -> Future[list[TrialResult]]:
@@ -109,7 +108,7 @@ class ProcessExecutor:
             for worker in self._workers:
                 worker.join()
         finally:
-            self._folder.cleanup()
+            self._scratch.remove()
 
 
 @dataclass(frozen=True)

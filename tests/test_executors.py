@@ -165,7 +165,7 @@ def main():
     arm = ("strategy=log_random", "budget.trials=400", "budget.epochs=400")
     datasets = {{p.data.fingerprint: p.data for p in plan(*arm)}}
     with ProcessExecutor(datasets, 2) as executor:
-        print(executor._folder.name, flush=True)
+        print(executor._scratch.folder, flush=True)
         print(executor.call(__import__("os").getpid).result(), flush=True)
         run(Path("x.journal"), *arm, executor=executor)
 

@@ -35,7 +35,7 @@ FLOORS = [
     "training analysis",
     "overrides",
     "datasets models checks",
-    "trials texts troubles __init__",
+    "trials texts troubles scratch __init__",
 ]
 ROOMS = {room: floor for floor, line in enumerate(FLOORS) for room in line.split()}
 

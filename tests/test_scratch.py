@@ -1,0 +1,63 @@
+"""Folders of workers' data: one that a killed run left goes with the next run."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hpsuite.scratch import IN_USE, Scratch
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX locks")
+
+HOLDER = """
+import time
+from hpsuite.scratch import Scratch
+print(Scratch().folder, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture(autouse=True)
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+
+
+def grow_old(folder: Path) -> None:
+    """Let a folder be an hour old."""
+    then = time.time() - 3600
+    os.utime(folder, (then, then))
+
+
+def test_what_a_killed_run_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        left = Path(process.stdout.readline().strip())
+        (left / "data.npy").write_bytes(b"1")
+        grow_old(left)
+        own = Scratch()
+        assert left.exists()  # it lives
+        process.send_signal(signal.SIGKILL)
+    others = tmp_path / "hpsuite-of-others"
+    others.mkdir()
+    link = tmp_path / "hpsuite-link"
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / IN_USE).touch()
+    link.symlink_to(target)
+    for folder in (left, others, target):
+        grow_old(folder)
+    young = Scratch()
+    assert not left.exists()
+    assert others.exists()
+    assert (target / IN_USE).exists()
+    for scratch in (own, young):
+        assert scratch.folder.exists()
+        scratch.remove()
+        assert not scratch.folder.exists()
