@@ -69,7 +69,7 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     import hydra
     from hydra.core.hydra_config import HydraConfig
-    from omegaconf import DictConfig
+    from omegaconf import DictConfig, OmegaConf
 
     from hpsuite.checks import UserError
     from hpsuite.overrides import config_dir, folders, into_matrix
@@ -80,7 +80,12 @@ def main() -> None:
     def task(_: DictConfig) -> None:
         statuses.append(1)
         asked = HydraConfig.get()
-        overrides = [str(text) for text in (*asked.overrides.task, *folders(asked.overrides.hydra))]
+        # Not resolved: each is what was typed.
+        task, hydras = (
+            [str(text) for text in OmegaConf.to_container(node) or ()]
+            for node in (asked.overrides.task, asked.overrides.hydra)
+        )
+        overrides = [*task, *folders(hydras)]
         statuses[-1] = run(overrides, str(asked.job.config_name), _flags())
 
     sys.argv[1:] = into_matrix([*sys.argv[1:], *_folder_to_complete(sys.argv[1:])])

@@ -41,13 +41,21 @@ def explain(error: Exception, overrides: Sequence[str], config_name: str = "conf
     if isinstance(error, InterpolationResolutionError):
         return f"{error.full_key}: {first}; accepted: a key of the configuration, or oc.env:NAME"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, name = error.missing_cfg_file.rpartition("/")
-        return str(refuse(group or "defaults", name, ", ".join(error.options or ()) or "no option"))
+        return _no_option(error.missing_cfg_file, error.options or ())
     if isinstance(error, UnicodeDecodeError):
         return f"found a configuration file that is not text ({first}); accepted: YAML in UTF-8"
     if hasattr(error, "problem_mark"):  # the YAML parser's, which names the file and the line
         return f"{one_line(error)}; accepted: a YAML file"
     return _in_a_file(error) or _bad_override(error, overrides, config_name) or one_line(error)
+
+
+def _no_option(path: str, options: Sequence[str]) -> str:
+    """The line for a group's option that there is not; it may have been looked for in a folder."""
+    group, _, name = path.rpartition("/")
+    while "/" in group and not _options(group):
+        group, _, folder = group.rpartition("/")
+        name = f"{folder}/{name}"
+    return str(refuse(group or "defaults", name, ", ".join(options) or "no option"))
 
 
 def _in_a_file(error: Exception) -> str:

@@ -24,13 +24,14 @@ class CheckFirst(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
         """Leave with status 2 where an experiment has a mistake."""
-        overrides = OmegaConf.to_container(config.hydra.overrides.task)
-        assert isinstance(overrides, list)
+        overrides, hydras = (
+            [str(text) for text in OmegaConf.to_container(node) or ()]
+            for node in (config.hydra.overrides.task, config.hydra.overrides.hydra)
+        )
         name = str(config.hydra.job.config_name)
         try:
-            elsewhere = folders(config.hydra.overrides.hydra)
-            for job in _jobs([str(text) for text in overrides]):
-                asked = composed([*job, *elsewhere], name)
+            for job in _jobs(overrides):
+                asked = composed([*job, *folders(hydras)], name)
                 if asks_for_analysis(asked.config):
                     parse_analysis(asked.config, asked.overridden)
                     continue

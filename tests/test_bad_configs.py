@@ -16,8 +16,9 @@ from hydra import initialize_config_dir
 from hypothesis import HealthCheck, Phase, given, settings
 
 from hpsuite.__main__ import run
+from hpsuite.compose import compose_experiment
 from hpsuite.overrides import config_dir
-from tests.commands import names
+from tests.commands import Command, check_refused, names
 from tests.wrong import GROUPS, OTHERS, Wrong, problem, valid, wrong
 
 # Keys of no group are in several: so many of each, which are 800 together.
@@ -82,6 +83,44 @@ def test_a_few_mistakes(group: str, n: int, refused: Refused) -> None:
 @pytest.mark.parametrize(("group", "n"), [*((g, 500) for g in MAIN), *((g, 100) for g in TOP)])
 def test_mistakes_of_every_group(group: str, n: int, refused: Refused) -> None:
     check(group, n, refused)
+
+
+# What was found in this way, and mended: a traceback, two lines, one of thousands of characters, a
+# run that began, another key, advice that does not help.
+MENDED = {
+    "budget.steps=1" + "0" * 30: "budget.steps: found 10000000000000000",
+    "budget.trials=1" + "0" * 30: "budget.trials: found 1000000000000000",
+    "repeats=1000000000": "repeats: found 1000000000; accepted: less than or equal to 10000",
+    "executor.workers=1000000000": "executor.workers: found 1000000000; accepted: less than or equ",
+    "strategy=tpe strategy.n_startup_trials=[[]]": "strategy.n_startup_trials: found [[]]; acc",
+    "strategy=tpe_multivariate strategy.multivariate=x": "strategy.multivariate: found 'x'; ac",
+    "model=../../x": "model: found '../../x'; accepted: convnet, ",
+    "model=mlp,mlp_bn": "model: found several values; accepted: one, matrix.model=",
+    "model=" + "x" * 256: "model: found 'xxxxxxx",
+    "+executor." + "x" * 300 + "=1": "executor.xxxx",
+    "title=\x1b[31m": "title=\\x1b[31m: cannot be read (",
+    "title=a\nb": "title=a\\nb: cannot be read (",
+    "left_out={a:1}": "left_out: found {a:1}; accepted: a list",
+    "matrix.model=[mlp] matrix.model.units=[1,2]": "matrix.model.units: found an axis beside matr",
+    "matrix.model.units=[1,2] matrix.model=[mlp]": "matrix.model.units: found an axis beside matr",
+    "matrix.strategy=[random,tpe] strategy.n_startup_trials=3": (
+        "strategy.n_startup_trials: found no such key; accepted in strategy=random: "
+    ),
+}
+
+
+@pytest.mark.parametrize("asked", MENDED, ids=lambda asked: ascii(asked[:50]))
+def test_mended(asked: str, command: Command) -> None:
+    check_refused(command("name=x", *asked.split(" ")), MENDED[asked])
+
+
+def test_keys_of_the_options_of_an_axis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The option that is chosen where there is no axis has no such key."""
+    monkeypatch.chdir(tmp_path)
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        axis = "matrix.strategy=[tpe,tpe_univariate]"
+        _, arms = compose_experiment(["name=x", axis, "strategy.n_startup_trials=3"])
+    assert [dict(arm.strategy.arguments)["n_startup_trials"] for arm in arms] == [3, 3]
 
 
 Ran = Callable[[list[str]], None]

@@ -83,7 +83,7 @@ BROKEN = {
     "unknown": ("name: x\nbudget: {trails: 3}\n", "budget.trails: found no such key; accepted: "),
     "scalar": ("name: x\nbudget: 3\n", "budget: found 3; accepted: the name of an option"),
     "nameless": ("title: x\n", "name: found nothing; accepted: "),
-    "list": ("- a\n", "experiment/list: cannot be composed ("),
+    "list": ("- a\n", "experiment/list: found a list in the place of keys "),
     "choice": ("defaults: [override /dataset: nowhere]\n", "dataset: found 'nowhere'; accepted: a"),
     "both": ("name: x\nbudget: {steps: 3}\n", "budget: found both of epochs and steps; accepted"),
     "text": ("name: \xff\n", "found a configuration file that is not text ("),
