@@ -242,7 +242,7 @@ def test_unknown_options_and_keys(plan: Plan, group: str) -> None:
     )
     # Not known to Hydra, and appended: known to Hydra, but to nothing that would use it.
     assert refused(plan, f"{group}.foo=1").startswith(
-        f"{group}.foo: found no such key; accepted in {group}: "
+        f"{group}.foo: found no such key; accepted in {group}"
     )
     line = refused(plan, f"+{group}.foo=1")
     assert line.startswith(f"{group}.foo: found "), line
