@@ -36,7 +36,7 @@ STUDY = (
 )
 INLINE = (*STUDY, "executor=inline", "budget.epochs=3")
 # Batches that last long enough to lose the worker in them.
-WORKERS = (*STUDY, "executor.workers=2", "budget.epochs=60")
+WORKERS = (*STUDY, "executor.workers=2", "budget.epochs=120")
 SQLITE = (*INLINE, "storage=sqlite:///record.db")
 FRAGILE = (
     *INLINE[:-2],
@@ -47,6 +47,8 @@ FRAGILE = (
 
 # Bytes; what a run says goes to a file, too, and is to be read.
 LEAST_ROOM = 5_000
+# Seconds after the first worker is there; training takes about so long.
+MOST_LATER = 1.5
 
 
 class Studies:
@@ -251,13 +253,8 @@ def worker_lost(number: signal.Signals, studies: Studies) -> str:
     """A process of a run is killed, or stopped, and nobody wakes it."""
     command = (*WORKERS, "executor.idle_limit=2")
     folder = studies.folder()
-    _, _, seconds = studies.whole(command)
     child = studies.start(folder, command)
-    time.sleep(studies.generator.random() * seconds)
-    own = psutil.Process(child.pid).children(recursive=True) if child.poll() is None else []
-    # Workers are children of the server that forks them.
-    workers = [process for process in own if process.ppid() != child.pid]
-    if workers:
+    if workers := at_work(child, studies):
         studies.generator.choice(workers).send_signal(number)
     expect(child.wait(), 0)
     studies.check(folder, command)
@@ -268,17 +265,30 @@ def worker_lost(number: signal.Signals, studies: Studies) -> str:
 def server_lost(studies: Studies) -> str:
     """All processes of a run but itself are killed."""
     folder = studies.folder()
-    _, _, seconds = studies.whole(WORKERS)
     child = studies.start(folder, WORKERS)
-    time.sleep(studies.generator.random() * seconds)
-    own = psutil.Process(child.pid).children(recursive=True) if child.poll() is None else []
-    for process in own:
-        process.kill()
+    if at_work(child, studies):
+        for process in psutil.Process(child.pid).children(recursive=True):
+            process.kill()
     expect(child.wait(), 0, 1)
     if child.wait():
         one_line(child, "the same command continues it")
     studies.check(folder, WORKERS)
     return "status 0" if child.wait() == 0 else "status 1, one line, continued"
+
+
+def at_work(child: Child, studies: Studies) -> list[psutil.Process]:
+    """Workers of a run that trains, at a random moment; empty where it ended before."""
+    later = None
+    while child.poll() is None:
+        own = psutil.Process(child.pid).children(recursive=True)
+        # Workers are children of the server that forks them.
+        workers = [process for process in own if process.ppid() != child.pid]
+        if workers and later is None:
+            later = time.monotonic() + studies.generator.random() * MOST_LATER
+        if later is not None and time.monotonic() >= later:
+            return workers
+        time.sleep(0.01)
+    return []
 
 
 def cannot_be_trained(ends: str, studies: Studies) -> str:

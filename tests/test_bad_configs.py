@@ -74,7 +74,7 @@ def check(group: str, n: int, refused: Refused) -> None:
     each()
 
 
-@pytest.mark.parametrize(("group", "n"), [*((g, 10) for g in MAIN), *((g, 5) for g in TOP)])
+@pytest.mark.parametrize(("group", "n"), [*((g, 5) for g in MAIN), *((g, 3) for g in TOP)])
 def test_a_few_mistakes(group: str, n: int, refused: Refused) -> None:
     check(group, n, refused)
 
