@@ -171,7 +171,7 @@ class Worker:
             connection.send((task.function, task.arguments))
             self._wait(process, connection)
             succeeded, found = connection.recv()
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, psutil.Error) as error:
             raise BatchLost(self._lost()) from error
         if not succeeded:
             raise found

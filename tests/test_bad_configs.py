@@ -182,8 +182,8 @@ def test_some_that_are_right_are_run(ran: Ran) -> None:
     [
         (["budget.steps=" + "9" * 400], "budget.steps: found 999"),
         (["title=${nowhere}"], "title: Interpolation key 'nowhere' not found"),
-        (["storage=a\nb"], "storage=a\\nb: cannot be read"),
-        (["name=\x1b[31m"], "name="),
+        pytest.param(["storage=a\nb"], "storage=a\\nb: cannot be read", marks=pytest.mark.slow),
+        pytest.param(["name=\x1b[31m"], "name=", marks=pytest.mark.slow),
     ],
 )
 def test_as_a_process(tmp_path: Path, arguments: list[str], line: str) -> None:
