@@ -178,6 +178,8 @@ class Worker:
         return found
 
     def _started(self) -> tuple[BaseProcess, Connection]:
+        if self._process is not None and not self._process.is_alive():
+            self._leave()  # killed while it had nothing to do
         is_new = False
         with self._lock:
             if self._is_ended:

@@ -144,6 +144,18 @@ def test_executor_after_one_that_was_interrupted() -> None:
         assert executor.submit([spec]).result(timeout=60)[0].number == 0
 
 
+def test_worker_killed_while_it_waits_costs_nothing() -> None:
+    (spec,) = some_specs(1)
+    with ProcessExecutor(datasets(), 1) as executor:
+        pids = []
+        for _ in range(3):
+            pids.append(executor.call(pid_of_worker).result(timeout=60))
+            os.kill(pids[-1], signal.SIGKILL)
+            wait_until_gone({pids[-1]})
+        assert executor.submit([spec]).result(timeout=60)[0].number == 0
+    assert len(set(pids)) == 3
+
+
 def test_error_of_a_trial_comes_to_the_main_process() -> None:
     (spec,) = some_specs(1)
     with ProcessExecutor(datasets(), 1) as executor:
