@@ -1,8 +1,8 @@
 """`python -m hpsuite +experiment=NAME [key=value ...]`: the whole interface.
 
 Exit status: 0 done, 2 a mistake in what was asked (nothing was written; or another run works on
-the same study), 130 interrupted, or 143 by SIGTERM (the same command continues), 1 anything else,
-such as workers that cannot be started, or a full disk.
+the same study), 130 interrupted, 143 by SIGTERM or 129 by SIGHUP (the same command continues), 1
+anything else, such as workers that cannot be started, or a full disk.
 """
 
 import contextlib
@@ -44,7 +44,9 @@ def _interrupted_once() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    kinds = (signal.SIGINT, signal.SIGTERM)
+    kinds = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform != "win32":
+        kinds.append(signal.SIGHUP)  # of a terminal that is gone
     before = {kind: signal.getsignal(kind) for kind in kinds}
 
     def interrupt(number: int, _: object) -> None:
@@ -86,7 +88,11 @@ def main() -> None:
             for node in (asked.overrides.task, asked.overrides.hydra)
         )
         overrides = [*task, *folders(hydras)]
-        statuses[-1] = run(overrides, str(asked.job.config_name), _flags())
+        try:
+            statuses[-1] = run(overrides, str(asked.job.config_name), _flags())
+        except SystemExit as end:
+            text = f"code of your own ended the process, with status {end.code}"
+            statuses[-1] = _complain(text, status=1)
 
     sys.argv[1:] = into_matrix([*sys.argv[1:], *_folder_to_complete(sys.argv[1:])])
     try:
@@ -130,6 +136,8 @@ def run(overrides: Sequence[str], config_name: str = "config", flags: Sequence[s
         return _complain(error, status=1)
     except Exception as error:
         if line := trouble(error):
+            if isinstance(error, BrokenPipeError):  # nor does anybody read what Python has left
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return _complain(line, status=1)
         raise
     return 0

@@ -23,12 +23,14 @@ _MOST_PLACES = 1 << 60
 
 
 @contextlib.contextmanager
-def alone(address: str, labels: Mapping[str, str]) -> Iterator[None]:
+def alone(address: str, labels: Mapping[str, str], *, wait: bool = False) -> Iterator[None]:
     """While this lasts, no other run trains these arms.
 
     Args:
         address: of the record, which exists.
         labels: of the arms, by their identities.
+        wait: until other runs have trained them, rather than refuse. To be used by a run that holds
+            no other lock: then none waits for another in a circle.
 
     Raises:
         UserError: another run trains one of them.
@@ -37,7 +39,7 @@ def alone(address: str, labels: Mapping[str, str]) -> Iterator[None]:
     if path is None or sys.platform == "win32" or not path.parent.is_dir():
         yield
         return
-    descriptor = _locked(path, labels)
+    descriptor = _locked(path, labels, wait=wait)
     try:
         yield
     finally:
@@ -47,16 +49,17 @@ def alone(address: str, labels: Mapping[str, str]) -> Iterator[None]:
         os.close(descriptor)  # and with it goes each lock
 
 
-def _locked(path: Path, labels: Mapping[str, str]) -> int:
+def _locked(path: Path, labels: Mapping[str, str], *, wait: bool) -> int:
     """The descriptor of the file, with a place locked for each arm."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             for identity, label in sorted(labels.items()):
-                _lock(descriptor, identity, label)
+                _lock(descriptor, identity, label, wait=wait)
             # Another run may have removed the file in between.
-            if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
-                return descriptor
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_ino == os.fstat(descriptor).st_ino:
+                    return descriptor
         except BaseException:
             os.close(descriptor)
             raise
@@ -69,10 +72,10 @@ def _lock_file(address: str) -> Path | None:
     return None if beside_it.parent == nowhere else beside_it.with_name(f".{beside_it.name}")
 
 
-def _lock(descriptor: int, identity: str, label: str) -> None:
+def _lock(descriptor: int, identity: str, label: str, *, wait: bool) -> None:
     place = int(identity, 16) % _MOST_PLACES
     try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, place)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EAGAIN):
             return  # a file system without locks

@@ -95,7 +95,7 @@ def lost_by(error: BaseException | None) -> str:
     if isinstance(error, BatchLost):
         return str(error)
     if error is not None and out_of_memory(error):
-        return "memory does not hold it"
+        return "memory ran out"
     return ""
 
 
@@ -141,7 +141,7 @@ class Attempt:
         n_lost = self.n_lost + 1
         if n_lost > MOST_AGAIN:
             return []
-        _log.warning("%s of %s: trained again", reason, _told(self.work))
+        _log.warning("%s: %s; trained again", _told(self.work), reason)
         if n_lost == MOST_AGAIN:
             return [replace(part, n_lost=n_lost) for part in self._one_by_one()]
         return [Attempt(part, n_lost) for part in _halves(self.work)]

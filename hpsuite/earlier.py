@@ -112,6 +112,7 @@ def asked_again(run: Earlier, given: Sequence[str], packages: Sequence[str]) -> 
     # Hydra's own keys reach its plug-ins, and stand in no summary that hpsuite wrote.
     if any(re.match(r"-|[+~]*hydra\b", text) for text in overrides):
         raise refuse("command", run.command, wanted)
+    _check_values(run, overrides, given)
     more = [*_without_passwords(overrides, given), *given, f"packages={as_override([*packages])}"]
     if "--config-dir" in flags:
         folder = Path(flags["--config-dir"]).absolute()
@@ -119,6 +120,16 @@ def asked_again(run: Earlier, given: Sequence[str], packages: Sequence[str]) -> 
             raise refuse("--config-dir", flags["--config-dir"], "a folder")
         more.append(f"hydra.searchpath={as_override([f'file://{folder}'])}")
     return Asked((*overrides, *more), flags.get("--config-name", "config"))
+
+
+def _check_values(run: Earlier, overrides: Sequence[str], given: Sequence[str]) -> None:
+    """Refuse what stands for something else: it may be a secret of this machine's."""
+    keys = {text.partition("=")[0] for text in given}
+    for key, _, value in (text.partition("=") for text in overrides):
+        if "${" in value and key not in keys:
+            raise UserError(
+                f"{key}: found ${{...}} in {run.folder / SUMMARY}; accepted: {key}= as it was given"
+            )
 
 
 def _without_passwords(overrides: Sequence[str], given: Sequence[str]) -> Iterator[str]:

@@ -21,6 +21,8 @@ from hpsuite.training.reproducible import reproducible
 from hpsuite.trials import TrialResult
 from hpsuite.workers import ProcessExecutor
 
+TRAINING = "while training a batch"
+
 
 class Executor(Protocol):
     """Trains batches. A context manager: what it started ends with it."""
@@ -69,9 +71,15 @@ class InlineExecutor:
             future.set_result(train_batch(batch, self._residents[fingerprint], self._checkpoints))
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
+                error.add_note(TRAINING)
                 raise
             # Without its traceback, which holds on to all that the batch had allocated.
             future.set_exception(error.with_traceback(None))
+        except Exception as error:
+            error.add_note(TRAINING)
+            raise
+        except SystemExit as error:
+            raise RuntimeError(f"a model ended the process, with status {error.code}") from error
         if future.exception() is not None:
             free_memory(self.device)
         return future

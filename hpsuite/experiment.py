@@ -137,7 +137,9 @@ def train_again(
         return found, moved
     planned = {replay.planned.identity: replay.planned for replay in replays}
     seeds = settings.analysis.fresh_seeds
-    with alone(settings.storage, {p.identity: p.arm.label for p in planned.values()}):
+    labels = {p.identity: p.arm.label for p in planned.values()}
+    # Other experiments may select the same: what they train is found in the record.
+    with alone(settings.storage, labels, wait=True):
         opened = open_studies(
             storage, list(planned.values()), fresh=settings.fresh, device=planner.device
         )

@@ -1,6 +1,7 @@
 """The journal: the record in a file, opened, mended and written in few waits for the disk."""
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -123,6 +124,7 @@ class Journal(JournalFileBackend):
         self._path = path
         self._held: list[dict[str, object]] | None = None
         self._is_lax = self._has_unsynced = False
+        self._end = 0
 
     def append_logs(self, logs: list[dict[str, object]]) -> None:
         """Write lines to the file, so that others see them and a kill of this process loses none.
@@ -130,16 +132,19 @@ class Journal(JournalFileBackend):
         Unless `rarely_synced` lasts, they are on the disk on return.
 
         Raises:
-            FileNotFoundError: the file is gone; none is made, which would be no whole journal.
+            OSError: the file is gone, or shorter than it was; none is begun in its middle.
         """
         if self._held is not None:
             self._held += logs
             return
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
         with get_lock_file(self._lock), _opened(self._path) as file:
-            _to_whole_end(file, self._path)
+            if _to_whole_end(file, self._path) < self._end:
+                gone = "is shorter than it was, as if another file had taken its place"
+                raise OSError(errno.ESTALE, gone, str(self._path))
             file.write(text.encode())
             file.flush()
+            self._end = file.tell()
             self._has_unsynced = True
             if not self._is_lax:
                 self._sync(file)
@@ -246,14 +251,17 @@ def _opened(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND), "rb+")
 
 
-def _to_whole_end(file: BinaryIO, path: Path) -> None:
-    """Go to a journal's end; what another writer, killed since, left of a line is cut off."""
+def _to_whole_end(file: BinaryIO, path: Path) -> int:
+    """Go to a journal's end, which is returned.
+
+    What another writer, killed since, left of a line is cut off.
+    """
     if file.seek(0, os.SEEK_END) == 0:
-        return
+        return 0
     file.seek(-1, os.SEEK_END)
     if file.read(1) != b"\n":
         _cut(file, path)
-    file.seek(0, os.SEEK_END)
+    return file.seek(0, os.SEEK_END)
 
 
 # How Optuna begins each line of a journal.

@@ -77,7 +77,7 @@ def open_storage(address: str, *, writing: bool = True) -> BaseStorage:
     try:
         if "://" in address:
             return optuna.storages.get_storage(address)
-        return open_journal(Path(address).expanduser().absolute(), writing)
+        return open_journal(Path(address).expanduser().resolve(), writing)
     except UserError:
         raise
     except Exception as error:  # each database driver has errors of its own
@@ -102,7 +102,7 @@ def beside(address: str, suffix: str, *, otherwise: Path) -> Path:
         place = url.database if url.get_backend_name() == "sqlite" else None
     if not place or place == ":memory:":
         return otherwise / f"record{suffix}"
-    path = Path(place).expanduser().absolute()
+    path = Path(place).expanduser().resolve()
     return path.with_name(path.name + suffix)
 
 
@@ -134,7 +134,7 @@ def generations(storage: BaseStorage) -> dict[tuple[str, int], dict[int, str]]:
     for study in storage.get_all_studies():
         match = _NAME.search(study.study_name)
         attributes = study.user_attrs.get(ATTRIBUTE)
-        if match is None or attributes is None:
+        if match is None or not isinstance(attributes, Mapping):
             continue
         for arm, generation in attributes.get("begins", {}).items():
             found.setdefault((arm, generation), {})

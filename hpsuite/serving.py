@@ -1,5 +1,6 @@
 """What a worker process does: map the data, train, answer."""
 
+import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -10,6 +11,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,7 @@ def serve(connection: Connection, folder: str, checkpoints: Checkpoints | None) 
     try:
         connection.send("ready")
         while (call := connection.recv()) is not None:
+            connection.send("begins")
             connection.send(_answer(*call))
     except (EOFError, ConnectionError):
         _leave()
@@ -78,8 +81,12 @@ def _answer(function: Callable[..., Any], arguments: tuple[object, ...]) -> tupl
 
 def _sendable(error: Exception) -> Exception:
     """An error that comes out at the other end: of a user's own class there is only its text."""
+    if isinstance(error, MemoryError):
+        return MemoryError(str(error))
     if type(error).__module__.partition(".")[0] in ("builtins", "torch", "hpsuite"):
-        return error
+        with contextlib.suppress(Exception):
+            ForkingPickler.dumps(error)
+            return error
     return RuntimeError(f"{type(error).__name__}: {error}")
 
 

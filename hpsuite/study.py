@@ -95,8 +95,11 @@ class StudyRun:
         for trial in self._study.get_trials(deepcopy=False)[: self.n_planned]:
             result = result_of(trial, name)
             if result is not None and not self._left:
+                try:
+                    self.values.append(setup.space.values(trial.params))
+                except KeyError as error:
+                    raise self._changed(f"trial {trial.number} lacks {error}") from error
                 self.results.append(result)
-                self.values.append(setup.space.values(trial.params))
                 self.days.append(Day.of(trial.user_attrs))
             elif trial.state is TrialState.RUNNING:
                 self._left.append(trial)

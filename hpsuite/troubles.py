@@ -10,14 +10,19 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # What was there at the start and is not any more, or is not to be written any more.
 _GONE = (
     *(errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO),
-    *(errno.ESTALE, errno.ENODEV, errno.EMFILE, errno.ENFILE),
+    *(errno.ESTALE, errno.ENODEV, errno.EMFILE, errno.ENFILE, errno.EPIPE),
 )
 # How SQLite says that there is no room.
 _FULL = ("disk I/O error", "database or disk is full")
 
 
 def trouble(error: BaseException) -> str:
-    """An error of the machine in words; empty for any other, which is a mistake of ours."""
+    """An error of the machine in words; empty for any other, which is a mistake of somebody's.
+
+    What was raised by training, which has a note that says so, is the model's own.
+    """
+    if getattr(error, "__notes__", ()):
+        return ""
     for own in _chain(error):
         if isinstance(own, SQLAlchemyError):
             return _continued(f"the record cannot be read or written ({_driver(own)})")
@@ -44,7 +49,7 @@ def _continued(what: str) -> str:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and those that it came of."""
+    """An error and those that it was raised from."""
     while error is not None:
         yield error
-        error = error.__cause__ or error.__context__
+        error = error.__cause__

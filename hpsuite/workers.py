@@ -35,6 +35,8 @@ from hpsuite.trials import TrialResult
 LOOK_SECONDS = 1.0
 # Seconds of processor time, of a worker in that long, from which it counts as at work.
 BUSY_SECONDS = 0.01
+# Seconds that a worker has to end by itself; a thread of a model's may keep it.
+LEAVING_SECONDS = 5.0
 
 
 class BatchLost(Exception):
@@ -163,12 +165,8 @@ class Worker:
         self._thread.join()
 
     def _call(self, task: Task) -> Any:
+        process, connection = self._begun(task)
         try:
-            process, connection = self._started()
-        except (EOFError, OSError) as error:
-            raise WorkerLost(f"{self._lost()} before it began") from error
-        try:
-            connection.send((task.function, task.arguments))
             self._wait(process, connection)
             succeeded, found = connection.recv()
         except (EOFError, OSError, psutil.Error) as error:
@@ -177,26 +175,42 @@ class Worker:
             raise found
         return found
 
+    def _begun(self, task: Task) -> tuple[BaseProcess, Connection]:
+        """Hand a task to the worker; one that was killed while it waited costs nothing."""
+        while True:
+            is_new = self._process is None
+            try:
+                process, connection = self._started()
+                connection.send((task.function, task.arguments))
+                self._hear(process, connection)
+            except (EOFError, OSError) as error:
+                why = self._lost()
+                if is_new:
+                    raise WorkerLost(f"{why} before it began") from error
+            else:
+                return process, connection
+
     def _started(self) -> tuple[BaseProcess, Connection]:
-        if self._process is not None and not self._process.is_alive():
-            self._leave()  # killed while it had nothing to do
-        is_new = False
         with self._lock:
             if self._is_ended:
                 raise EOFError
-            if self._process is None or self._connection is None:
-                ours, theirs = self._context.Pipe()
-                process = self._context.Process(  # type: ignore[attr-defined]
-                    target=serve, args=(theirs, *self._given), daemon=True
-                )
-                process.start()
-                theirs.close()
-                self._process, self._connection = process, ours
-                is_new = True
-            process, connection = self._process, self._connection
-        if is_new:
-            connection.recv()
-        return process, connection
+            if self._process is not None and self._connection is not None:
+                return self._process, self._connection
+            ours, theirs = self._context.Pipe()
+            process = self._context.Process(  # type: ignore[attr-defined]
+                target=serve, args=(theirs, *self._given), daemon=True
+            )
+            process.start()
+            theirs.close()
+            self._process, self._connection = process, ours
+        self._hear(process, ours)
+        return process, ours
+
+    def _hear(self, process: BaseProcess, connection: Connection) -> None:
+        """Wait for a word of the worker's, which it says at once."""
+        if not connection.poll(self._limits.idle_limit):
+            process.kill()
+        connection.recv()
 
     def _wait(self, process: BaseProcess, connection: Connection) -> None:
         """Wait for an answer, or for the worker's end; one that hangs is killed."""
@@ -224,6 +238,8 @@ class Worker:
                 connection.send(None)
             connection.close()
         if process is not None:
+            process.join(LEAVING_SECONDS)
+            process.kill()
             process.join()
 
 

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,16 @@ def test_an_arm_is_trained_by_one_run_at_a_time(address: str, tmp_path: Path) ->
     # However it ended.
     with alone(address, {A: "mine"}):
         pass
+
+
+def test_one_that_may_wait_does(tmp_path: Path) -> None:
+    address = str(tmp_path / "x.journal")
+    with hold(address, A) as process:
+        threading.Timer(0.5, process.kill).start()
+        started = time.monotonic()
+        with alone(address, {A: "mine"}, wait=True):
+            assert time.monotonic() - started > 0.4
+    assert not list(tmp_path.iterdir())
 
 
 def test_records_elsewhere_have_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,7 @@ def check_failures(path: Path, found: Trials, reason: str) -> None:
     [
         ("killed", "its worker was killed by SIGKILL (memory may have run out)"),
         ("exits", "its worker ended with status 3"),
-        ("memory", "memory does not hold it"),
+        ("memory", "memory ran out"),
     ],
 )
 def test_trials_that_no_worker_survives_are_marked_as_failed(

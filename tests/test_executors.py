@@ -7,6 +7,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -106,7 +107,7 @@ def test_executor_ends_at_once_and_leaves_nothing(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     executor = ProcessExecutor(datasets(), 2)
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(list(tmp_path.glob("hpsuite-*"))) == 1
     with pytest.raises(error) if error else contextlib.nullcontext(), executor:
         pids = {executor.call(pid_of_worker).result(timeout=60) for _ in range(4)}
         if error:
@@ -116,7 +117,7 @@ def test_executor_ends_at_once_and_leaves_nothing(
         if error:
             raise error
     assert time.monotonic() - started < 2
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob("hpsuite-*"))
     wait_until_gone(pids)
 
 
@@ -133,6 +134,34 @@ def wait_until_gone(pids: set[int]) -> None:
     while any(is_alive(pid) for pid in pids):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def raise_what_cannot_be_sent() -> None:
+    raise ValueError(lambda: 0)
+
+
+def raise_of_numpy() -> None:
+    np.empty(1 << 60, np.float32)
+
+
+def leave_a_thread() -> None:
+    threading.Thread(target=time.sleep, args=(600,)).start()
+
+
+def test_errors_of_workers_come_through_as_what_they_are() -> None:
+    with ProcessExecutor(datasets(), 1) as executor:
+        with pytest.raises(RuntimeError, match=r"^ValueError: <function"):
+            executor.call(raise_what_cannot_be_sent).result(timeout=60)
+        with pytest.raises(MemoryError, match="Unable to allocate"):
+            executor.call(raise_of_numpy).result(timeout=60)
+
+
+def test_a_worker_with_a_thread_of_its_own_ends() -> None:
+    started = time.monotonic()
+    with ProcessExecutor(datasets(), 1) as executor:
+        executor.call(leave_a_thread).result(timeout=60)
+        started = time.monotonic()
+    assert time.monotonic() - started < 30
 
 
 def test_executor_after_one_that_was_interrupted() -> None:

@@ -180,6 +180,17 @@ def test_a_torn_line_does_not_harm_what_a_living_writer_adds(tmp_path: Path) -> 
     ]
 
 
+def test_a_journal_that_was_cut_is_not_written_on(tmp_path: Path) -> None:
+    path = tmp_path / "x.journal"
+    study = optuna.create_study(storage=open_storage(str(path)), study_name="x")
+    study.tell(study.ask(), 1.0)
+    kept = path.read_bytes().splitlines(keepends=True)[0]
+    path.write_bytes(kept)
+    with pytest.raises(OSError, match="shorter than it was"):
+        study._storage.set_study_user_attr(study._study_id, "a", 1)
+    assert path.read_bytes() == kept
+
+
 def test_a_journal_that_is_gone_is_not_begun_in_its_middle(tmp_path: Path) -> None:
     path = tmp_path / "x.journal"
     study = optuna.create_study(storage=open_storage(str(path)), study_name="x")

@@ -1,0 +1,47 @@
+"""What the machine does is told in a line; what a program does wrong is not taken for it."""
+
+import errno
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from hpsuite.troubles import trouble
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            "no room for what is to be w",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "x.journal"),
+            "x.journal: Permission",
+        ),
+        (
+            OperationalError("select 1", {}, Exception("disk I/O error")),
+            "the record cannot",
+        ),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), "Broken pipe; what was told"),
+    ],
+)
+def test_the_machines(error: Exception, words: str) -> None:
+    assert trouble(error).startswith(words)
+    assert "the same command continues it" in trouble(error)
+    outer = RuntimeError("cannot record")
+    outer.__cause__ = error
+    assert trouble(outer) == trouble(error)
+
+
+def test_a_mistake_that_met_a_missing_file_is_a_mistake() -> None:
+    error = KeyError("mine")
+    error.__context__ = FileNotFoundError(errno.ENOENT, "No such file", "weights")
+    assert trouble(error) == ""
+
+
+def test_what_training_raised_is_the_models() -> None:
+    error = FileNotFoundError(errno.ENOENT, "No such file", "weights")
+    error.add_note("while training a batch")
+    assert trouble(error) == ""
+    assert trouble(ValueError("no")) == ""
