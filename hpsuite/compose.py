@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from hpsuite.checks import UserError, refuse, show
@@ -64,43 +63,7 @@ def composed(overrides: Sequence[str], config_name: str = "config") -> Composed:
         UserError: what cannot be composed.
     """
     overrides = into_matrix(overrides)
-    try:
-        plain, choices = _compose(config_name, overrides)
-    except UserError:
-        first = _first_options(config_name, overrides)
-        if not first:
-            raise
-        # A key that an axis's options have, and the default option has not.
-        plain, choices = _compose(config_name, [*overrides, *first])
-    return Composed(tuple(overrides), config_name, plain, choices)
-
-
-def _first_options(config_name: str, overrides: Sequence[str]) -> list[str]:
-    """The first option of each group that the matrix has an axis of, as overrides.
-
-    What they change within a group is left out, as it may need one of these options. None where the
-    rest cannot be composed either.
-    """
-    try:
-        keys = overridden(overrides)
-    except HydraException:  # which was said
-        return []
-    rest = [o for o, key in zip(overrides, keys, strict=True) if not _is_within(key)]
-    if len(rest) == len(overrides):
-        return []
-    try:
-        config, _ = _compose(config_name, rest)
-        axes = [axis for block in _blocks(config, rest) for axis in block]
-    except UserError:
-        return []
-    chosen = {axis: values[0] for axis, values in reversed(axes) if axis in ARM_GROUPS}
-    return [f"{axis}={as_override(value)}" for axis, value in chosen.items() if axis not in keys]
-
-
-def _is_within(key: str) -> bool:
-    """Whether a key lies within a group that arms are made of."""
-    group, dot, _ = key.partition(".")
-    return bool(dot) and group in ARM_GROUPS
+    return Composed(tuple(overrides), config_name, *_compose(config_name, overrides))
 
 
 def compose_experiment(

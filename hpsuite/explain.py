@@ -161,13 +161,24 @@ def _not_there(key: str, overrides: Sequence[str], config_name: str) -> str:
     siblings = _siblings(parent, overrides, config_name)
     if not siblings:
         return f"{key}: found no such key; accepted: none {where}"
-    return f"{key}: found no such key; accepted {where}: {', '.join(siblings)}"
+    line = f"{key}: found no such key; accepted {where}: {', '.join(siblings)}"
+    if option or parent not in _axes(overrides, config_name):
+        return line
+    # What stands outside of the matrix is composed with the option that is chosen without one.
+    return f"{line}; of options of matrix.{parent}: 'matrix={{{parent}: [...], {key}: [...]}}'"
 
 
 def _chosen(group: str, overrides: Sequence[str]) -> str:
     """The option that the command line chooses of a group; empty where it chooses none."""
     chosen = [o.value() for o in _parsed(overrides) if o.key_or_group == group]
     return next((text for text in reversed(chosen) if isinstance(text, str)), "")
+
+
+def _axes(overrides: Sequence[str], config_name: str) -> set[str]:
+    """The axes of the matrix that choose options."""
+    parsed = _parsed(overrides)
+    typed = {o.key_or_group.removeprefix("matrix.") for o in parsed if "matrix." in o.key_or_group}
+    return typed | set(_siblings("matrix", overrides, config_name))
 
 
 def _beside_an_axis(overrides: Sequence[str], config_name: str) -> str:

@@ -17,6 +17,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from hpsuite.checks import brief, show
 from hpsuite.trials import Scalar
 
 Scale = Literal[
@@ -89,7 +90,8 @@ class Hyperparameter:
             raise ValueError(self._refuse("high", self.high, "less than 1, as 1 - x is on a log"))
 
     def _refuse(self, key: str, found: object, accepted: str) -> str:
-        text = "nothing" if found is None else found
+        shown = found if isinstance(found, str) else show(found)
+        text = "nothing" if found is None else brief(shown)
         return f"space.{self.name}.{key}: found {text}; accepted: {accepted}"
 
     @property

@@ -250,7 +250,7 @@ def test_mlflow_shows_one_length_of_training(tmp_path: Path) -> None:
 
 
 def test_grid_says_what_does_not_fit() -> None:
-    with pytest.raises(UserError, match=r"^strategy: the grid of .* = 160 trials does not fit"):
+    with pytest.raises(UserError, match=r"^strategy.points: found the grid of .* = 160 trials for"):
         plan(*ALL, "strategy=grid")
 
 

@@ -104,7 +104,11 @@ MENDED = {
     "matrix.model=[mlp] matrix.model.units=[1,2]": "matrix.model.units: found an axis beside matr",
     "matrix.model.units=[1,2] matrix.model=[mlp]": "matrix.model.units: found an axis beside matr",
     "matrix.strategy=[random,tpe] strategy.n_startup_trials=3": (
-        "strategy.n_startup_trials: found no such key; accepted in strategy=random: "
+        "strategy.n_startup_trials: found no such key; accepted in strategy: _target_, scale; of "
+        "options of matrix.strategy: 'matrix={strategy: [...], strategy.n_startup_trials: [...]}'"
+    ),
+    "matrix={strategy:[random,tpe],strategy.n_startup_trials:[3]}": (
+        "strategy.n_startup_trials: found no such key; accepted in strategy=random: _target_, scale"
     ),
 }
 
@@ -115,11 +119,11 @@ def test_mended(asked: str, command: Command) -> None:
 
 
 def test_keys_of_the_options_of_an_axis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The option that is chosen where there is no axis has no such key."""
+    """As an axis beside that of their options."""
     monkeypatch.chdir(tmp_path)
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        axis = "matrix.strategy=[tpe,tpe_univariate]"
-        _, arms = compose_experiment(["name=x", axis, "strategy.n_startup_trials=3"])
+        axes = "matrix={strategy:[tpe,tpe_univariate],strategy.n_startup_trials:[3]}"
+        _, arms = compose_experiment(["name=x", axes])
     assert [dict(arm.strategy.arguments)["n_startup_trials"] for arm in arms] == [3, 3]
 
 

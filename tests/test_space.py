@@ -123,7 +123,7 @@ def test_ends_are_of_the_scales_type(scale: Scale, ends: tuple[object, object]) 
         ("linear", 0, None, "space.x.high: found nothing; accepted: a number"),
         ("linear", 0, math.inf, "space.x.high: found inf; accepted: a finite number"),
         ("linear", math.nan, 1, "space.x.low: found nan; accepted: a finite number"),
-        ("linear", False, 1, "space.x.low: found False; accepted: a number"),
+        ("linear", False, 1, "space.x.low: found false; accepted: a number"),
         ("log", 0, 1, "space.x.low: found 0; accepted: more than 0 on a log scale, which has no 0"),
         ("log", -1, 1, "space.x.low: found -1; accepted: more than 0 on a log scale"),
         ("log_integer", 0, 8, "space.x.low: found 0; accepted: more than 0 on a log_integer scale"),

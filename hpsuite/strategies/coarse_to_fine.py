@@ -67,12 +67,11 @@ class CoarseToFineSampler(PlannedSampler):
         super().__init__(search_space, n_trials, seed)
         check_scale(scale)
         if not 1 <= rounds <= n_trials:
-            raise ValueError(
-                f"rounds must be at least 1 and at most n_trials = {n_trials}, but found {rounds}"
-            )
+            accepted = f"1 to {n_trials}, the number of trials"
+            raise ValueError(f"rounds: found {rounds}; accepted: {accepted}")
         for name, share in (("zoom", zoom), ("top_fraction", top_fraction)):
             if not 0 < share <= 1:
-                raise ValueError(f"{name} must be in (0, 1], but found {share}")
+                raise ValueError(f"{name}: found {share}; accepted: more than 0, at most 1")
         self.zoom = zoom
         self.top_fraction = top_fraction
         self.scale: Scale = scale

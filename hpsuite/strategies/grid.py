@@ -101,7 +101,7 @@ def _resolved_points(
         wanted = dict.fromkeys(numeric, 1 if points is None else points)
     for name, n in wanted.items():
         if n < 1:
-            raise ValueError(f"points of {name!r} must be at least 1, but found {n}")
+            raise ValueError(f"points: found {n} for {name!r}; accepted: at least 1")
 
     resolved = _counts(space, wanted)
     size = math.prod(resolved.values())
@@ -109,8 +109,8 @@ def _resolved_points(
         product = " x ".join(f"{n} ({name})" for name, n in resolved.items())
         advice = "fewer choices" if points is None else "fewer points"
         raise ValueError(
-            f"the grid of {product} = {size} trials does not fit in the budget of {n_trials} "
-            f"trials; accepted are {advice} or at least {size} trials"
+            f"points: found the grid of {product} = {size} trials for a budget of {n_trials}; "
+            f"accepted: {advice} or at least {size} trials"
         )
     while points is None:
         larger = _counts(space, {name: n + 1 for name, n in wanted.items()})
@@ -125,11 +125,12 @@ def _resolved_points(
 def _check_names(points: Mapping[str, int], numeric: list[str]) -> None:
     if unknown := sorted(set(points) - set(numeric)):
         raise ValueError(
-            f"points has {', '.join(map(repr, unknown))}; accepted are the hyperparameters that "
+            f"points: found {', '.join(map(repr, unknown))}; accepted: the hyperparameters that "
             f"are not choices: {', '.join(numeric) or 'none here'}"
         )
     if missing := sorted(set(numeric) - set(points)):
-        raise ValueError(f"points must also name {', '.join(map(repr, missing))}")
+        found = f"nothing for {', '.join(map(repr, missing))}"
+        raise ValueError(f"points: found {found}; accepted: a number for each hyperparameter")
 
 
 def _counts(space: Mapping[str, BaseDistribution], wanted: Mapping[str, int]) -> dict[str, int]:

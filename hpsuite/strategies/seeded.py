@@ -70,13 +70,13 @@ class PerTrialSeeded(PlannedSampler):
     ) -> None:
         super().__init__(search_space, n_trials, seed)
         if seeding not in {"trial", "study"}:
-            raise ValueError(f"seeding must be 'trial' or 'study', but found {seeding!r}")
+            raise ValueError(f"seeding: found {seeding!r}; accepted: 'trial' or 'study'")
         if relative_space not in {"inferred", "declared"}:
             raise ValueError(
-                f"relative_space must be 'inferred' or 'declared', but found {relative_space!r}"
+                f"relative_space: found {relative_space!r}; accepted: 'inferred' or 'declared'"
             )
         if asks_at_once < 1:
-            raise ValueError(f"asks_at_once must be at least 1, but found {asks_at_once}")
+            raise ValueError(f"asks_at_once: found {asks_at_once}; accepted: at least 1")
         self.factory = factory
         self.seeding: Literal["trial", "study"] = seeding
         self.asks_at_once = asks_at_once

@@ -23,7 +23,7 @@ Value = bool | int | float | str | None
 def check_scale(scale: str) -> None:
     """Raise ValueError where `scale` is neither `own` nor `linear`."""
     if scale not in {"own", "linear"}:
-        raise ValueError(f"scale must be 'own' or 'linear', but found {scale!r}")
+        raise ValueError(f"scale: found {scale!r}; accepted: 'own' or 'linear'")
 
 
 def on_log_scale(distribution: BaseDistribution, scale: Scale) -> bool:

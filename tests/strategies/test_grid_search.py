@@ -147,13 +147,13 @@ def test_explicit_points():
     ("n_trials", "points", "message"),
     [
         (24, {"a": 5, "n": 3}, r"5 \(a\) x 2 \(c\) x 3 \(n\) = 30 trials .* budget of 24"),
-        (15, 4, r"= 24 trials does not fit in the budget of 15 trials; accepted are fewer points"),
-        (1, None, r"1 \(a\) x 2 \(c\) x 1 \(n\) = 2 .* accepted are fewer choices or at least 2"),
-        (99, {"a": 0, "n": 1}, "points of 'a' must be at least 1, but found 0"),
-        (99, 0, "must be at least 1, but found 0"),
-        (99, {"a": 2}, "points must also name 'n'"),
-        (99, {"a": 2, "n": 1, "b": 3}, "points has 'b'; accepted are .* a, n"),
-        (99, {"a": 2, "n": 1, "c": 2}, "points has 'c'; accepted are .* not choices: a, n"),
+        (15, 4, r"= 24 trials for a budget of 15; accepted: fewer points"),
+        (1, None, r"1 \(a\) x 2 \(c\) x 1 \(n\) = 2 .* accepted: fewer choices or at least 2"),
+        (99, {"a": 0, "n": 1}, "points: found 0 for 'a'; accepted: at least 1"),
+        (99, 0, "found 0 for .*; accepted: at least 1"),
+        (99, {"a": 2}, "points: found nothing for 'n'; accepted: "),
+        (99, {"a": 2, "n": 1, "b": 3}, "points: found 'b'; accepted: .* a, n"),
+        (99, {"a": 2, "n": 1, "c": 2}, "points: found 'c'; accepted: .* not choices: a, n"),
     ],
 )
 def test_bad_points(n_trials, points, message):

@@ -239,11 +239,11 @@ def test_a_sampler_cannot_change_the_study():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"asks_at_once": 0}, "asks_at_once must be at least 1, but found 0"),
-        ({"seeding": "none"}, "seeding must be 'trial' or 'study', but found 'none'"),
+        ({"asks_at_once": 0}, "asks_at_once: found 0; accepted: at least 1"),
+        ({"seeding": "none"}, "seeding: found 'none'; accepted: 'trial' or 'study'"),
         (
             {"relative_space": "told"},
-            "relative_space must be 'inferred' or 'declared', but found 'told'",
+            "relative_space: found 'told'; accepted: 'inferred' or 'declared'",
         ),
     ],
 )
