@@ -167,11 +167,21 @@ def test_a_command_is_taken_apart(tmp_path: Path) -> None:
         "python -m hpsuite ++hydra.searchpath=[pkg://mine]",
         "python -m hpsuite +hydra/launcher=mine",
         "python -m hpsuite storage=postgresql://me:***@there/record",
+        "python -m hpsuite 'title=${oc.env:SECRET}'",
+        "python -m hpsuite 'storage=sqlite:///${oc.env:SECRET}.db'",
     ],
 )
 def test_commands_that_are_not_composed(command: str) -> None:
     with pytest.raises(UserError):
         asked_again(run_of(command), ["tracking.uri=http://there"], [])
+
+
+def test_what_stands_for_something_else_is_given_again() -> None:
+    own = run_of("python -m hpsuite 'tracking.uri=http://there/${oc.env:SECRET}' a=1")
+    with pytest.raises(UserError, match=r"^tracking\.uri: found \$\{\.\.\.\} in outputs"):
+        asked_again(own, [], [])
+    asked = asked_again(own, ["tracking.uri=http://here"], [])
+    assert asked.overrides[-2:] == ("tracking.uri=http://here", "packages=[]")
 
 
 def test_passwords_are_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
