@@ -20,6 +20,8 @@ if sys.platform != "win32":
 
 # Locks need no content; places are told apart by a part of an arm's hash.
 _MOST_PLACES = 1 << 60
+# How a folder says that nothing may be made in it.
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @contextlib.contextmanager
@@ -39,14 +41,20 @@ def alone(address: str, labels: Mapping[str, str], *, wait: bool = False) -> Ite
     if path is None or sys.platform == "win32" or not path.parent.is_dir():
         yield
         return
-    descriptor = _locked(path, labels, wait=wait)
+    descriptor: int | None = None
+    try:
+        descriptor = _locked(path, labels, wait=wait)
+    except OSError as error:
+        if error.errno not in _READ_ONLY:  # there nobody trains
+            raise
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # others hold places in it
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
-        os.close(descriptor)  # and with it goes each lock
+        if descriptor is not None:
+            with contextlib.suppress(OSError):  # others hold places in it
+                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            os.close(descriptor)  # and with it goes each lock
 
 
 def _locked(path: Path, labels: Mapping[str, str], *, wait: bool) -> int:
