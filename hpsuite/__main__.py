@@ -98,7 +98,8 @@ def main() -> None:
     try:
         with _interrupted_once():
             _check_flags()
-            _check_folders()
+            if not _completes(sys.argv[1:]):  # which composes nothing
+                _check_folders()
             task()
     except UserError as error:
         sys.exit(_complain(error))
@@ -163,12 +164,17 @@ def _flags() -> list[str]:
     return [part for flag, value in given if value for part in (flag, value)]
 
 
+def _completes(arguments: Sequence[str]) -> bool:
+    """Whether the shell asks how a line could go on."""
+    return bool({"-sc", "--shell-completion"}.intersection(arguments))
+
+
 def _folder_to_complete(arguments: Sequence[str]) -> list[str]:
     """While the tab key completes a line with --config-dir, that flag: its options are offered too.
 
     Hydra by itself offers only those of the program's own folder.
     """
-    if not {"-sc", "--shell-completion"}.intersection(arguments):
+    if not _completes(arguments):
         return []
     words = os.environ.get("COMP_LINE", "").replace("=", " ").split()
     flags = ("--config-dir", "-cd")

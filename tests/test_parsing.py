@@ -128,9 +128,12 @@ TYPES = {
     "numerics.probe": BOOL,
     "executor.kind": "'inline' or 'processes'",
     "executor.workers": INT,
+    "executor.idle_limit": NUMBER,
+    "executor.time_limit": NUMBER,
     "tracking.enabled": BOOL,
     "tracking.uri": TEXT,
     "tracking.best_trials": INT,
+    "tracking.time_limit": NUMBER,
     "analysis.fresh_seeds": INT,
     "analysis.bands": "'ks' or 'tight'",
     "analysis.report": BOOL,
@@ -170,6 +173,9 @@ TYPES = {
 }
 NULLABLE = {
     "executor.workers",
+    "executor.idle_limit",
+    "executor.time_limit",
+    "tracking.time_limit",
     "tracking.uri",
     "model.layers",
     "budget.epochs",
