@@ -92,5 +92,5 @@ def test_hits_the_top_percent_as_often_as_it_should():
 
 
 def test_unknown_scale():
-    with pytest.raises(ValueError, match="'own' or 'linear', but found 'log'"):
+    with pytest.raises(ValueError, match="scale: found 'log'; accepted: 'own' or 'linear'"):
         ScaledRandomSampler(SPACE, 4, scale="log", seed=0)

@@ -106,7 +106,7 @@ def test_log_ints_have_their_share_of_the_log_scale(rng):
 
 
 def test_unknown_scale():
-    with pytest.raises(ValueError, match="'own' or 'linear', but found 'log'"):
+    with pytest.raises(ValueError, match="scale: found 'log'; accepted: 'own' or 'linear'"):
         check_scale("log")
 
 
