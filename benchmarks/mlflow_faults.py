@@ -32,11 +32,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.kills import Record, record
+from benchmarks.disturbed import Record, record
 from benchmarks.measured import about, parser, say, table, write_results
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 STRATEGIES = ("log_random", "tpe")
 OVERRIDES = (
@@ -267,40 +268,39 @@ def client_of(uri: str) -> "MlflowClient":
         return MlflowClient(tracking_uri=uri)
 
 
-def all_runs(uri: str, name: str) -> list[tuple[object, ...]]:
-    """All runs of an experiment as they are, the superseded ones too; nothing of files."""
+def runs_of(uri: str, name: str) -> list["Run"]:
+    """All runs of an experiment, as MLflow has them."""
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
         return []  # asking would make it
     client = client_of(uri)
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         return []
-    runs = client.search_runs([experiment.experiment_id], max_results=5000)
+    return list(client.search_runs([experiment.experiment_id], max_results=5000))
+
+
+def all_runs(uri: str, name: str) -> list[tuple[object, ...]]:
+    """All runs of an experiment as they are, the superseded ones too; nothing of files."""
     found = []
-    for run in runs:
+    for run in runs_of(uri, name):
         tags = {k: v for k, v in run.data.tags.items() if k.startswith("hpsuite.")}
-        said = (sorted(run.data.metrics.items()), sorted(run.data.params.items()), sorted(tags))
+        own = sorted((k, v) for k, v in tags.items() if k != "hpsuite.files")
+        said = (sorted(run.data.metrics.items()), sorted(run.data.params.items()), own)
         found.append((run.info.run_id, run.info.status, tags["hpsuite.key"], json.dumps(said)))
     return sorted(found, key=str)
 
 
 def active_runs(uri: str, name: str) -> list[tuple[object, ...]]:
     """What the UI shows: each run's key, kind, name, state and figures, but for seconds."""
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
-        return []  # asking would make it
-    client = client_of(uri)
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
-        return []
-    found = []
-    for run in client.search_runs([experiment.experiment_id], max_results=5000):
+    found, runs = [], {run.info.run_id: run for run in runs_of(uri, name)}
+    for run in runs.values():
         tags = run.data.tags
         if tags["hpsuite.kind"].startswith("superseded-"):
             continue
         metrics = {k: v for k, v in run.data.metrics.items() if "second" not in k}
         parent = tags.get("mlflow.parentRunId")
-        over = client.get_run(parent).data.tags["hpsuite.key"] if parent else ""
-        files = sorted(file.path for file in client.list_artifacts(run.info.run_id))
+        over = runs[parent].data.tags["hpsuite.key"] if parent else ""
+        files = sorted(file.path for file in client_of(uri).list_artifacts(run.info.run_id))
         said = (metrics, run.data.params, files)
         of = (tags["hpsuite.key"], over, tags["hpsuite.kind"], run.info.run_name, run.info.status)
         found.append((*of, json.dumps(said, sort_keys=True)))

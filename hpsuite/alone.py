@@ -7,6 +7,7 @@ have no such file: there a study notices trials that are not its own (`StudyRun`
 
 import contextlib
 import errno
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,8 @@ from hpsuite.record import beside
 
 if sys.platform != "win32":
     import fcntl
+
+_log = logging.getLogger(__name__)
 
 # Locks need no content; places are told apart by a part of an arm's hash.
 _MOST_PLACES = 1 << 60
@@ -83,10 +86,14 @@ def _lock_file(address: str) -> Path | None:
 def _lock(descriptor: int, identity: str, label: str, *, wait: bool) -> None:
     place = int(identity, 16) % _MOST_PLACES
     try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, place)
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EAGAIN):
             return  # a file system without locks
+        if wait:
+            _log.warning("another run is training %r: waiting until it has", label)
+            fcntl.lockf(descriptor, fcntl.LOCK_EX, 1, place)
+            return
         raise UserError(
             f"storage: another run is training {label!r}; accepted: to wait until it has ended, as "
             "the same command then goes on from what it found, or another storage="

@@ -11,13 +11,13 @@ from optuna.storages import BaseStorage
 from hpsuite import RESULTS_VERSION, __version__
 from hpsuite.analysis import chance_limit
 from hpsuite.checks import UserError
-from hpsuite.config import Arm, own_code
+from hpsuite.config import Arm
 from hpsuite.datasets import Data
 from hpsuite.findings import ArmTable, StudyTable
 from hpsuite.journal import rarely_synced
 from hpsuite.model_checks import examples
 from hpsuite.parsing import check_against_data
-from hpsuite.provenance import commit, processor
+from hpsuite.provenance import commit, own_code, processor
 from hpsuite.pruning import Pruning
 from hpsuite.record import (
     TOLD,

@@ -13,7 +13,7 @@ from hpsuite.analysis.bands import Bands
 from hpsuite.checks import UserError, build, defaults, one_line, refuse, resolve, under
 from hpsuite.datasets import Data, Source, prepare
 from hpsuite.declared import Declared
-from hpsuite.provenance import code_digest
+from hpsuite.provenance import own_code
 from hpsuite.pruning import Pruning
 from hpsuite.space import Space
 from hpsuite.strategies import ScaledRandomSampler
@@ -340,12 +340,6 @@ class Arm:
         """Data set, model and strategy in words."""
         model = labelled(self.setup.model_name, self.setup.variant)
         return f"{self.setup.dataset.name} {model} {self.strategy.label}"
-
-
-def own_code(target: str) -> dict[str, object]:
-    """What the code of a user's own function or class adds to what decides a trial."""
-    digest = code_digest(target)
-    return {} if digest is None else {"code": digest}
 
 
 def labelled(name: str, variant: tuple[tuple[str, str], ...]) -> str:

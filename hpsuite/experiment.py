@@ -3,6 +3,7 @@
 Nothing is written before everything was checked (docs/architecture.md, law 12).
 """
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from hpsuite.alone import alone
-from hpsuite.arms import ArmRun, PlannedArm, open_studies, plan_arms
+from hpsuite.arms import ArmRun, PlannedArm, count_missing, open_studies, plan_arms
 from hpsuite.checks import refuse
 from hpsuite.claim_checks import routes
 from hpsuite.config import Arm, ExecutorConfig, Settings
@@ -69,7 +70,7 @@ def run_experiment(settings: Settings, arms: Sequence[Arm], command: str = "") -
 
     storage = open_storage(settings.storage)
     checkpoints = checkpoints_of(settings)
-    with alone(settings.storage, {p.identity: p.arm.label for p in planned}):
+    with alone_if_short(settings, storage, planned):
         runs = open_studies(
             storage, planned, fresh=settings.fresh, device=device, checkpoints=checkpoints
         )
@@ -82,6 +83,19 @@ def run_experiment(settings: Settings, arms: Sequence[Arm], command: str = "") -
         console.print("analysing: tight bands take minutes, once for each n ...", style="dim")
     findings = analysed(settings, runs, *again)
     conclude(settings, findings, console, device, started=started, command=command, trained=trained)
+
+
+def alone_if_short(
+    settings: Settings, storage: BaseStorage, planned: Sequence[PlannedArm], *, wait: bool = False
+) -> contextlib.AbstractContextManager[None]:
+    """While this lasts, no other run trains these arms; nothing is locked where none is short.
+
+    Raises:
+        UserError: another run trains one of them, and this one is not to `wait`.
+    """
+    if not settings.fresh and not count_missing(storage, planned):
+        return contextlib.nullcontext()
+    return alone(settings.storage, {p.identity: p.arm.label for p in planned}, wait=wait)
 
 
 def checkpoints_of(settings: Settings) -> Checkpoints:
@@ -135,14 +149,11 @@ def train_again(
     replays = plan_replays(runs, settings.analysis.fresh_seeds, carried)
     if not replays:
         return found, moved
-    planned = {replay.planned.identity: replay.planned for replay in replays}
+    planned = list({replay.planned.identity: replay.planned for replay in replays}.values())
     seeds = settings.analysis.fresh_seeds
-    labels = {p.identity: p.arm.label for p in planned.values()}
     # Other experiments may select the same: what they train is found in the record.
-    with alone(settings.storage, labels, wait=True):
-        opened = open_studies(
-            storage, list(planned.values()), fresh=settings.fresh, device=planner.device
-        )
+    with alone_if_short(settings, storage, planned, wait=True):
+        opened = open_studies(storage, planned, fresh=settings.fresh, device=planner.device)
         console.print(
             f"with {seeds} fresh seeds: each setup's best and default, and each search's choices"
         )

@@ -20,7 +20,6 @@ from hydra import initialize_config_dir
 from optuna.storages import BaseStorage
 from rich.console import Console
 
-from hpsuite.alone import alone
 from hpsuite.analysis import Sensitivity
 from hpsuite.arms import open_studies, plan_arms
 from hpsuite.asking import (
@@ -37,6 +36,7 @@ from hpsuite.checks import refuse
 from hpsuite.compose import compose_experiment
 from hpsuite.executors import count_workers
 from hpsuite.experiment import (
+    alone_if_short,
     analysed,
     checkpoints_of,
     find_device,
@@ -253,7 +253,7 @@ def _train(asked: Sequence[str], *, in_memory: bool, progress: bool) -> Fit:
     planner = Planner(datasets, device, count_workers(settings.executor, device))
     console = make_console()
     console.quiet = not progress
-    with alone(settings.storage, {p.identity: p.arm.label for p in planned}):
+    with alone_if_short(settings, storage, planned):
         runs = open_studies(
             storage, planned, fresh=settings.fresh, device=device, checkpoints=checkpoints
         )

@@ -51,6 +51,12 @@ def code_digest(target: str) -> str | None:
     return hashlib.sha256(content).hexdigest()
 
 
+def own_code(target: str) -> dict[str, object]:
+    """What the code of a user's own function or class adds to what decides a trial."""
+    digest = code_digest(target)
+    return {} if digest is None else {"code": digest}
+
+
 def commit() -> str | None:
     """The commit of hpsuite's own source, with `-dirty` where it was changed; None outside git."""
     here = Path(__file__).resolve().parent

@@ -70,8 +70,12 @@ class ProcessExecutor:
         """Datasets by fingerprint, where the states of days are kept, and when a worker hangs."""
         self.n_workers = n_workers
         self._scratch = Scratch()
-        for fingerprint, data in datasets.items():
-            save(data, self._scratch.folder / fingerprint)
+        try:
+            for fingerprint, data in datasets.items():
+                save(data, self._scratch.folder / fingerprint)
+        except BaseException:  # no room for it, say
+            self._scratch.remove()
+            raise
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         context = start_server()
         asked = ExecutorConfig("processes") if limits is None else limits
