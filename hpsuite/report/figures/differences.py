@@ -22,6 +22,7 @@ LABEL = 2.1  # inches for a row's label
 VERDICT = 1.5
 LINES = 3
 WIDE = 280  # pixels of a measure in the page, at least
+TOOLBAR = 14  # pixels, so that the words above the panels are not under the page's tools
 _GAP = 9.0  # points between columns of text
 
 
@@ -85,7 +86,8 @@ def spec(data: Differences) -> browser.Spec:
         for measure in data.measures
     ]
     above = max(
-        (4 + 15 * (1 + text.count("<br>")) for pair in sides for text in pair if text), default=0
+        (TOOLBAR + 4 + 15 * (1 + text.count("<br>")) for pair in sides for text in pair if text),
+        default=0,
     )
     axes: dict[str, browser.Spec] = {
         "yaxis": {
