@@ -19,13 +19,13 @@ VERDICTS = {
     "tuning did not matter here",
     "did not train",
 }
-# The shortest is in `make test`, the rest in `make test-all`.
-SHORT = ("grid_vs_random",)
-LONG = (
+# These need digits alone.
+ON_DIGITS = (
     "batchnorm_placement",
     "batchnorm_robustness",
     "bergstra_bengio_2012",
     "coarse_to_fine",
+    "grid_vs_random",
     "importance_order",
     "panda_vs_caviar",
     "search_scale",
@@ -42,9 +42,8 @@ def declared(name: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(
-    "name", [*SHORT, *(pytest.param(name, marks=pytest.mark.slow) for name in LONG)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ON_DIGITS)
 def test_quick_tier_answers_what_was_declared(name: str, command: Command) -> None:
     answers(name, command)
 

@@ -421,6 +421,7 @@ def test_addresses_that_cannot_work(
     assert len(current(f"sqlite:///{database}")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("uri", ["sqlite:///{}/mlflow.db", "nonsense://{}"])
 def test_a_sync_prints_nothing(tmp_path: Path, uri: str) -> None:
     """Even where everything is logged, as under Hydra, and a database is made."""

@@ -63,6 +63,7 @@ def test_zips_and_folders(tmp_path: Path) -> None:
     assert contents(write_folder(tmp_path / "folder", SOME)) == expected
 
 
+@pytest.mark.slow
 def test_zips_of_more_files_than_16_bits_count(tmp_path: Path) -> None:
     files = {f"a/{n}": b"" for n in range(66_000)}
     place = write_zip(tmp_path / "x", files)

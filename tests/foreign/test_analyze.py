@@ -122,6 +122,7 @@ def test_a_loss_is_written_with_its_own_sign(command: Command, tmp_path: Path) -
     assert [int(row["number"]) for row in rows] == list(range(2, 82))  # lines of the file
 
 
+@pytest.mark.slow
 def test_figures_go_to_mlflow_once(command: Command, tmp_path: Path) -> None:
     table = saved(trials(80), tmp_path)
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
@@ -282,6 +283,7 @@ def test_several_analyses_in_one_go_are_checked_first(command: Command, tmp_path
     check_refused(command(*asked, "points=1,-1"), "points: found -1; accepted: ")
 
 
+@pytest.mark.slow
 def test_noise_widens_upwards_and_is_never_made_up(command: Command, tmp_path: Path) -> None:
     table = saved(trials(80), tmp_path)
     asked = ("+experiment=analyze", f"trials={table}", "score=accuracy", ASKED, "tracking=none")
@@ -301,6 +303,7 @@ def test_noise_widens_upwards_and_is_never_made_up(command: Command, tmp_path: P
     assert ends[2][2] > ends[0][2]
 
 
+@pytest.mark.slow
 def test_groups_whose_names_become_one_keep_their_figures(command: Command, tmp_path: Path) -> None:
     frame = trials(90).assign(model=["0", "a/b", "a:b"] * 30)
     table = saved(frame, tmp_path)
