@@ -72,7 +72,7 @@ class Studies:
         """Undisturbed: the record, its size in bytes, and seconds."""
         if command not in self._whole:
             folder, started = self.folder(), time.monotonic()
-            expect(self.start(folder, command).wait(), 0)
+            expect(self.start(folder, command), 0)
             seconds = time.monotonic() - started
             self._whole[command] = record(folder), storage(folder).stat().st_size, seconds
         return self._whole[command]
@@ -116,10 +116,10 @@ def storage(folder: Path) -> Path:
     return database if database.exists() else folder / "hpsuite.journal"
 
 
-def expect(status: int, *accepted: int) -> None:
+def expect(child: Child, *accepted: int) -> None:
     """An exit status that is documented."""
-    if status not in accepted:
-        raise RuntimeError(f"exit status {status}; accepted: {accepted}")
+    if (status := child.wait()) not in accepted:
+        raise RuntimeError(f"exit status {status}; accepted: {accepted}; said:\n{child.said}")
 
 
 def one_line(child: Child, words: str) -> None:
@@ -135,7 +135,8 @@ def signalled(number: signal.Signals, status: int, studies: Studies) -> str:
     child = studies.start(folder, INLINE)
     studies.moment(child, folder, INLINE)
     child.signal(number, alone=True)
-    expect(child.wait(30), status, 0)
+    child.wait(30)
+    expect(child, status, 0)
     if child.wait() == status:
         one_line(child, "the same command continues it")
     studies.check(folder, INLINE)
@@ -150,7 +151,8 @@ def interrupted_twice(studies: Studies) -> str:
     child.signal(signal.SIGINT, alone=True)
     time.sleep(0.01 * studies.generator.random())
     child.signal(signal.SIGINT, alone=True)
-    expect(child.wait(5), 130, -signal.SIGINT, 0)
+    child.wait(5)
+    expect(child, 130, -signal.SIGINT, 0)
     studies.check(folder, WORKERS)
     return "ended at once, continued"
 
@@ -162,7 +164,7 @@ def full(command: tuple[str, ...], words: str, studies: Studies) -> str:
     size = studies.generator.randint(LEAST_ROOM, whole - 1)
     limit = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size, size))
     child = studies.start(folder, command, limit)
-    expect(child.wait(), 1, 2)
+    expect(child, 1, 2)
     # A database that there is no room to create is one that cannot be opened.
     one_line(child, words if child.wait() == 1 else "cannot open")
     studies.check(folder, command)
@@ -180,7 +182,7 @@ def moved_away(studies: Studies) -> str:
         aside.rename(folder / "hpsuite.journal")
         studies.check(folder, INLINE)
         return "too late"
-    expect(child.wait(), 1)
+    expect(child, 1)
     one_line(child, "the same command continues it")
     if storage(folder).exists():
         raise RuntimeError("a journal was begun in the middle")
@@ -196,7 +198,7 @@ def killed_with_sqlite(studies: Studies) -> str:
     child = studies.start(folder, SQLITE)
     time.sleep(studies.generator.random() * seconds)
     child.signal(signal.SIGKILL)
-    expect(child.wait(), -signal.SIGKILL, 0)
+    expect(child, -signal.SIGKILL, 0)
     studies.check(folder, SQLITE)
     return "continued"
 
@@ -240,7 +242,7 @@ def two_at_once(command: tuple[str, ...], studies: Studies) -> str:
     second = studies.start(folder, command, output="2.txt")
     found = sorted((first.wait(), second.wait()))
     for child in (first, second):
-        expect(child.wait(), 0, 2)
+        expect(child, 0, 2)
         if child.wait() == 2:
             one_line(child, "accepted: ")
     studies.check(folder, command)
@@ -256,7 +258,7 @@ def worker_lost(number: signal.Signals, studies: Studies) -> str:
     child = studies.start(folder, command)
     if workers := at_work(child, studies):
         studies.generator.choice(workers).send_signal(number)
-    expect(child.wait(), 0)
+    expect(child, 0)
     studies.check(folder, command)
     again = "trained again" in child.said
     return "its trials trained again, status 0" if again else "it had no work; status 0"
@@ -269,7 +271,7 @@ def server_lost(studies: Studies) -> str:
     if at_work(child, studies):
         for process in psutil.Process(child.pid).children(recursive=True):
             process.kill()
-    expect(child.wait(), 0, 1)
+    expect(child, 0, 1)
     if child.wait():
         one_line(child, "the same command continues it")
     studies.check(folder, WORKERS)
@@ -296,10 +298,10 @@ def cannot_be_trained(ends: str, studies: Studies) -> str:
     folder = studies.folder()
     command = (*FRAGILE, f"model.ends={ends}", f"seed={studies.generator.randint(0, 99)}")
     child = studies.start(folder, command)
-    expect(child.wait(), 0)
+    expect(child, 0)
     found = record(folder)
     alone = studies.folder()
-    expect(studies.start(alone, (*command, "executor=inline")).wait(), 0)
+    expect(studies.start(alone, (*command, "executor=inline")), 0)
     for name, trials in record(alone).items():
         sound = [t for t in trials if dict(t[2])["units"] != 5]  # type: ignore[call-overload]
         if found[name] != sound:
