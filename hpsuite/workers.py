@@ -37,6 +37,8 @@ LOOK_SECONDS = 1.0
 BUSY_SECONDS = 0.01
 # Seconds that a worker has to end by itself; a thread of a model's may keep it.
 LEAVING_SECONDS = 5.0
+# How often a process is started, where each ends before it takes work: one may be killed by chance.
+MOST_STARTS = 3
 
 
 class BatchLost(Exception):
@@ -181,15 +183,16 @@ class Worker:
 
     def _begun(self, task: Task) -> tuple[BaseProcess, Connection]:
         """Hand a task to the worker; one that was killed while it waited costs nothing."""
+        n_starts = 0
         while True:
-            is_new = self._process is None
+            n_starts += self._process is None
             try:
                 process, connection = self._started()
                 connection.send((task.function, task.arguments))
                 self._hear(process, connection)
             except (EOFError, OSError) as error:
                 why = self._lost()
-                if is_new:
+                if n_starts >= MOST_STARTS:
                     raise WorkerLost(f"{why} before it began") from error
             else:
                 return process, connection

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import pickle
 import signal
@@ -10,13 +11,14 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from optuna.storages import InMemoryStorage
 
-from hpsuite import serving
+from hpsuite import serving, workers
 from hpsuite.config import ExecutorConfig
 from hpsuite.datasets import Data
 from hpsuite.executors import (
@@ -27,6 +29,7 @@ from hpsuite.executors import (
     make_executor,
 )
 from hpsuite.trials import TrialSpec
+from hpsuite.workers import WorkerLost
 from tests.studies import CPU, STRATEGIES, assert_same, open_runs, plan, run
 
 ARM = ("strategy=log_random", "budget.trials=12", "repeats=3")
@@ -183,6 +186,31 @@ def test_worker_killed_while_it_waits_costs_nothing() -> None:
             wait_until_gone({pids[-1]})
         assert executor.submit([spec]).result(timeout=60)[0].number == 0
     assert len(set(pids)) == 3
+
+
+@pytest.mark.parametrize(("n_killed", "n_starts"), [(2, 3), (9, 3)])
+def test_worker_killed_at_its_start_is_started_again(
+    n_killed: int, n_starts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = functools.partial(serve_but_for_the_first, tmp_path, n_killed)
+    monkeypatch.setattr(workers, "serve", started)
+    with ProcessExecutor(datasets(), 1) as executor:
+        pid = executor.call(pid_of_worker)
+        if n_killed < workers.MOST_STARTS:
+            pid.result(timeout=60)
+        else:
+            with pytest.raises(WorkerLost, match=r"killed by SIGKILL .* before it began"):
+                pid.result(timeout=60)
+    assert len(list(tmp_path.iterdir())) == n_starts
+
+
+def serve_but_for_the_first(folder: Path, n: int, *given: Any) -> None:
+    """Kill the first n processes at their start."""
+    n_before = len(list(folder.iterdir()))
+    (folder / str(os.getpid())).touch()
+    if n_before < n:
+        os.kill(os.getpid(), signal.SIGKILL)
+    serving.serve(*given)
 
 
 def test_error_of_a_trial_comes_to_the_main_process() -> None:
