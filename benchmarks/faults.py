@@ -9,6 +9,7 @@ must be that of a study that nothing disturbed: the same trials with the same re
 none lost, none doubled. Anything else ends the benchmark with an error, and its folder stays.
 """
 
+import contextlib
 import functools
 import os
 import random
@@ -257,7 +258,8 @@ def worker_lost(number: signal.Signals, studies: Studies) -> str:
     folder = studies.folder()
     child = studies.start(folder, command)
     if workers := at_work(child, studies):
-        studies.generator.choice(workers).send_signal(number)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            studies.generator.choice(workers).send_signal(number)
     expect(child, 0)
     studies.check(folder, command)
     again = "trained again" in child.said
@@ -269,8 +271,9 @@ def server_lost(studies: Studies) -> str:
     folder = studies.folder()
     child = studies.start(folder, WORKERS)
     if at_work(child, studies):
-        for process in psutil.Process(child.pid).children(recursive=True):
-            process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for process in psutil.Process(child.pid).children(recursive=True):
+                process.kill()
     expect(child, 0, 1)
     if child.wait():
         one_line(child, "the same command continues it")
@@ -282,9 +285,11 @@ def at_work(child: Child, studies: Studies) -> list[psutil.Process]:
     """Workers of a run that trains, at a random moment; empty where it ended before."""
     later = None
     while child.poll() is None:
-        own = psutil.Process(child.pid).children(recursive=True)
-        # Workers are children of the server that forks them.
-        workers = [process for process in own if process.ppid() != child.pid]
+        workers = []
+        with contextlib.suppress(psutil.NoSuchProcess):  # one that ends while it is looked at
+            own = psutil.Process(child.pid).children(recursive=True)
+            # Workers are children of the server that forks them.
+            workers = [process for process in own if process.ppid() != child.pid]
         if workers and later is None:
             later = time.monotonic() + studies.generator.random() * MOST_LATER
         if later is not None and time.monotonic() >= later:
