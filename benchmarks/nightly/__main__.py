@@ -18,12 +18,15 @@ from pathlib import Path
 
 from benchmarks.measured import say
 from benchmarks.nightly.account import tell
+from benchmarks.nightly.html_page import page
 from benchmarks.nightly.job import Job
 from benchmarks.nightly.mlflow_runs import log_nights
 from benchmarks.nightly.nights import History, Progress
-from benchmarks.nightly.pages import write_pages
+from benchmarks.nightly.pages import readme
 from benchmarks.nightly.parts import MATRICES, ROOT, VERSION
 from hpsuite.provenance import commit
+from hpsuite.tracking.address import quiet
+from hpsuite.tracking.database import make_database
 
 QUIET, ALARM, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -103,16 +106,27 @@ def _night(given: argparse.Namespace) -> int:
     return QUIET if night.is_quiet else ALARM
 
 
+def write_pages(history: History) -> None:
+    """Write what people read, beside the nights."""
+    for name, text in (("README.md", readme(history)), ("index.html", page(history))):
+        scratch = history.folder / f".writing-{name}"
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(history.folder / name)
+
+
 def _to_mlflow(address: str, history: History, accounts: dict[str, str]) -> None:
     """MLflow is a view: what it lacks, the next night brings."""
     if address == "none":
         return
     try:
-        log_nights(history, address, accounts)
+        with quiet():
+            make_database(address)
+            log_nights(history, address, accounts)
     except Exception as error:  # noqa: BLE001 (whatever it is, the night is in its summary)
         said = (str(error).splitlines() or [""])[0]
         say(
-            f"nightly: MLflow could not be written ({type(error).__name__}: {said}); the next night tries again"
+            f"nightly: MLflow could not be written ({type(error).__name__}: {said}); the next "
+            "night tries again"
         )
 
 

@@ -16,9 +16,9 @@ d0 and f0 are those of the scaled inverse chi-squared distribution that the figu
 come from, estimated by the mean and the variance of log r over the figures of a kind.
 
 A figure is suspect where the chance of such a t, on one side, is under `CHANCE`. Then the part of
-the night that it came from is run again with other seeds, and what is suspect in the same
-direction both times has moved. Two independent looks make the chance of a false alarm about the
-square of one's, and keep it small where errors are not normal.
+the night that it came from is run again with other seeds, up to twice, and what is suspect in the
+same direction each time has moved. Independent looks multiply the chances of a false alarm, and
+keep it small where errors are not normal. simulate.py measures how small.
 """
 
 import math
@@ -34,8 +34,8 @@ from scipy.stats import t as student
 CHANCE = 0.001
 # What is taken for the factor's distribution where a kind has too few figures to tell.
 FEW = 10
-# Degrees of freedom of the factors' distribution: the least, and the most by how many nights there are
-# to tell it from. Few nights make a wide distribution look narrow.
+# Degrees of freedom of the factors' distribution: the least, and the most by how many nights there
+# are to tell it from. Few nights make a wide distribution look narrow.
 LEAST_DF, MOST_DF = 3.0, 30.0
 CAUTIOUS_DF, CAUTIOUS_NIGHTS = 4.0, 8
 # No factor is less: an interval that is too wide by three still has its say.

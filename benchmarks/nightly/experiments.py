@@ -117,7 +117,7 @@ def _paired(name: str, a: Sequence[Row], b: Sequence[Row]) -> Figure:
     others = {_place(row): float(row["val_accuracy"]) for row in b}
     gains = [float(row["val_accuracy"]) - others[_place(row)] for row in a if _place(row) in others]
     error = statistics.stdev(gains) / math.sqrt(len(gains))
-    # Where nothing differs, as where a mechanism does nothing any more, the error is not 0 but small.
+    # Not 0 where nothing differs, as where a mechanism does nothing any more.
     least = 1e-3 / math.sqrt(len(gains))
     return Figure(name, "effect", statistics.mean(gains), max(error, least), unit="points")
 
