@@ -78,6 +78,10 @@ test: $(STAMP) ## run the quick tests (ARGS: pytest options, as in ARGS='-k jour
 test-all: $(STAMP) ## run all tests; those for a GPU are skipped where there is none
 	@$(RUN) -m pytest $(ARGS)
 
+.PHONY: nightly
+nightly: $(STAMP) ## compare this commit with the nights before it (ARGS: as in ARGS='--parts speed')
+	@$(RUN) -m benchmarks.nightly $(ARGS)
+
 .PHONY: lint
 lint: $(STAMP) ## check format, style and types; changes nothing
 	@$(RUN) -m ruff format --check .
