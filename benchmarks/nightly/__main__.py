@@ -23,8 +23,7 @@ from benchmarks.nightly.job import Job
 from benchmarks.nightly.mlflow_runs import log_nights
 from benchmarks.nightly.nights import History, Progress
 from benchmarks.nightly.pages import readme
-from benchmarks.nightly.parts import MATRICES, ROOT, VERSION
-from hpsuite.provenance import commit
+from benchmarks.nightly.parts import MATRICES, ROOT, VERSION, code_commit
 from hpsuite.tracking.address import quiet
 from hpsuite.tracking.database import make_database
 
@@ -81,7 +80,7 @@ def _night(given: argparse.Namespace) -> int:
         return USAGE
     if given.parts:
         parts = {name: part for name, part in parts.items() if name in given.parts}
-    code = commit() or "unknown"
+    code = code_commit()
     history = History(given.results)
     matrix = f"{given.matrix} {VERSION}"
     # What runs a part of the matrix is continued by the same part of it.

@@ -1,10 +1,9 @@
 """What a night found, in words: what moved, by how much, since which commit."""
 
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.nightly.nights import History, Moved, Night
-from benchmarks.nightly.parts import ROOT
+from benchmarks.nightly.parts import git
 
 _MOST_COMMITS = 8
 
@@ -73,17 +72,7 @@ def _between(good: str, first: str) -> Iterator[str]:
 
 
 def _log(good: str, first: str) -> Sequence[str]:
-    try:
-        said = subprocess.run(
-            ["git", "-C", str(ROOT), "log", "--oneline", "--no-decorate", f"{good}..{first}"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return said.stdout.splitlines()
+    return git("log", "--oneline", "--no-decorate", f"{good}..{first}").splitlines()
 
 
 def _versions(history: History) -> Mapping[str, Mapping[str, str]]:

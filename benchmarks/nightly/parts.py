@@ -78,6 +78,28 @@ class Part:
             ) from (error)
 
 
+def code_commit() -> str:
+    """The commit of this checkout, with `-dirty` where what a night measures was changed."""
+    code = ("hpsuite", "conf", "benchmarks", "pyproject.toml", "constraints.txt")
+    named = git("describe", "--always", "--abbrev=12", "--exclude=*").strip()
+    changed = git("status", "--porcelain", "--", *code).strip()
+    return f"{named or 'unknown'}{'-dirty' if changed else ''}"
+
+
+def git(*arguments: str) -> str:
+    """What git says of this checkout; nothing where it is none."""
+    try:
+        return subprocess.run(
+            ["git", "-C", str(ROOT), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
 def _environment() -> dict[str, str]:
     """Hpsuite of this checkout, whichever is installed; one thread a process."""
     data = os.environ.get("HPSUITE_DATA", str(ROOT / "data"))
