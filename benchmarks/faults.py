@@ -48,7 +48,9 @@ FRAGILE = (
 
 # Bytes; what a run says goes to a file, too, and is to be read.
 LEAST_ROOM = 5_000
-# Seconds after the first worker is there; training takes about so long.
+# Seconds of processor time from which a worker trains: it needs about half of it to start.
+AT_WORK = 1.0
+# Seconds after that; training takes about so long.
 MOST_LATER = 1.5
 
 
@@ -290,12 +292,20 @@ def at_work(child: Child, studies: Studies) -> list[psutil.Process]:
             own = psutil.Process(child.pid).children(recursive=True)
             # Workers are children of the server that forks them.
             workers = [process for process in own if process.ppid() != child.pid]
-        if workers and later is None:
+        if later is None and any(_used(process) > AT_WORK for process in workers):
             later = time.monotonic() + studies.generator.random() * MOST_LATER
         if later is not None and time.monotonic() >= later:
             return workers
         time.sleep(0.01)
     return []
+
+
+def _used(process: psutil.Process) -> float:
+    """Seconds of processor time."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        times = process.cpu_times()
+        return float(times.user + times.system)
+    return 0.0
 
 
 def cannot_be_trained(ends: str, studies: Studies) -> str:

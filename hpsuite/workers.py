@@ -14,7 +14,7 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -190,7 +190,7 @@ class Worker:
                 process, connection = self._started()
                 connection.send((task.function, task.arguments))
                 self._hear(process, connection)
-            except (EOFError, OSError) as error:
+            except (EOFError, OSError, psutil.Error) as error:
                 why = self._lost()
                 if n_starts >= MOST_STARTS:
                     raise WorkerLost(f"{why} before it began") from error
@@ -214,9 +214,11 @@ class Worker:
         return process, ours
 
     def _hear(self, process: BaseProcess, connection: Connection) -> None:
-        """Wait for a word of the worker's, which it says at once."""
-        if not connection.poll(self._limits.idle_limit):
-            process.kill()
+        """Wait for a word of the worker's, which it says as soon as it can; or for its end."""
+        watch = Watch(process.pid, replace(self._limits, time_limit=None))
+        while not multiprocessing.connection.wait((connection, process.sentinel), LOOK_SECONDS):
+            if watch.look():
+                process.kill()
         connection.recv()
 
     def _wait(self, process: BaseProcess, connection: Connection) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.nightly.figures import Figure, from_interval, named
 
 # Statistics in their own units; all others are shares, told in points.
-_OWN_UNITS = ("trials_to_good", "rate_width", "largest_stable_rate", "seconds")
+_OWN_UNITS = ("steps", "trials_to_good", "rate_width", "largest_stable_rate", "seconds")
 LEVEL = 0.95
 _STRATEGY = "strategy"
 
