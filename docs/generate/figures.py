@@ -39,7 +39,7 @@ class Figure:
 
 
 def _read() -> tuple[str, dict[str, tuple[str, tuple[Figure, ...]]]]:
-    """The page's first words, and by key of summary.json what its entries are, and their figures."""
+    """The page's first words; by key of summary.json what its entries are, and their figures."""
     read = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
     sections = {}
     for name, section in read["sections"].items():
