@@ -84,9 +84,12 @@ def prose(page: str) -> str:
 
 
 def files(page: str) -> dict[str, str]:
-    """The files of a page: a block that begins with the name of one is that file."""
+    """The files of a page: blocks that begin with the name of one, or follow it."""
     named = re.compile(r"# ([\w/]+\.(?:py|yaml))\n")
-    return {found[1]: b.text for b in blocks(page) if (found := named.match(b.text))}
+    own = {found[1]: b.text for b in blocks(page) if (found := named.match(b.text))}
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
+    after = r"^In `([\w/]+\.(?:py|yaml))`:\n\n```\w+\n(.*?)^```$"
+    return own | dict(re.findall(after, text, flags=re.MULTILINE | re.DOTALL))
 
 
 def commands(page: str) -> list[Command]:
@@ -106,14 +109,17 @@ def commands(page: str) -> list[Command]:
         begins = re.match(
             r"(hpsuite [+-]|make [a-z-]+\b|(\.venv/bin/)?python (-m |benchmarks/))", line
         )
-        # What stands for something else is no command yet.
-        if begins and not re.search(r"<|\.\.\.|\bNAME\b|\bTARGET\b|\bX\b", line):
+        # What stands for something else is no command yet; `python -m hpsuite` is a name.
+        named = line == "python -m hpsuite"
+        if begins and not named and not re.search(r"<|\.\.\.|\bNAME\b|\bTARGET\b|\bX\b", line):
             found.append(_parsed(page, line))
     return [command for command in found if command is not None]
 
 
 def _parsed(page: str, line: str, refusal: str = "") -> Command | None:
-    words = shlex.split(line, comments=True)
+    words = shlex.split(line.replace("$HOME", "/home/me"), comments=True)
+    if "|" in words:
+        words = words[: words.index("|")]
     return Command(page, tuple(words), refusal) if words else None
 
 

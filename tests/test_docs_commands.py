@@ -30,18 +30,34 @@ EXAMPLE = REPOSITORY / "docs" / "example"
 
 
 def once(found: list[Command]) -> list[Command]:
-    """Each command once, by what it says and where its files are."""
-    own = {(command.text, bool(files(command.page))): command for command in reversed(found)}
-    return list(reversed(own.values()))
+    """Each command once, by what it composes and where its files are."""
+    own = {}
+    for command in found:
+        words = tuple(word for word in command.of_hpsuite or () if word != "plan=true")
+        own.setdefault((words, command.page if "--config-dir" in words else ""), command)
+    return list(own.values())
 
 
-HPSUITE = once([c for c in ALL if c.of_hpsuite is not None and not set(FETCHES) & set(c.words)])
-HPSUITE = [c for c in HPSUITE if not any(word.startswith(FETCHES) for word in c.words)]
+HPSUITE = once(
+    [
+        command
+        for command in ALL
+        if command.of_hpsuite is not None
+        and not any(word.startswith(FETCHES) for word in command.words)
+    ]
+)
+
+
+# Experiments of some cells, of which a quick test composes one.
+ONE = "python -m hpsuite +experiment=quickstart dataset=mnist"
+FEW = ("analyze", "sync", "mine", "layer_norm")
 
 
 def is_large(command: Command) -> bool:
     """Whether it has more cells to compose than a quick test has time for."""
-    return "tier=full" in command.words
+    named = [word for word in command.words if word.startswith("+experiment=")]
+    few = not named or named[0].removeprefix("+experiment=") in FEW
+    return not (few or command.refusal or command.text.startswith(ONE))
 
 
 @pytest.fixture
@@ -100,7 +116,11 @@ def accepted(command: Command, folder: Path) -> None:
         if asks_for_analysis(asked.config):
             parse_analysis(asked.config, asked.overridden)
         elif asks_for_sync(asked.config):
+            summary = Path("outputs", "quickstart", "earlier", "summary.json")
+            summary.parent.mkdir(parents=True)
+            shutil.copy(REPOSITORY / "results" / "quickstart" / "summary.json", summary)
             parse_sync(asked)
+            shutil.rmtree("outputs")
         else:
             settings, arms = crossed(asked)
             assert settings.name
@@ -137,12 +157,27 @@ class Parsed(Exception):
     """A benchmark has read its arguments."""
 
 
+@pytest.fixture
+def as_script(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As if a file of benchmarks/ were started: it imports the files beside it."""
+    monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
+    names = {path.stem for path in (REPOSITORY / "benchmarks").glob("*.py")}
+    for name in names:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        monkeypatch.delitem(sys.modules, f"benchmarks.{name}", raising=False)
+    yield
+    for name in names & set(sys.modules):
+        del sys.modules[name]
+
+
 @pytest.mark.parametrize(
     "words",
     sorted({command.of_benchmarks for command in ALL if command.of_benchmarks is not None}),
     ids=" ".join,
 )
-def test_commands_of_benchmarks(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_of_benchmarks(
+    words: tuple[str, ...], as_script: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name, *arguments = words
     parse = argparse.ArgumentParser.parse_args
 
