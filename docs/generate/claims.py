@@ -133,7 +133,7 @@ def declared(name: str) -> str:
             f"`{claim['statistic']}`: {_statistic(claim)}, {_sides(claim)}",
             _asked(claim),
             f"{claim['n']:,}",
-            verdict["primary_cell"],
+            "the only one" if _cell(verdict) == "all" else _cell(verdict),
         ]
         for claim, verdict in _claims(name)
     ]
