@@ -93,6 +93,10 @@ format: $(STAMP) ## format the code and mend what ruff can mend safely
 	@$(RUN) -m ruff check --fix-only .
 	@$(RUN) -m ruff format .
 
+.PHONY: docs
+docs: $(STAMP) ## write what of docs/ and README.md follows from code and results
+	@$(RUN) -m docs.generate
+
 # Only plain names and versions; without the libraries of one platform, of which torch itself asks
 # for the exact ones.
 .PHONY: constraints
