@@ -395,8 +395,8 @@ PLANTED: Mapping[str, tuple[str, str, str, str]] = {
     "slower trainer": (
         "hpsuite/training/fused.py",
         "            grads = torch.autograd.grad(loss_K.sum(), parameters)\n",
-        "            torch.autograd.grad(loss_K.sum(), parameters, retain_graph=True)\n"
-        "            torch.autograd.grad(loss_K.sum(), parameters, retain_graph=True)\n"
+        "            for _ in range(4):\n"
+        "                torch.autograd.grad(loss_K.sum(), parameters, retain_graph=True)\n"
         "            grads = torch.autograd.grad(loss_K.sum(), parameters)\n",
         "speed",
     ),
@@ -432,7 +432,7 @@ NOTICED = {
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout of its own, with three quiet nights of the small matrix."""
-    folder = tmp_path_factory.mktemp("checkout")
+    folder = tmp_path_factory.mktemp("planted") / "checkout"
     git(ROOT, "clone", "--quiet", "--shared", str(ROOT), str(folder))
     for name in ("hpsuite", "benchmarks", "conf"):  # as they are here, committed or not
         subprocess.run(["cp", "-r", str(ROOT / name), str(folder)], check=True)
@@ -455,7 +455,7 @@ def commit(folder: Path, message: str) -> None:
 
 def night(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "benchmarks.nightly", *places(folder / "x"), *options],
+        [sys.executable, "-m", "benchmarks.nightly", *places(folder.with_name("nights")), *options],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder)},
         capture_output=True,

@@ -268,24 +268,29 @@ def test_killed_commands_are_continued(start: Start, tmp_path: Path, short_folde
 
 @needs_proc
 @pytest.mark.parametrize(
-    ("executor", "alone"),
+    ("executor", "alone", "ending"),
     [
-        ("processes", False),
-        pytest.param("processes", True, marks=pytest.mark.slow),
-        pytest.param("inline", True, marks=pytest.mark.slow),
-        pytest.param("inline", False, marks=pytest.mark.slow),
+        ("processes", False, (signal.SIGTERM, 143)),
+        pytest.param("processes", True, (signal.SIGTERM, 143), marks=pytest.mark.slow),
+        pytest.param("inline", True, (signal.SIGTERM, 143), marks=pytest.mark.slow),
+        pytest.param("inline", False, (signal.SIGTERM, 143), marks=pytest.mark.slow),
+        pytest.param("processes", False, (signal.SIGHUP, 129), marks=pytest.mark.slow),
+        pytest.param("inline", True, (signal.SIGHUP, 129), marks=pytest.mark.slow),
     ],
 )
-def test_terminated(executor: str, alone: bool, start: Start, tmp_path: Path) -> None:
+def test_terminated(
+    executor: str, alone: bool, ending: tuple[signal.Signals, int], start: Start, tmp_path: Path
+) -> None:
     """By itself, as by a service manager, or with all of its group, as by `timeout`."""
+    number, status = ending
     journal = tmp_path / "x" / "hpsuite.journal"
     process = start("x", f"executor={executor}", "budget.trials=60")
     wait_until(lambda: n_told(journal) >= 3)
     if alone:
-        process.terminate()
+        process.send_signal(number)
     else:
-        os.killpg(process.pid, signal.SIGTERM)
-    check_ended(process, 143)
+        os.killpg(process.pid, number)
+    check_ended(process, status)
     assert 3 <= n_told(journal) < 2 * 3 * 60
 
 

@@ -33,7 +33,7 @@ from scipy.stats import t as student
 # On one side, of one figure, in one look.
 CHANCE = 0.001
 # What is taken for the factor's distribution where a kind has too few figures to tell.
-FEW = 10
+FEW = 6
 # Degrees of freedom of the factors' distribution: the least, and the most by how many nights there
 # are to tell it from. Few nights make a wide distribution look narrow.
 LEAST_DF, MOST_DF = 3.0, 30.0

@@ -151,7 +151,7 @@ def main() -> None:
     """Measure and write."""
     options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     options.add_argument("--output", type=Path, required=True, help="file for the figures")
-    options.add_argument("--rounds", type=int, default=9, help="(default: %(default)s)")
+    options.add_argument("--rounds", type=int, default=11, help="(default: %(default)s)")
     options.add_argument("--device", default="cpu", help="(default: %(default)s)")
     options.add_argument("--networks", nargs="+", default=sorted({one for one, _ in CASES}))
     given = options.parse_args()
