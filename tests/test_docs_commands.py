@@ -180,8 +180,8 @@ def test_commands_of_benchmarks(
     name, *arguments = words
     parse = argparse.ArgumentParser.parse_args
 
-    def parse_and_stop(parser: argparse.ArgumentParser) -> None:
-        parse(parser)
+    def parse_and_stop(parser: argparse.ArgumentParser, given: None = None) -> None:
+        parse(parser, given)
         raise Parsed
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_and_stop)

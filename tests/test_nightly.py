@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from benchmarks.nightly.__main__ import ALARM, INTERRUPTED, QUIET, USAGE, main
+from benchmarks.nightly.command import ALARM, INTERRUPTED, QUIET, USAGE, main
 from benchmarks.nightly.alarm import PRIORS, Prior, Value, fitted, judge
 from benchmarks.nightly.figures import Figure, averaged, from_interval, named, read, told
 from benchmarks.nightly.mlflow_runs import TAG
@@ -237,7 +237,7 @@ def test_usage(job: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> N
 RUN = """
 import sys
 from pathlib import Path
-from benchmarks.nightly.__main__ import main
+from benchmarks.nightly.command import main
 from benchmarks.nightly.parts import MATRICES
 from tests.test_nightly import parts, places
 folder = Path(sys.argv[1])
