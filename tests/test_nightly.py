@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from benchmarks.nightly.command import ALARM, INTERRUPTED, QUIET, USAGE, main
 from benchmarks.nightly.alarm import PRIORS, Prior, Value, fitted, judge
+from benchmarks.nightly.command import ALARM, INTERRUPTED, QUIET, USAGE, main
 from benchmarks.nightly.figures import Figure, averaged, from_interval, named, read, told
 from benchmarks.nightly.mlflow_runs import TAG
 from benchmarks.nightly.nights import RECENT, SUMMARY, History, Night, seed_of, write_json
