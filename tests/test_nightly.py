@@ -16,15 +16,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import t as student
 
 from benchmarks.nightly.alarm import PRIORS, Prior, Value, fitted, judge
 from benchmarks.nightly.command import ALARM, INTERRUPTED, QUIET, USAGE, main
+from benchmarks.nightly.experiments import claims, controls
 from benchmarks.nightly.figures import Figure, averaged, from_interval, named, read, told
 from benchmarks.nightly.mlflow_runs import TAG
 from benchmarks.nightly.nights import RECENT, SUMMARY, History, Night, seed_of, write_json
 from benchmarks.nightly.parts import MATRICES, ROOT, Part
 from benchmarks.nightly.simulate import NOISE, Nights
+from benchmarks.nightly.speed import on_gpu, ratio_figure
+from benchmarks.problems import Case
 
 # What a part of these tests measures: a normal figure about the mean in a file, and a ratio.
 MEASURE = """
@@ -299,6 +303,19 @@ def test_parts_that_ended_are_not_run_again(job: Callable[..., int], tmp_path: P
     assert calls(tmp_path)[1] == calls(tmp_path)[2]
 
 
+def test_night_killed_right_after_its_summary_is_not_written_again(
+    job: Callable[..., int], tmp_path: Path
+) -> None:
+    assert job() == QUIET
+    (state,) = (tmp_path / "work").glob("*/night.json")
+    write_json(state, {**json.loads(state.read_text()), "ended": None})
+    (summary,) = (tmp_path / "results").glob(f"*/{SUMMARY}")
+    before = summary.read_bytes()
+    assert job(share=0.31) == QUIET
+    assert summary.read_bytes() == before
+    assert len(summaries(tmp_path)) == 2
+
+
 def a_night(day: date, n: int, **changes: Any) -> Night:
     """A quiet one."""
     figure = Figure("part / share", "share", 0.3 + n / 1000, 0.01, unit="points")
@@ -327,6 +344,9 @@ def test_old_nights_are_thinned_and_nothing_of_their_figures_is_lost(tmp_path: P
     assert nights[100].name in kept
     assert len(kept) < RECENT + 53 + 12
     assert after.thin(begin + timedelta(600)) == []
+    # Killed between the two: in both places, and counted once.
+    write_json(tmp_path / nights[5].name / SUMMARY, nights[5].as_json())
+    assert len(History(tmp_path).past) == 600
     figure = nights[0].figures["part / share"]
     assert len(after.values(figure, "whole 1", "elsewhere")) == 600
 
@@ -388,6 +408,78 @@ def test_figures_in_words_and_back() -> None:
     assert from_interval(None, 1.0, 0.95) is None
     with pytest.raises(ValueError, match="kind"):
         replace(figure, kind="x")
+
+
+def test_figures_of_the_controls(tmp_path: Path) -> None:
+    header = "model,optimizer.schedule,strategy,space.learning_rate.low,repeat,number,learning_rate"
+    wide = [
+        (model, "none", "log_random", "", repeat, number, 10.0**-number, score, "finite")
+        for model, score in (("mlp", 0.5), ("mlp_bn", 0.75))
+        for repeat in (0, 1)
+        for number in (0, 1, 2)
+    ]
+    high = [
+        (model, schedule, "log_random", "0.01", 0, number, 0.1, score + 0.1 * number, "finite")
+        for model in ("mlp", "mlp_bn")
+        for schedule, score in (("none", 0.4), ("cosine", 0.6))
+        for number in (0, 1)
+    ]
+    wide[0] = (*wide[0][:-2], 0.8, "finite")
+    wide[1] = (*wide[1][:-2], 0.1, "nonfinite")
+    rows = [",".join(map(str, row)) for row in wide + high]
+    text = "\n".join([f"{header},val_accuracy,outcome", *rows]) + "\n"
+    (tmp_path / "trials.csv").write_text(text)
+    setup = {"dataset": "digits", "model": "mlp", "strategy": "log_random"}
+    share = {f"good_fraction_2pt{end}": x for end, x in (("", 0.3), ("_low", 0.2), ("_high", 0.6))}
+    summary = {"experiment": "controls", "setups": [{**setup, **share}]}
+    write_json(tmp_path / SUMMARY, summary)
+    found = {figure.name.removeprefix("controls / "): figure for figure in controls(tmp_path)}
+    good = found["good within 2 points / digits mlp"]
+    assert (good.value, good.error) == (0.3, pytest.approx(0.1 / 1.959964))
+    assert found["diverged mlp"].value == pytest.approx(1 / 6)
+    assert found["diverged mlp_bn"].value == 0
+    cosine = found["accuracy that cosine decay adds at rates of .01 to 1 mlp"]
+    assert cosine.value == pytest.approx(0.2)
+    # .75 against .8, .1 and four times .5.
+    gains = [-0.05, 0.65, 0.25, 0.25, 0.25, 0.25]
+    norm = found["accuracy that batch norm adds"]
+    assert norm.value == pytest.approx(np.mean(gains))
+    assert norm.error == pytest.approx(np.std(gains, ddof=1) / np.sqrt(6))
+    best = found["best of 16 trials log_random"]
+    assert best.value == pytest.approx((0.8 + 0.5) / 2)
+    assert best.error == pytest.approx(np.std([0.8, 0.5], ddof=1) / np.sqrt(2))
+    spread = found["decades over which rates are tried log_random"]
+    assert spread.value == pytest.approx(np.std([0, 1, 2]))
+
+
+def test_figures_of_claims(tmp_path: Path) -> None:
+    cell = {"cell": "x 1", "estimate": 0.2, "low": 0.1, "high": 0.3, "level": 0.95}
+    unknown = {"cell": "x 2", "estimate": None, "low": None, "high": None, "level": 0.95}
+    verdicts = [
+        {"claim": "It is.", "statistic": "best_val_accuracy", "cells": [cell, unknown]},
+        {"claim": "It takes.", "statistic": "trials_to_good", "cells": [cell]},
+    ]
+    write_json(
+        tmp_path / SUMMARY, {"experiment": "mine", "verdicts": verdicts, "setups": [{"n": 1}]}
+    )
+    first, second = claims(tmp_path)
+    assert (first.name, first.value, first.unit) == ("mine / It is / x 1", 0.2, "points")
+    assert first.error == pytest.approx(0.1 / 1.959964)
+    assert (second.name, second.unit) == ("mine / It takes", "")
+
+
+def test_speed_of_a_device_is_that_of_its_fused_trainer() -> None:
+    case = Case("digits", "none", "sgd")
+    found = on_gpu(case, case.data(), 2, torch.device("cpu"))
+    assert "cpu" in found.name
+    assert found.value > 1  # many at once are faster than one by one
+    assert (found.kind, found.worse) == ("speed", -1)
+
+
+def test_ratio_is_the_median_over_rounds() -> None:
+    found = ratio_figure("x", [2.0, 4.0, 40.0], [1.0, 1.0, 1.0])
+    assert found.value == pytest.approx(4.0)
+    assert found.error == pytest.approx(np.sqrt(np.pi / 2) * 1.4826 * np.log(2) / np.sqrt(3))
 
 
 # Changes of the code that a night is to notice: file, what stands there, what is put there, parts.

@@ -98,7 +98,8 @@ def _night(given: argparse.Namespace) -> int:
     matrix = f"{given.matrix} {VERSION}"
     # What runs a part of the matrix is continued by the same part of it.
     asked = matrix if not given.parts else f"{matrix}: {' '.join(parts)}"
-    progress = Progress.unfinished(given.work, asked, code)
+    written = {night.name for night in history.nights}
+    progress = Progress.unfinished(given.work, asked, code, written)
     if progress is None:
         name = history.new_name(code, given.work)
         progress = Progress.begin(given.work, name, asked, code)

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -131,12 +131,17 @@ class Progress:
         return begun
 
     @classmethod
-    def unfinished(cls, work: Path, matrix: str, commit: str) -> "Progress | None":
-        """The newest of this commit that did not end; None without one."""
+    def unfinished(
+        cls, work: Path, matrix: str, commit: str, written: Set[str]
+    ) -> "Progress | None":
+        """The newest of this commit that did not end; None without one.
+
+        One whose summary is `written` was killed right after that, and has ended.
+        """
         for path in sorted(work.glob(f"*/{STATE}"), reverse=True):
             state = json.loads(path.read_text(encoding="utf-8"))
             same = (state["matrix"], state["commit"], state["ended"]) == (matrix, commit, None)
-            if same:
+            if same and state["name"] not in written:
                 return cls(path.parent, state)
         return None
 
@@ -203,7 +208,9 @@ class History:
         self.nights = [_night(path) for path in folder.glob(f"*/{SUMMARY}")]
         self.nights.sort(key=lambda night: (night.started, night.name))
         whole = {night.name for night in self.nights}
-        older = [one for one in _older(folder / OLDER) if one.name not in whole]
+        # A night that is whole besides was killed while it was thinned.
+        thinned = {one.name: one for one in _older(folder / OLDER)}
+        older = [one for name, one in thinned.items() if name not in whole]
         own = [
             Past(
                 night.name,
