@@ -13,6 +13,7 @@ import sqlite3
 import sys
 import time
 import traceback
+import types
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ MOST_SECONDS = 600.0
 def run_hpsuite(overrides: Sequence[str]) -> None:
     """What `python -m hpsuite` does, in this process."""
     sys.argv = ["hpsuite", *overrides]
+    # Workers import what is the main module, and need nothing of a harness.
+    sys.modules["__main__"] = types.ModuleType("__main__")
     runpy.run_module("hpsuite", run_name="__main__", alter_sys=False)
 
 
