@@ -21,6 +21,7 @@ same direction each time has moved. Independent looks multiply the chances of a 
 keep it small where errors are not normal. simulate.py measures how small.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -129,8 +130,13 @@ def _judged(new: Value, past: Sequence[Value], prior: Prior, chance: float) -> J
     factor = max((prior.df * prior.factor + (n - 1) * ratio) / df, LEAST_FACTOR)
     noise = scale * math.sqrt(factor * (1 + 1 / n))
     mean = float(values.mean())
-    limit = float(student.isf(chance, df))
-    return Judgement(n, mean, noise, (new.value - mean) / noise, limit)
+    return Judgement(n, mean, noise, (new.value - mean) / noise, _limit(chance, df))
+
+
+@functools.cache
+def _limit(chance: float, df: float) -> float:
+    """Beyond which t of so many degrees of freedom lies with that chance."""
+    return float(student.isf(chance, df))
 
 
 def _scale(values: Sequence[Value]) -> float:
