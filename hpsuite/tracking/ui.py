@@ -106,7 +106,8 @@ def _is_free(port: int) -> bool:
 def server(uri: str, port: int, log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     """MLflow's server for one user, with its helpers in a group of processes that ends with it."""
     command = [sys.executable, "-m", "mlflow", "server", f"--host={HOST}", f"--port={port}"]
-    environment = os.environ | {
+    others = {name: value for name, value in os.environ.items() if name != "MLFLOW_STATIC_PREFIX"}
+    environment = others | {
         # Not on the command line, where all users of the machine would see a password.
         "MLFLOW_BACKEND_STORE_URI": uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
