@@ -221,9 +221,9 @@ def _found_of(setup: SetupFinding, differences: Sequence[Difference]) -> dict[st
     own = setup.arms[0].setup_identity
     for pair, line in zip(differences, difference_lines(differences), strict=True):
         tables = [each.arms[0] for each in (pair.a, pair.b)]
-        if own in [table.setup_identity for table in tables]:
-            (other,) = (table for table in tables if table.setup_identity != own)
-            others[_name(other)] = line
+        rest = [table for table in tables if table.setup_identity != own]
+        if len(rest) == 1:
+            others[_name(rest[0])] = line
     shown = dict(list(others.items())[:MOST_COMPARED])
     names = metric_prefixes([name.replace(" · ", " ") for name in shown])
     lines = zip(names, shown.values(), strict=True)

@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -127,7 +126,7 @@ def server(uri: str, port: int, log: IO[bytes]) -> Iterator[subprocess.Popen[byt
         yield process
     finally:
         for how in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody is left
                 os.killpg(process.pid, how)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(TO_END)
@@ -135,12 +134,13 @@ def server(uri: str, port: int, log: IO[bytes]) -> Iterator[subprocess.Popen[byt
 
 def wait_for(process: subprocess.Popen[bytes], port: int, stop: threading.Event) -> str:
     """Wait until a server answers, or a stop is asked for; returns what went wrong."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever is set
     for _ in range(int(TO_START / 0.2)):
         if process.poll() is not None:
             return f"it ended with status {process.returncode}"
         try:
-            urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=2).close()
-        except (urllib.error.URLError, OSError):
+            direct.open(f"http://{HOST}:{port}/health", timeout=2).close()
+        except OSError:  # urllib's errors too
             pass
         else:
             return ""
@@ -228,6 +228,12 @@ def _complain(text: str, *, status: int) -> int:
     return status
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 2**16:
+        raise argparse.ArgumentTypeError(f"found {text}; accepted: 1 to 65535")
+    return int(text)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -237,7 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = "path or address of MLflow's database (MLFLOW_TRACKING_URI, else mlflow.db here)"
     parser.add_argument("database", nargs="?", help=text)
     text = f"port to listen on ({PORT}, or any where that is taken)"
-    parser.add_argument("--port", type=int, help=text)
+    parser.add_argument("--port", type=_port, help=text)
     asked = parser.parse_args(arguments)
     return show(asked.database, asked.port)
 
