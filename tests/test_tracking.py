@@ -478,8 +478,9 @@ def test_how_to_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv" / "bin" / "python"))
     assert how_to_open(uri, "7")[0] == "run   make ui"
     command = how_to_open(f"sqlite:///{tmp_path}/a b/mlflow.db", "7")[0]
-    words = shlex.split(command.removeprefix("run   make ui ARGS=").strip())
-    assert shlex.split(words[0]) == [f"{tmp_path}/a b/mlflow.db"]
+    make, target, given = shlex.split(command.removeprefix("run   "))
+    assert (make, target) == ("make", "ui")
+    assert shlex.split(given.removeprefix("ARGS=")) == [f"{tmp_path}/a b/mlflow.db"]
     (page,) = how_to_open("https://user:secret@server/mlflow/", "7")
     assert page.startswith("open  https://user:***@server/mlflow/#/experiments/7/runs?")
     assert 'searchFilter=tags."hpsuite.kind" = "arm"' in unquote(page)
