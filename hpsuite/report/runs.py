@@ -33,6 +33,7 @@ from hpsuite.trials import TrialResult
 
 # The run with the report; charts and tables show the beginnings of names.
 COMPARISON = "report and comparisons"
+HEADLINE = "good_fraction_2pt"
 # Begins the names of a setup's findings among its parameters.
 FOUND = "found: "
 # Of a setup, so many comparisons with others are told there.
@@ -201,11 +202,16 @@ def _setup_view(setup: SetupFinding, differences: Sequence[Difference]) -> RunVi
         key=f"setup:{table.setup_identity}:{table.identity}:g{table.generation}",
         kind="setup",
         name=_name(table),
-        metrics=metrics(setup_figures(setup)),
+        metrics=_headline_first(metrics(setup_figures(setup))),
         params=_params(table) | _found_of(setup, differences),
         tags=_tags(table),
         note=note,
     )
+
+
+def _headline_first(figures: Mapping[str, float]) -> dict[str, float]:
+    """The page Compare draws the first metric."""
+    return {HEADLINE: figures[HEADLINE], **figures} if HEADLINE in figures else dict(figures)
 
 
 def _found_of(setup: SetupFinding, differences: Sequence[Difference]) -> dict[str, str]:
@@ -218,16 +224,19 @@ def _found_of(setup: SetupFinding, differences: Sequence[Difference]) -> dict[st
         f"{FOUND}at chance": percent(found.chance_fraction.estimate, 0),
     }
     others: dict[str, str] = {}
-    own = setup.arms[0].setup_identity
+    own = setup.arms[0]
     for pair, line in zip(differences, difference_lines(differences), strict=True):
         tables = [each.arms[0] for each in (pair.a, pair.b)]
-        rest = [table for table in tables if table.setup_identity != own]
+        rest = [table for table in tables if table.setup_identity != own.setup_identity]
         if len(rest) == 1:
             others[_name(rest[0])] = line
-    shown = dict(list(others.items())[:MOST_COMPARED])
+    if not others:
+        return words
+    shown = {_name(own): "(this one)", **dict(list(others.items())[:MOST_COMPARED])}
     names = metric_prefixes([name.replace(" · ", " ") for name in shown])
     lines = zip(names, shown.values(), strict=True)
-    return words | {f"{FOUND}compared with {name}": line for name, line in lines}
+    # Behind the others in the alphabet: the page draws the first three parameters that differ.
+    return words | {f"{FOUND}versus {name}": line for name, line in lines}
 
 
 def _arm_view(arm: ArmFinding, best_trials: int, color: str) -> RunView:
@@ -256,11 +265,18 @@ def _arm_view(arm: ArmFinding, best_trials: int, color: str) -> RunView:
         params=_params(table) | {"strategy": table.arm.strategy.label},
         tags=_tags(table),
         note=note,
-        table={str(name): [row[i] for row in rows] for i, name in enumerate(header)},
+        table=_telling_first({str(n): [row[i] for row in rows] for i, n in enumerate(header)}),
         children=[
             replace(_trial_view(table, study, result), color=color) for study, result in shown
         ],
     )
+
+
+def _telling_first(table: Mapping[str, list[object]]) -> dict[str, list[object]]:
+    """A table of trials whose columns that say what the run's name says come last."""
+    names = list(table)
+    last = names[: names.index("repeat")]
+    return {name: table[name] for name in [*names[len(last) :], *last]}
 
 
 def _trial_view(table: ArmTable, study: StudyTable, result: TrialResult) -> RunView:
@@ -268,7 +284,7 @@ def _trial_view(table: ArmTable, study: StudyTable, result: TrialResult) -> RunV
     return RunView(
         key=f"trial:{table.identity}:g{table.generation}:r{study.repeat}:{result.number}",
         kind="trial",
-        name=f"r{study.repeat} #{result.number} · {_name(table, table.arm.strategy.label)}",
+        name=_name(table, f"r{study.repeat} #{result.number}", then=table.arm.strategy.label),
         metrics={"val_accuracy": result.val_accuracy, "test_accuracy": result.test_accuracy},
         series={"val_curve": result.val_curve, "loss_curve": result.loss_curve},
         params={name: str(value) for name, value in values.items()},
@@ -276,10 +292,10 @@ def _trial_view(table: ArmTable, study: StudyTable, result: TrialResult) -> RunV
     )
 
 
-def _name(table: ArmTable, *first: str) -> str:
-    """The distinguishing word first, as the UI cuts long names."""
+def _name(table: ArmTable, *first: str, then: str = "") -> str:
+    """The distinguishing word first, as the UI cuts long names; `then` stands behind the model."""
     setup = table.arm.setup
-    words = [*first, setup.model_name]
+    words = [*first, setup.model_name, *([then] if then else [])]
     words += [axes_words({key: value}) for key, value in setup.variant]
     words.append(setup.dataset.name)
     if table.generation > 1:

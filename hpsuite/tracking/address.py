@@ -16,6 +16,8 @@ from hpsuite.texts import without_password
 
 # The tag by which the UI is filtered.
 KIND = "hpsuite.kind"
+# Without it, pages open among tools for language models.
+_LEARNING = "workflowType=machine_learning"
 
 # Settings for the time of a sync; what the user has set wins. By default MLflow tries an
 # unreachable server for four minutes.
@@ -63,10 +65,13 @@ def page_address(experiment_id: str, kind: str) -> str:
     return f"{_charts(experiment_id)}&viewStateShareKey={page_key(kind)}"
 
 
+def artifact_address(experiment_id: str, run_id: str, path: str) -> str:
+    """The page of a run's artifact, after the server's own address."""
+    return f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/{path}?{_LEARNING}"
+
+
 def _charts(experiment_id: str) -> str:
-    # Without the workflow type, the page opens among tools for language models.
-    page = f"#/experiments/{experiment_id}/runs"
-    return f"{page}?workflowType=machine_learning&compareRunsMode=CHART"
+    return f"#/experiments/{experiment_id}/runs?{_LEARNING}&compareRunsMode=CHART"
 
 
 def page_key(kind: str) -> str:

@@ -10,7 +10,7 @@ import base64
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hpsuite.tracking.address import KIND, page_key
 
@@ -28,6 +28,8 @@ class Page:
         name: in the menu.
         columns: metrics of the table, in order.
         charts: metrics to chart first, in order, and whether each is a line over steps.
+        titles: of the charts whose metric's name says too little; short, as the UI cuts them.
+        beside: so many charts stand beside each other.
         params: parameters of the table, before the metrics.
         parallel: parameters and metrics of a chart of parallel coordinates, which comes first;
             runs that lack one of them are not in it. Empty for none.
@@ -38,6 +40,8 @@ class Page:
     name: str
     columns: tuple[str, ...]
     charts: Mapping[str, bool]
+    titles: Mapping[str, str] = field(default_factory=dict)
+    beside: int = 3
     params: tuple[str, ...] = ()
     parallel: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     best: str = ""
@@ -52,7 +56,9 @@ def tag_of(page: Page, at: int) -> str:
     """What the tag of a page says; `at`, in ms since 1970, is when it was made."""
     columns = [f"params.`{name}`" for name in page.params]
     columns += [f"metrics.`{name}`" for name in page.columns]
-    charts = [_chart(name, line=line) for name, line in page.charts.items()]
+    charts = [
+        _chart(name, page.titles.get(name, name), line=line) for name, line in page.charts.items()
+    ]
     if any(page.parallel):
         charts.insert(0, _parallel(*page.parallel))
     state = {
@@ -68,7 +74,7 @@ def tag_of(page: Page, at: int) -> str:
         "columnWidths": {_NAME: 300} | dict.fromkeys(columns, 160),
         "runsHiddenMode": "FIRST_20_RUNS",
         "compareRunCharts": charts,
-        "compareRunSections": [_section(SECTION, "What to look at first")],
+        "compareRunSections": [_section(SECTION, "What to look at first", page.beside)],
         "viewMaximized": False,
         "runListHidden": False,
         "isAccordionReordered": False,
@@ -96,7 +102,7 @@ def is_edited(tag: str) -> bool:
         return True
 
 
-def _section(key: str, name: str) -> dict[str, object]:
+def _section(key: str, name: str, beside: int) -> dict[str, object]:
     return {
         "uuid": key,
         "name": name,
@@ -104,11 +110,13 @@ def _section(key: str, name: str) -> dict[str, object]:
         "isReordered": False,
         "deleted": False,
         "isGenerated": False,
+        "columns": beside,
     }
 
 
-def _chart(metric: str, *, line: bool) -> dict[str, object]:
-    chart = _card(metric, "LINE" if line else "BAR") | {"metricKey": metric}
+def _chart(metric: str, title: str, *, line: bool) -> dict[str, object]:
+    chart = _card(metric, "LINE" if line else "BAR")
+    chart |= {"metricKey": metric, "displayName": title}
     if line:
         chart |= {
             "lineSmoothness": 0,

@@ -23,7 +23,15 @@ from pathlib import Path
 from typing import IO
 
 from hpsuite.texts import without_password
-from hpsuite.tracking.address import KIND, check_database, page_address, quiet, reason, resolve_uri
+from hpsuite.tracking.address import (
+    KIND,
+    artifact_address,
+    check_database,
+    page_address,
+    quiet,
+    reason,
+    resolve_uri,
+)
 from hpsuite.tracking.failures import TrackingError
 from hpsuite.tracking.files import FILES
 from hpsuite.tracking.pages import PREFIX
@@ -181,8 +189,10 @@ def page_lines(uri: str, place: str) -> list[str]:
             condition = f"tags.`{KIND}` = 'comparison'"
             for run in client.search_runs([experiment.experiment_id], condition, max_results=1):
                 if FILES in run.data.tags:
-                    page = f"#/experiments/{experiment.experiment_id}/runs/{run.info.run_id}"
-                    lines.append(f"  {'report':<9} {place}/{page}/artifacts/report.html")
+                    page = artifact_address(
+                        experiment.experiment_id, run.info.run_id, "report.html"
+                    )
+                    lines.append(f"  {'report':<9} {place}/{page}")
     if len(ours) > MOST:
         lines += ["", f"and {len(ours) - MOST} more experiments"]
     return lines
