@@ -156,7 +156,7 @@ def test_setups_their_names_and_how_sensitive_they_are(
     page.wait(f"document.querySelectorAll('{CARD} .barlayer .bars .point').length >= 6")
     page.save(pictures / "setups.png")
     titles = [text.partition("\n")[0] for text in texts_of(page, CARD)]
-    assert titles[0] == "good within 2 points"
+    assert titles[0] == "good_fraction_2pt"
     names = [name for kind, name in shown.runs if kind == "setup"]
     assert sorted(names) == ["mlp · digits", "mlp_bn · digits"]
     # As numbers, in the table: what tells setups apart, then the figures, the headline first.
@@ -171,7 +171,7 @@ def test_setups_their_names_and_how_sensitive_they_are(
 
 
 def test_searches_have_lines_of_their_own(shown: Shown, page: Page, pictures: Path) -> None:
-    visit(page, shown.page("arm"), *[name[:20] for name in ARMS], "so far, by trials")
+    visit(page, shown.page("arm"), *[name[:20] for name in ARMS], "best_so_far")
     colors = page.wait(f"(() => {{ const c = {LINES}; return c.length >= {len(ARMS)} && c }})()")
     page.save(pictures / "searches.png")
     assert len(set(colors)) == len(ARMS)
@@ -207,7 +207,7 @@ def test_compare_tells_what_batch_norm_does(shown: Shown, page: Page, pictures: 
 
 
 def test_trials_in_parallel_coordinates(shown: Shown, page: Page, pictures: Path) -> None:
-    visit(page, shown.page("trial"), "Parallel Coordinates", "validation accuracy by epoch")
+    visit(page, shown.page("trial"), "Parallel Coordinates", "val_curve")
     page.wait("document.querySelectorAll('.parcoords canvas').length > 0")
     axes = page.wait(
         "(() => { const t = [...document.querySelectorAll('.parcoords .label')]"

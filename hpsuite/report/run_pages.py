@@ -12,34 +12,6 @@ MOST_PARAMS = 3
 MOST_AXES = 8
 # How far the first of several setups is from its strategy's own colour, towards white.
 PALEST = 0.6
-# What charts say above them; a card of three beside each other shows some 25 letters.
-SETUP_TITLES = {
-    "good_fraction_2pt": "good within 2 points",
-    "good_fraction_2pt_low": "... low end of interval",
-    "good_fraction_2pt_high": "... high end of interval",
-    "b": "b: the best it can do",
-    "regret_median": "median loss to b",
-    "trials_needed_2pt": "trials needed, 2 points",
-    "nonfinite_fraction": "share that diverged",
-    "chance_fraction": "share at chance",
-    "rate_width_2pt": "decades of good rates",
-}
-ARM_TITLES = {
-    "best_so_far": "best validation accuracy so far, by trials",
-    "best_val_accuracy": "best validation accuracy",
-    "test_accuracy": "test accuracy of that trial",
-    "best_val_accuracy_low": "best validation accuracy: low end of interval",
-    "best_val_accuracy_high": "best validation accuracy: high end of interval",
-    "regret": "regret: below the best of all, by how much",
-    "rank_low": "rank, from",
-    "rank_high": "rank, to",
-    "seconds": "seconds of one worker",
-}
-TRIAL_TITLES = {
-    "val_curve": "validation accuracy by epoch",
-    "loss_curve": "training loss by epoch",
-    "val_accuracy": "validation accuracy",
-}
 
 
 def run_pages(views: Sequence[RunView]) -> tuple[Page, ...]:
@@ -60,7 +32,7 @@ def run_pages(views: Sequence[RunView]) -> tuple[Page, ...]:
                 ),
                 False,
             ),
-            titles=SETUP_TITLES,
+            heading="good_fraction_2pt is the share of the space within 2 points of b, the best",
             params=_differing([view for view in views if view.kind == "setup"]),
         ),
         Page(
@@ -81,7 +53,7 @@ def run_pages(views: Sequence[RunView]) -> tuple[Page, ...]:
                 "rank_high": False,
                 "seconds": False,
             },
-            titles=ARM_TITLES,
+            heading="best_so_far is the best validation accuracy after each trial",
             beside=2,
             params=_differing([view for view in views if view.kind == "arm"]),
         ),
@@ -95,7 +67,7 @@ def run_pages(views: Sequence[RunView]) -> tuple[Page, ...]:
                 "Trials: the best of each search",
                 ("val_accuracy", "test_accuracy"),
                 {"val_curve": True, "loss_curve": True, "val_accuracy": False},
-                titles=TRIAL_TITLES,
+                heading="val_curve is the validation accuracy after each epoch",
                 beside=2,
                 params=tried,
                 parallel=(tried, ("val_accuracy", "test_accuracy")),

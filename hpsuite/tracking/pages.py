@@ -10,7 +10,7 @@ import base64
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from hpsuite.tracking.address import KIND, page_key
 
@@ -28,7 +28,8 @@ class Page:
         name: in the menu.
         columns: metrics of the table, in order.
         charts: metrics to chart first, in order, and whether each is a line over steps.
-        titles: of the charts whose metric's name says too little; short, as the UI cuts them.
+        heading: what the names of the first charts mean, above them; the UI titles a chart with
+            nothing but the name of its metric.
         beside: so many charts stand beside each other.
         params: parameters of the table, before the metrics.
         parallel: parameters and metrics of a chart of parallel coordinates, which comes first;
@@ -40,7 +41,7 @@ class Page:
     name: str
     columns: tuple[str, ...]
     charts: Mapping[str, bool]
-    titles: Mapping[str, str] = field(default_factory=dict)
+    heading: str = ""
     beside: int = 3
     params: tuple[str, ...] = ()
     parallel: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
@@ -56,9 +57,7 @@ def tag_of(page: Page, at: int) -> str:
     """What the tag of a page says; `at`, in ms since 1970, is when it was made."""
     columns = [f"params.`{name}`" for name in page.params]
     columns += [f"metrics.`{name}`" for name in page.columns]
-    charts = [
-        _chart(name, page.titles.get(name, name), line=line) for name, line in page.charts.items()
-    ]
+    charts = [_chart(name, line=line) for name, line in page.charts.items()]
     if any(page.parallel):
         charts.insert(0, _parallel(*page.parallel))
     state = {
@@ -74,7 +73,7 @@ def tag_of(page: Page, at: int) -> str:
         "columnWidths": {_NAME: 300} | dict.fromkeys(columns, 160),
         "runsHiddenMode": "FIRST_20_RUNS",
         "compareRunCharts": charts,
-        "compareRunSections": [_section(SECTION, "What to look at first", page.beside)],
+        "compareRunSections": [_section(page)],
         "viewMaximized": False,
         "runListHidden": False,
         "isAccordionReordered": False,
@@ -102,21 +101,20 @@ def is_edited(tag: str) -> bool:
         return True
 
 
-def _section(key: str, name: str, beside: int) -> dict[str, object]:
+def _section(page: Page) -> dict[str, object]:
     return {
-        "uuid": key,
-        "name": name,
+        "uuid": SECTION,
+        "name": ": ".join(filter(None, ("What to look at first", page.heading))),
         "display": True,
         "isReordered": False,
         "deleted": False,
         "isGenerated": False,
-        "columns": beside,
+        "columns": page.beside,
     }
 
 
-def _chart(metric: str, title: str, *, line: bool) -> dict[str, object]:
-    chart = _card(metric, "LINE" if line else "BAR")
-    chart |= {"metricKey": metric, "displayName": title}
+def _chart(metric: str, *, line: bool) -> dict[str, object]:
+    chart = _card(metric, "LINE" if line else "BAR") | {"metricKey": metric}
     if line:
         chart |= {
             "lineSmoothness": 0,
