@@ -29,6 +29,7 @@ STRATEGIES = ("grid", "random", "log_random", "coarse_to_fine")
 ARMS = [f"{s} · {m} · digits" for m in ("mlp", "mlp_bn") for s in STRATEGIES]
 # Of one chart of lines, the colours of all that have data.
 LINES = "[...document.querySelectorAll('.scatterlayer .js-line')].map(e => e.style.stroke)"
+HEADING = "Share of the space within 2 points of the best"
 CARD = '[data-testid="experiment-view-compare-runs-card"]'
 ASSISTANT = '[data-component-id="mlflow.assistant.chat_panel.close"]'
 # 5,000 trials with made-up results: what stands behind the pages, and no training.
@@ -152,7 +153,7 @@ def texts_of(page: Page, selector: str) -> list[str]:
 def test_setups_their_names_and_how_sensitive_they_are(
     shown: Shown, page: Page, pictures: Path
 ) -> None:
-    visit(page, shown.page("setup"), "mlp · digits", "mlp_bn · digits", "What to look at first")
+    visit(page, shown.page("setup"), "mlp · digits", "mlp_bn · digits", HEADING)
     page.wait(f"document.querySelectorAll('{CARD} .barlayer .bars .point').length >= 6")
     page.save(pictures / "setups.png")
     titles = [text.partition("\n")[0] for text in texts_of(page, CARD)]
@@ -247,7 +248,7 @@ def test_five_thousand_trials(
             ("trial", ".parcoords canvas"),
         ):
             start = time.monotonic()
-            visit(page, shown.page(kind), "What to look at first")
+            visit(page, shown.page(kind), "matching runs")
             page.wait(f"document.querySelectorAll('{drawn}').length > 0")
             page.wait(f"document.querySelectorAll('{CARD} .barlayer .bars .point').length > 0")
             took[kind] = time.monotonic() - start

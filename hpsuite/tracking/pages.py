@@ -28,8 +28,8 @@ class Page:
         name: in the menu.
         columns: metrics of the table, in order.
         charts: metrics to chart first, in order, and whether each is a line over steps.
-        heading: what the names of the first charts mean, above them; the UI titles a chart with
-            nothing but the name of its metric.
+        heading: above the first charts, in words: the UI titles a chart with nothing but the name
+            of its metric. It cuts more than 46 letters.
         beside: so many charts stand beside each other.
         params: parameters of the table, before the metrics.
         parallel: parameters and metrics of a chart of parallel coordinates, which comes first;
@@ -41,7 +41,7 @@ class Page:
     name: str
     columns: tuple[str, ...]
     charts: Mapping[str, bool]
-    heading: str = ""
+    heading: str = "What to look at first"
     beside: int = 3
     params: tuple[str, ...] = ()
     parallel: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
@@ -104,7 +104,7 @@ def is_edited(tag: str) -> bool:
 def _section(page: Page) -> dict[str, object]:
     return {
         "uuid": SECTION,
-        "name": ": ".join(filter(None, ("What to look at first", page.heading))),
+        "name": page.heading,
         "display": True,
         "isReordered": False,
         "deleted": False,
