@@ -70,9 +70,17 @@ $(STAMP): pyproject.toml constraints.txt
 quickstart: $(STAMP) ## run the first experiment (ARGS: overrides, as in ARGS='repeats=2')
 	@$(RUN) -m hpsuite +experiment=quickstart $(ARGS)
 
+.PHONY: ui
+ui: $(STAMP) ## show the runs of this folder in MLflow's UI (ARGS: another database, --port)
+	@$(RUN) -m hpsuite.tracking.ui $(ARGS)
+
 .PHONY: test
 test: $(STAMP) ## run the quick tests (ARGS: pytest options, as in ARGS='-k journal')
-	@$(RUN) -m pytest -m "not slow and not gpu" $(PARALLEL) $(ARGS)
+	@$(RUN) -m pytest -m "not slow and not gpu and not browser" $(PARALLEL) $(ARGS)
+
+.PHONY: test-browser
+test-browser: $(STAMP) ## what a user sees, in a real Chromium (Debian: apt-get install chromium)
+	@$(RUN) -m pytest -m browser $(ARGS)
 
 .PHONY: test-all
 test-all: $(STAMP) ## run all tests; those for a GPU are skipped where there is none

@@ -30,7 +30,8 @@ from hpsuite.record import beside, open_storage
 from hpsuite.replays import BEST, CHOICES, DEFAULT, MOVED, plan_replays, replayed
 from hpsuite.report.files import write_files
 from hpsuite.report.progress import TrialProgress
-from hpsuite.report.runs import PAGES, experiment_note, run_views
+from hpsuite.report.run_pages import run_pages
+from hpsuite.report.runs import experiment_note, run_views
 from hpsuite.report.tables import print_tables
 from hpsuite.report.telling import tell
 from hpsuite.running import about_run, print_title, print_written, show_in_mlflow, start
@@ -220,14 +221,15 @@ def conclude(
     console.print(f"record   {without_password(settings.storage)}", highlight=False)
     if settings.tracking.enabled:
         best = settings.tracking.best_trials
+        views = run_views(findings, best_trials=best, report=report, folder=folder)
         shown = show_in_mlflow(
             settings.name,
-            run_views(findings, best_trials=best, report=report, folder=folder),
+            views,
             settings.tracking,
             console,
             output_dir=settings.output_dir,
             note=experiment_note(settings.title, findings, report),
-            pages=PAGES,
+            pages=run_pages(views),
             again="the same command, or python -m hpsuite +experiment=sync,",
         )
         if shown is not None:

@@ -27,7 +27,8 @@ from hpsuite.record import open_storage, storage_exists
 from hpsuite.replays import plan_replays
 from hpsuite.report.console import make_console
 from hpsuite.report.files import has_figures
-from hpsuite.report.runs import PAGES, experiment_note, run_views
+from hpsuite.report.run_pages import run_pages
+from hpsuite.report.runs import experiment_note, run_views
 from hpsuite.report.telling import tell
 from hpsuite.running import print_lacking, print_plainly, print_title, start
 from hpsuite.texts import LogLevel, Name, Packages, PathText, without_password
@@ -194,7 +195,8 @@ class _Syncing:
         files = run.folder if has_figures(run.folder / "summary.json", findings) else None
         best = settings.tracking.best_trials
         views = run_views(findings, best_trials=best, report=report, folder=files)
-        note = "" if shown else experiment_note(settings.title, findings, report)
+        older = bool(shown)  # a newer command of the experiment has written note and pages
+        note = "" if older else experiment_note(settings.title, findings, report)
         new = [view for view in views if view.key not in shown]
         shown |= {view.key for view in views}
         if not new:
@@ -205,7 +207,7 @@ class _Syncing:
             uri=uri,
             artifacts=Path(self._settings.output_dir) / "mlflow",
             note=note,
-            pages=PAGES,
+            pages=() if older else run_pages(views),
             time_limit=settings.tracking.time_limit,
         )
 

@@ -177,6 +177,13 @@ def test_mlflow_shows_setups_and_arms(run: Run, tmp_path: Path) -> None:
         (entry,) = (e for e in by_kind["setup"] if e.data.tags["hpsuite.model"] == setup["model"])
         for name in ("good_fraction_2pt", "good_fraction_2pt_low", "nonfinite_fraction"):
             assert entry.data.metrics[name] == setup[name]
+        # The page Compare shows the parameters of both, and no notes.
+        told = {key: text for key, text in entry.data.params.items() if "versus" in key}
+        assert set(told) == {"found: versus mlp digits", "found: versus mlp_bn digits"}
+        assert told.pop(f"found: versus {setup['model']} digits") == "(this one)"
+        assert next(iter(told.values())).startswith("digits mlp_bn minus digits mlp: ")
+    table = client.download_artifacts(by_kind["arm"][0].info.run_id, "trials.json")
+    assert json.loads(Path(table).read_text())["columns"][:2] == ["repeat", "number"]
 
 
 def test_sensitivity_is_null_without_a_reference_sample(

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import resource
+import shlex
 import shutil
 import signal
 import socket
@@ -28,7 +29,8 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from hpsuite.report.runs import PAGES
+from hpsuite.report import foreign
+from hpsuite.report.run_pages import run_pages
 from hpsuite.tracking import (
     Attached,
     Page,
@@ -459,17 +461,26 @@ def test_how_to_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
     command, page = how_to_open(uri, "7")
-    assert command == "run   mlflow ui --backend-store-uri sqlite:///mlflow.db"
+    assert command == "run   python -m hpsuite.tracking.ui"
     assert page.startswith("open  http://127.0.0.1:5000/#/experiments/7/runs?")
     assert "compareRunsMode=CHART" in page
     # The saved view has the filter; one in the address would keep its charts away.
     assert page.endswith("&viewStateShareKey=hpsuite-arm")
-    # Where another environment's mlflow, or none, comes first: this interpreter's.
+    # Where another environment's Python, or none, comes first: this one.
     monkeypatch.setenv("PATH", str(tmp_path))
     command, page = how_to_open(f"sqlite:///{tmp_path}/a b/mlflow.db", "7", "setup")
-    database = f"'sqlite:///{tmp_path}/a b/mlflow.db'"
-    assert command == f"run   {sys.executable} -m mlflow ui --backend-store-uri {database}"
+    assert command == f"run   {sys.executable} -m hpsuite.tracking.ui '{tmp_path}/a b/mlflow.db'"
     assert page.endswith("&viewStateShareKey=hpsuite-setup")
+    # In a checkout with its own environment.
+    (tmp_path / "hpsuite" / "tracking").mkdir(parents=True)
+    for name in ("Makefile", "hpsuite/tracking/ui.py"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv" / "bin" / "python"))
+    assert how_to_open(uri, "7")[0] == "run   make ui"
+    command = how_to_open(f"sqlite:///{tmp_path}/a b/mlflow.db", "7")[0]
+    make, target, given = shlex.split(command.removeprefix("run   "))
+    assert (make, target) == ("make", "ui")
+    assert shlex.split(given.removeprefix("ARGS=")) == [f"{tmp_path}/a b/mlflow.db"]
     (page,) = how_to_open("https://user:secret@server/mlflow/", "7")
     assert page.startswith("open  https://user:***@server/mlflow/#/experiments/7/runs?")
     assert 'searchFilter=tags."hpsuite.kind" = "arm"' in unquote(page)
@@ -677,8 +688,48 @@ def test_pages_are_saved_as_the_ui_saves_them(database: Path) -> None:
 
 
 def test_the_pages_of_a_run_fit_into_their_tags() -> None:
-    for page in PAGES:
+    params = {f"hyperparameter {i} with a name of fair length": str(i) for i in range(30)}
+    trial = RunView("trial:a", "trial", "#0", {"val_accuracy": 0.9}, params=params)
+    views = [
+        RunView(f"{kind}:{i}", kind, kind, {}, params=params | {"a": str(i)}, children=[trial])
+        for kind in ("setup", "arm")
+        for i in range(2)
+    ]
+    pages = run_pages(views)
+    assert [page.kind for page in pages] == ["setup", "arm", "trial", "comparison"]
+    for page in (*pages, *foreign.PAGES):
         assert len(tag_of(page, 1_800_000_000_000)) < 5000  # MLflow's limit
+
+
+def test_pages_put_first_what_tells_runs_apart() -> None:
+    def setup(name: str) -> RunView:
+        params = {"epochs": "2", "normalization": name, "found: diverged": name}
+        tried = {"learning_rate": "0.1", "momentum": "0.9", name: "1"}
+        trials = [RunView(f"{name}:0", "trial", "#0", {"val_accuracy": 0.9}, params=tried)]
+        return RunView(name, "setup", name, {}, params=params, children=trials)
+
+    setups, arms, trials, comparison = run_pages([setup("none"), setup("before")])
+    assert setups.params == ("normalization",)
+    assert arms.params == comparison.params == ()
+    assert trials.parallel == (("learning_rate", "momentum"), ("val_accuracy", "test_accuracy"))
+    assert [page.kind for page in run_pages([])] == ["setup", "arm", "comparison"]
+    packed = json.loads(tag_of(trials, 1))["state"].removeprefix("deflate;")
+    state = json.loads(zlib.decompress(base64.b64decode(packed)))
+    assert state["orderByKey"] == "metrics.`val_accuracy`"
+    assert state["selectedColumns"][:2] == ["params.`learning_rate`", "params.`momentum`"]
+    first = state["compareRunCharts"][0]
+    assert (first["type"], first["selectedParams"]) == ("PARALLEL", ["learning_rate", "momentum"])
+
+
+def test_colours_are_a_runs_own_and_no_part_of_its_content(database: Path) -> None:
+    uri = f"sqlite:///{database}"
+    write(database, arm(color="#003a7d"))
+    (run,) = current(uri)
+    assert run.data.tags["mlflow.runColor"] == "#003a7d"
+    client(uri).set_tag(run.info.run_id, "mlflow.runColor", "#ffffff")
+    assert write(database, arm(color="#e66a0a")).unchanged == 1
+    (run,) = current(uri)
+    assert run.data.tags["mlflow.runColor"] == "#ffffff"
 
 
 @pytest.fixture

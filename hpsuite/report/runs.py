@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from hpsuite.findings import ArmFinding, ArmTable, Findings, SetupFinding, StudyTable
+from hpsuite.findings import ArmFinding, ArmTable, Difference, Findings, SetupFinding, StudyTable
 from hpsuite.report.files import trial_rows
 from hpsuite.report.flat import (
     arm_figures,
@@ -22,54 +22,22 @@ from hpsuite.report.flat import (
 )
 from hpsuite.report.flat_strategies import strategy_sections
 from hpsuite.report.markdown import FIGURES, escape, prose, render_markdown
+from hpsuite.report.run_pages import run_colors
+from hpsuite.report.short_names import axes_words
+from hpsuite.report.style import PALETTE
 from hpsuite.report.tables import difference_lines, percent, with_ends
 from hpsuite.report.telling_days import diary_name, is_diary, median_repeat, story_lines
 from hpsuite.report.view import SIGNS, Report
-from hpsuite.tracking import Attached, Page, RunView
+from hpsuite.tracking import Attached, RunView
 from hpsuite.trials import TrialResult
 
 # The run with the report; charts and tables show the beginnings of names.
 COMPARISON = "report and comparisons"
-# What MLflow's UI shows first; the figures' names are those of `flat.py`.
-PAGES = (
-    Page(
-        "setup",
-        "Setups: how much of the space is good",
-        (
-            *("good_fraction_2pt", "good_fraction_2pt_low", "good_fraction_2pt_high"),
-            *("n_trials", "b", "regret_median", "nonfinite_fraction", "chance_fraction"),
-        ),
-        dict.fromkeys(
-            (
-                *("good_fraction_2pt", "good_fraction_2pt_low", "good_fraction_2pt_high"),
-                *("b", "regret_median", "trials_needed_2pt"),
-                *("nonfinite_fraction", "chance_fraction", "rate_width_2pt"),
-            ),
-            False,
-        ),
-    ),
-    Page(
-        "arm",
-        "Searches: which found a good one",
-        (
-            *("best_val_accuracy", "best_val_accuracy_low", "best_val_accuracy_high"),
-            *("test_accuracy", "rank_low", "rank_high", "regret", "repeats", "seconds"),
-        ),
-        {
-            "best_so_far": True,
-            "best_val_accuracy": False,
-            "test_accuracy": False,
-            "best_val_accuracy_low": False,
-            "best_val_accuracy_high": False,
-            "regret": False,
-            "rank_low": False,
-            "rank_high": False,
-            "seconds": False,
-        },
-    ),
-    Page("comparison", "The report, and differences", (), {}),
-)
-
+HEADLINE = "good_fraction_2pt"
+# Begins the names of a setup's findings among its parameters.
+FOUND = "found: "
+# Of a setup, so many comparisons with others are told there.
+MOST_COMPARED = 10
 # What of a summary says when and how it was made, and not what was found.
 OF_A_RUN = ("created", "seconds", "trained")
 
@@ -90,15 +58,24 @@ def run_views(
         folder: where summary and report were written; None attaches no files.
     """
     pictures = attached_pictures(report, folder)
+    colors = run_colors(findings)
     setups = [
-        replace(_setup_view(setup), files=pictures.get(number, {}))
+        replace(
+            _setup_view(setup, findings.differences),
+            files=pictures.get(number, {}),
+            color=PALETTE[number % len(PALETTE)],
+        )
         for number, setup in enumerate(findings.setups)
         if setup.sensitivity
     ]
     drawn = pictures.get(None, {})
     arms = [
-        replace(_arm_view(arm, best_trials), files={p: drawn[p] for p in own if p in drawn})
-        for arm in findings.arms
+        replace(
+            _arm_view(arm, best_trials, color),
+            files={p: drawn[p] for p in own if p in drawn},
+            color=color,
+        )
+        for arm, color in zip(findings.arms, colors, strict=True)
         for own in [(f"{FIGURES}/{diary_name(arm)}.png",)]
     ]
     files = {} if folder is None else written_files(folder, report, pictures)
@@ -120,12 +97,11 @@ def attached_pictures(
 def experiment_note(title: str, findings: Findings, report: Report | None = None) -> str:
     """What was found, in Markdown, for the experiment's page.
 
-    MLflow shows its first line alone until it is opened.
+    MLflow shows its first line alone until it is opened: the finding, and not the question.
     """
-    first = [f"**{escape(title)}**"] if title else []
-    if report is not None:
-        first += [prose(answer) for answer in report.answers]
-    parts = [" ".join(first)] if first else []
+    answers = [] if report is None else [prose(answer) for answer in report.answers]
+    parts = [" ".join(answers)] if answers else []
+    parts += [f"**{escape(title)}**"] if title else []
     parts += _found(findings, report)
     if report is not None:
         parts.append(f"The report is among the artifacts of the run *{COMPARISON}*.")
@@ -210,7 +186,7 @@ def metric_prefixes(labels: Sequence[str]) -> list[str]:
     return found
 
 
-def _setup_view(setup: SetupFinding) -> RunView:
+def _setup_view(setup: SetupFinding, differences: Sequence[Difference]) -> RunView:
     assert setup.sensitivity is not None
     assert setup.reference is not None
     table = setup.reference
@@ -226,14 +202,44 @@ def _setup_view(setup: SetupFinding) -> RunView:
         key=f"setup:{table.setup_identity}:{table.identity}:g{table.generation}",
         kind="setup",
         name=_name(table),
-        metrics=metrics(setup_figures(setup)),
-        params=_params(table),
+        metrics=_headline_first(metrics(setup_figures(setup))),
+        params=_params(table) | _found_of(setup, differences),
         tags=_tags(table),
         note=note,
     )
 
 
-def _arm_view(arm: ArmFinding, best_trials: int) -> RunView:
+def _headline_first(figures: Mapping[str, float]) -> dict[str, float]:
+    """The page Compare draws the first metric."""
+    return {HEADLINE: figures[HEADLINE], **figures} if HEADLINE in figures else dict(figures)
+
+
+def _found_of(setup: SetupFinding, differences: Sequence[Difference]) -> dict[str, str]:
+    """What was found, in words, among the parameters: the page Compare shows no notes."""
+    assert setup.sensitivity is not None
+    found = setup.sensitivity
+    words = {
+        f"{FOUND}good within 2 points": with_ends(found.good_fractions[2]),
+        f"{FOUND}diverged": percent(found.nonfinite_fraction.estimate, 0),
+        f"{FOUND}at chance": percent(found.chance_fraction.estimate, 0),
+    }
+    others: dict[str, str] = {}
+    own = setup.arms[0]
+    for pair, line in zip(differences, difference_lines(differences), strict=True):
+        tables = [each.arms[0] for each in (pair.a, pair.b)]
+        rest = [table for table in tables if table.setup_identity != own.setup_identity]
+        if len(rest) == 1:
+            others[_name(rest[0])] = line
+    if not others:
+        return words
+    shown = {_name(own): "(this one)", **dict(list(others.items())[:MOST_COMPARED])}
+    names = metric_prefixes([name.replace(" · ", " ") for name in shown])
+    lines = zip(names, shown.values(), strict=True)
+    # Behind the others in the alphabet: the page draws the first three parameters that differ.
+    return words | {f"{FOUND}versus {name}": line for name, line in lines}
+
+
+def _arm_view(arm: ArmFinding, best_trials: int, color: str) -> RunView:
     table = arm.table
     figures = arm_figures(arm)
     header, *rows = trial_rows([table])
@@ -259,9 +265,18 @@ def _arm_view(arm: ArmFinding, best_trials: int) -> RunView:
         params=_params(table) | {"strategy": table.arm.strategy.label},
         tags=_tags(table),
         note=note,
-        table={str(name): [row[i] for row in rows] for i, name in enumerate(header)},
-        children=[_trial_view(table, study, result) for study, result in shown],
+        table=_telling_first({str(n): [row[i] for row in rows] for i, n in enumerate(header)}),
+        children=[
+            replace(_trial_view(table, study, result), color=color) for study, result in shown
+        ],
     )
+
+
+def _telling_first(table: Mapping[str, list[object]]) -> dict[str, list[object]]:
+    """A table of trials whose columns that say what the run's name says come last."""
+    names = list(table)
+    last = names[: names.index("repeat")]
+    return {name: table[name] for name in [*names[len(last) :], *last]}
 
 
 def _trial_view(table: ArmTable, study: StudyTable, result: TrialResult) -> RunView:
@@ -269,7 +284,7 @@ def _trial_view(table: ArmTable, study: StudyTable, result: TrialResult) -> RunV
     return RunView(
         key=f"trial:{table.identity}:g{table.generation}:r{study.repeat}:{result.number}",
         kind="trial",
-        name=f"r{study.repeat} trial {result.number} {table.arm.label}",
+        name=_name(table, f"r{study.repeat} #{result.number}", then=table.arm.strategy.label),
         metrics={"val_accuracy": result.val_accuracy, "test_accuracy": result.test_accuracy},
         series={"val_curve": result.val_curve, "loss_curve": result.loss_curve},
         params={name: str(value) for name, value in values.items()},
@@ -277,11 +292,11 @@ def _trial_view(table: ArmTable, study: StudyTable, result: TrialResult) -> RunV
     )
 
 
-def _name(table: ArmTable, *first: str) -> str:
-    """The distinguishing word first, as the UI cuts long names."""
+def _name(table: ArmTable, *first: str, then: str = "") -> str:
+    """The distinguishing word first, as the UI cuts long names; `then` stands behind the model."""
     setup = table.arm.setup
-    words = [*first, setup.model_name]
-    words += [f"{key}={value}" for key, value in setup.variant]
+    words = [*first, setup.model_name, *([then] if then else [])]
+    words += [axes_words({key: value}) for key, value in setup.variant]
     words.append(setup.dataset.name)
     if table.generation > 1:
         words.append(f"g{table.generation}")

@@ -16,6 +16,8 @@ from hpsuite.texts import without_password
 
 # The tag by which the UI is filtered.
 KIND = "hpsuite.kind"
+# Without it, pages open among tools for language models.
+_LEARNING = "workflowType=machine_learning"
 
 # Settings for the time of a sync; what the user has set wins. By default MLflow tries an
 # unreachable server for four minutes.
@@ -49,19 +51,27 @@ def how_to_open(uri: str, experiment_id: str, kind: str = "arm") -> list[str]:
         experiment_id: as returned by `sync`.
         kind: the runs to show, by their tag `hpsuite.kind`.
     """
-    # Without the workflow type, the page opens among tools for language models.
-    page = f"#/experiments/{experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
     if re.match(r"https?://", uri):  # whose version may not know our saved views (`pages.py`)
         search = quote(f'tags."{KIND}" = "{kind}"', safe="")
-        return [f"open  {without_password(uri).rstrip('/')}/{page}&searchFilter={search}"]
+        page = f"{_charts(experiment_id)}&searchFilter={search}"
+        return [f"open  {without_password(uri).rstrip('/')}/{page}"]
+    command = shlex.join(_ui_command(uri))
+    return [f"run   {command}", f"open  http://127.0.0.1:5000/{page_address(experiment_id, kind)}"]
+
+
+def page_address(experiment_id: str, kind: str) -> str:
+    """The saved view of an experiment's runs of a kind, after the server's own address."""
     # A filter in the address would keep the view's own charts away.
-    page += f"&viewStateShareKey={page_key(kind)}"
-    backend = without_password(uri)
-    database = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and database.resolve().parent == Path.cwd():
-        backend = f"sqlite:///{database.name}"
-    command = [*_mlflow_command(), "ui", "--backend-store-uri", backend]
-    return [f"run   {shlex.join(command)}", f"open  http://127.0.0.1:5000/{page}"]
+    return f"{_charts(experiment_id)}&viewStateShareKey={page_key(kind)}"
+
+
+def artifact_address(experiment_id: str, run_id: str, path: str) -> str:
+    """The page of a run's artifact, after the server's own address."""
+    return f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/{path}?{_LEARNING}"
+
+
+def _charts(experiment_id: str) -> str:
+    return f"#/experiments/{experiment_id}/runs?{_LEARNING}&compareRunsMode=CHART"
 
 
 def page_key(kind: str) -> str:
@@ -69,14 +79,24 @@ def page_key(kind: str) -> str:
     return f"hpsuite-{kind}"
 
 
-def _mlflow_command() -> list[str]:
-    """`mlflow` where the shell finds this interpreter's; another one may not read the database."""
-    found, python = shutil.which("mlflow"), Path(sys.executable)
-    if found is not None and Path(found).parent == python.parent:
-        return ["mlflow"]
-    if python.is_relative_to(Path.cwd()):
+def _ui_command(uri: str) -> list[str]:
+    """What starts the UI (`ui.py`): in a checkout `make ui`."""
+    path = Path(uri.removeprefix("sqlite:///"))
+    given = [without_password(uri)]
+    if uri.startswith("sqlite:///"):
+        given = [str(path)]
+        if path.resolve() == (Path.cwd() / "mlflow.db").resolve():
+            given = []
+    python = Path(sys.executable)
+    checkout = Path("Makefile").is_file() and Path("hpsuite/tracking/ui.py").is_file()
+    if checkout and python.parent == Path.cwd() / ".venv" / "bin":
+        return ["make", "ui", *(f"ARGS={shlex.quote(each)}" for each in given)]
+    found = shutil.which("python")
+    if found is not None and Path(found) == python:
+        python = Path("python")
+    elif python.is_relative_to(Path.cwd()):
         python = python.relative_to(Path.cwd())
-    return [str(python), "-m", "mlflow"]
+    return [str(python), "-m", "hpsuite.tracking.ui", *given]
 
 
 def check_database(uri: str) -> None:

@@ -9,7 +9,7 @@ know it shows all as it would without.
 import base64
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hpsuite.tracking.address import KIND, page_key
@@ -28,12 +28,24 @@ class Page:
         name: in the menu.
         columns: metrics of the table, in order.
         charts: metrics to chart first, in order, and whether each is a line over steps.
+        heading: above the first charts, in words: the UI titles a chart with nothing but the name
+            of its metric. It cuts more than 46 letters.
+        beside: so many charts stand beside each other.
+        params: parameters of the table, before the metrics.
+        parallel: parameters and metrics of a chart of parallel coordinates, which comes first;
+            runs that lack one of them are not in it. Empty for none.
+        best: the metric whose largest value comes first; empty for the order of writing.
     """
 
     kind: str
     name: str
     columns: tuple[str, ...]
     charts: Mapping[str, bool]
+    heading: str = "What to look at first"
+    beside: int = 3
+    params: tuple[str, ...] = ()
+    parallel: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    best: str = ""
 
     @property
     def key(self) -> str:
@@ -43,10 +55,14 @@ class Page:
 
 def tag_of(page: Page, at: int) -> str:
     """What the tag of a page says; `at`, in ms since 1970, is when it was made."""
-    columns = [f"metrics.`{name}`" for name in page.columns]
+    columns = [f"params.`{name}`" for name in page.params]
+    columns += [f"metrics.`{name}`" for name in page.columns]
+    charts = [_chart(name, line=line) for name, line in page.charts.items()]
+    if any(page.parallel):
+        charts.insert(0, _parallel(*page.parallel))
     state = {
         "searchFilter": f'tags."{KIND}" = "{page.kind}"',
-        "orderByKey": "attributes.start_time",
+        "orderByKey": f"metrics.`{page.best}`" if page.best else "attributes.start_time",
         "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
@@ -56,8 +72,8 @@ def tag_of(page: Page, at: int) -> str:
         "columnOrder": columns,
         "columnWidths": {_NAME: 300} | dict.fromkeys(columns, 160),
         "runsHiddenMode": "FIRST_20_RUNS",
-        "compareRunCharts": [_chart(name, line=line) for name, line in page.charts.items()],
-        "compareRunSections": [_section(SECTION, "What to look at first")],
+        "compareRunCharts": charts,
+        "compareRunSections": [_section(page)],
         "viewMaximized": False,
         "runListHidden": False,
         "isAccordionReordered": False,
@@ -85,28 +101,20 @@ def is_edited(tag: str) -> bool:
         return True
 
 
-def _section(key: str, name: str) -> dict[str, object]:
+def _section(page: Page) -> dict[str, object]:
     return {
-        "uuid": key,
-        "name": name,
+        "uuid": SECTION,
+        "name": page.heading,
         "display": True,
         "isReordered": False,
         "deleted": False,
         "isGenerated": False,
+        "columns": page.beside,
     }
 
 
 def _chart(metric: str, *, line: bool) -> dict[str, object]:
-    chart: dict[str, object] = {
-        "uuid": f"hpsuite-{metric}",
-        "type": "LINE" if line else "BAR",
-        "runsCountToCompare": 20,
-        "metricSectionId": SECTION,
-        "deleted": False,
-        "isGenerated": False,
-        "displayName": metric,
-        "metricKey": metric,
-    }
+    chart = _card(metric, "LINE" if line else "BAR") | {"metricKey": metric}
     if line:
         chart |= {
             "lineSmoothness": 0,
@@ -122,3 +130,21 @@ def _chart(metric: str, *, line: bool) -> dict[str, object]:
             "useGlobalLineSmoothing": True,
         }
     return chart
+
+
+def _parallel(params: Sequence[str], metrics: Sequence[str]) -> dict[str, object]:
+    """All runs of the page, hidden ones too: one line says nothing here."""
+    own = {"selectedParams": list(params), "selectedMetrics": list(metrics), "showAllRuns": True}
+    return _card("parallel coordinates", "PARALLEL") | own
+
+
+def _card(name: str, kind: str) -> dict[str, object]:
+    return {
+        "uuid": f"hpsuite-{name}",
+        "type": kind,
+        "runsCountToCompare": 20,
+        "metricSectionId": SECTION,
+        "deleted": False,
+        "isGenerated": False,
+        "displayName": name,
+    }

@@ -58,7 +58,7 @@ def read_runs(experiment: str, *, at_most: int, uri: str | None = None) -> Runs:
     try:
         with quiet():
             check_database(address)
-            _check_tables(address)
+            check_tables(address)
             runs, findings = _ended(address, experiment, at_most)
     except TrackingError:
         raise
@@ -69,8 +69,12 @@ def read_runs(experiment: str, *, at_most: int, uri: str | None = None) -> Runs:
     return Runs({run.info.run_id: _row(run, taken) for run in runs}, findings)
 
 
-def _check_tables(address: str) -> None:
-    """MLflow makes its tables in any database that it opens: none may be made or changed here."""
+def check_tables(address: str) -> None:
+    """MLflow makes its tables in any database that it opens: none may be made or changed here.
+
+    Raises:
+        TrackingError: a database that has other tables, or another version's.
+    """
     if "sql" not in address.partition(":")[0]:
         return
     import mlflow

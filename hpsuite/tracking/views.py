@@ -27,6 +27,9 @@ class RunView:
         note: Markdown, shown at the top of the run's page.
         table: columns of equal length, shown as a table under the run's artifacts.
         children: runs nested under this one; they are written and superseded with it.
+        color: of its lines and bars, as `#rrggbb`; empty leaves it to MLflow, which draws colours
+            by lot. It is no part of the content: a run keeps the one it was made with, or was
+            given in the UI.
         files: under the run's artifacts, by their path there. They are no part of the content:
             other files replace those that a run has.
     """
@@ -41,6 +44,7 @@ class RunView:
     note: str = ""
     table: Mapping[str, Sequence[object]] | None = None
     children: Sequence["RunView"] = ()
+    color: str = ""
     files: Mapping[str, Attached] = field(default_factory=dict)
 
 
@@ -56,7 +60,8 @@ def digest(view: RunView) -> str:
 
 def _canonical(view: RunView) -> dict[str, object]:
     """A view as JSON of one spelling; NaN is written `NaN`, and so equals itself."""
-    return {name: value for name, value in vars(view).items() if name != "files"} | {
+    shown = {name: value for name, value in vars(view).items() if name not in ("color", "files")}
+    return shown | {
         "metrics": {name: float(value) for name, value in view.metrics.items()},
         "series": {name: [float(value) for value in v] for name, v in view.series.items()},
         "params": dict(view.params),

@@ -19,6 +19,8 @@ PARENT, NOTE, LOGGED_ARTIFACTS = (
     "mlflow.note.content",
     "mlflow.loggedArtifacts",
 )
+# Read by the charts (tried with MLflow 3.17).
+COLOR = "mlflow.runColor"
 TABLE_FILE = "trials.json"
 
 
@@ -44,6 +46,8 @@ def write_run(
     run_id: str = client.create_run(experiment_id, start, tags, run_name=view.name).info.run_id
 
     more = dict(view.tags)
+    if view.color:
+        more[COLOR] = view.color
     if view.note:
         more[NOTE] = view.note
     if view.table is not None:
