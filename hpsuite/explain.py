@@ -20,6 +20,7 @@ from hpsuite.parsing import ARM_GROUPS
 
 # What Hydra says where a key, or a choice of a group, is not there to be changed.
 _NOT_THERE = re.compile(r"Could not (?:override|append to config|delete|delete from config)\b")
+_NEEDED = re.compile(r"You must specify '([^']+)'")
 # Hydra looks for a key as for a file, whose name cannot be longer.
 _LONGEST_KEY = 250
 _KEY = re.compile(r"'([^'=]+)[^']*'")
@@ -40,6 +41,8 @@ def explain(error: Exception, overrides: Sequence[str], config_name: str = "conf
         return _missing(error)
     if isinstance(error, InterpolationResolutionError):
         return f"{error.full_key}: {first}; accepted: a key of the configuration, or oc.env:NAME"
+    if needed := _NEEDED.match(first):  # a group whose option was overridden by `???`
+        return str(refuse(needed[1], "???", ", ".join(_options(needed[1])) or "an option"))
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _no_option(error.missing_cfg_file, error.options or ())
     if isinstance(error, UnicodeDecodeError):
@@ -55,6 +58,7 @@ def _no_option(path: str, options: Sequence[str]) -> str:
     while "/" in group and not _options(group):
         group, _, folder = group.rpartition("/")
         name = f"{folder}/{name}"
+    name = name.replace(r"\${", "${")  # which Hydra leaves as it was typed
     return str(refuse(group or "defaults", name, ", ".join(options) or "no option"))
 
 

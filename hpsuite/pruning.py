@@ -190,6 +190,8 @@ def _frozen(result: TrialResult) -> FrozenTrial:
 
 # Arguments of Optuna's pruners that are numbers of epochs, and the least of each.
 _EPOCHS = {"min_resource": 1, "max_resource": 1, "n_warmup_steps": 0}
+# A larger share of trials than all but one of so many is never stopped at once.
+MOST_FACTOR = 10**6
 
 
 def told_epochs(
@@ -227,8 +229,8 @@ def check_pruning(pruning: Pruning, epochs: int) -> None:
             accepted = f"{least} to {epochs}, the epochs of a trial"
             raise refuse(f"{KEY}.{name}", value, accepted)
     factor = arguments.get("reduction_factor")
-    if isinstance(factor, int) and factor < 2:
-        raise refuse(f"{KEY}.reduction_factor", factor, "2 or more")
+    if isinstance(factor, int) and not 2 <= factor <= MOST_FACTOR:
+        raise refuse(f"{KEY}.reduction_factor", factor, f"2 to {MOST_FACTOR:,}")
     judged = Judged((0.5,) * epochs)
     before = TrialResult("", 0, "finite", 0.5, 0.5, judged.reports, (), 1, 0.0, judged=judged)
     asked = {1, 2}

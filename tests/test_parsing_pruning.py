@@ -44,7 +44,10 @@ def test_identity() -> None:
             "strategy.pruner.min_resource: found 5; accepted: 1 to 4, the epochs of a trial",
         ),
         (["strategy.pruner.min_resource=0"], "strategy.pruner.min_resource: found 0; accepted: 1"),
-        (["strategy.pruner.reduction_factor=1"], "reduction_factor: found 1; accepted: 2 or more"),
+        (
+            ["strategy.pruner.reduction_factor=1"],
+            "reduction_factor: found 1; accepted: 2 to 1,000,000",
+        ),
         (["strategy.pruner.min_resource=x"], "strategy.pruner.min_resource: found 'x'; accepted: "),
         (["strategy.cohort=0"], "strategy.cohort: found 0; accepted: greater than or equal to 1"),
         (["strategy.pruner=null"], "strategy.cohort: found 16; accepted: null where there is no"),

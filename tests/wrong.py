@@ -329,7 +329,7 @@ GROUPS: dict[str, list[tuple[tuple[str, ...], Keys]]] = {
             {
                 "cohort": not_int(1, null=True),
                 "pruner.min_resource": not_int(1, 20),
-                "pruner.reduction_factor": not_int(2, 20),
+                "pruner.reduction_factor": not_int(2, 10**6),
             },
         ),
         (("strategy=median_pruning",), {"pruner.n_startup_trials": not_int(0)}),
@@ -339,8 +339,9 @@ GROUPS: dict[str, list[tuple[tuple[str, ...], Keys]]] = {
             (),
             {
                 "trials": not_int(1, MOST_TRIALS),
-                "epochs": not_int(1, MOST),
-                "steps": not_int(1, MOST),
+                # One of them may be null; `contradictory` has both.
+                "epochs": not_int(1, MOST, null=True),
+                "steps": not_int(1, MOST, null=True),
             },
         )
     ],
@@ -500,6 +501,7 @@ def contradictory(draw: st.DrawFn) -> Wrong:
             [
                 Wrong((f"++budget.epochs={n}", f"++budget.steps={m}"), ("budget",), ("both",)),
                 Wrong(("budget.epochs=null",), ("budget",), ("neither",)),
+                Wrong(("budget.steps=null",), ("budget",), ("neither",)),
                 Wrong(
                     (f"+space.{name}={searched}",),
                     (f"space.{name}",),
