@@ -97,8 +97,8 @@ def summaries(folder: Path) -> list[dict[str, Any]]:
 def test_one_night_before_is_judged_by_standard_errors_alone() -> None:
     past, new = Value(1.0, 0.3), Value(3.0, 0.5)
     found = judge({"x": new}, {"x": [past]}, {"x": "effect"})["x"]
-    scale = np.sqrt((0.3**2 + 0.5**2) / 2)
-    assert found.t == pytest.approx(2 / (scale * np.sqrt(2)))
+    # This night's error counts whole, as it is the larger one.
+    assert found.t == pytest.approx(2 / np.sqrt(0.5**2 + 0.3**2))
     assert found.limit == pytest.approx(student.isf(0.001, PRIORS["effect"].df))
     assert found.n == 1
 
@@ -203,6 +203,20 @@ def test_alarm_is_confirmed_told_and_accepted(
     assert job(share=0.3) == ALARM
     assert json.loads((tmp_path / "results/accepted.json").read_text())[0]["reason"] == "meant"
     assert "meant" in (tmp_path / "results" / "README.md").read_text()
+
+
+def test_what_was_suspect_and_not_confirmed_is_not_normal(
+    job: Callable[..., int], tmp_path: Path
+) -> None:
+    for _ in range(6):
+        job()
+    assert job(share=0.1) == ALARM
+    # As if its last look had not shown it.
+    last = max((tmp_path / "results").glob(f"*/{SUMMARY}"), key=lambda p: p.stat().st_mtime)
+    night = json.loads(last.read_text())
+    write_json(last, {**night, "moved": [], "suspect": ["part / share"]})
+    assert job(share=0.1) == ALARM
+    assert summaries(tmp_path)[-1]["moved"][0]["nights"] == 6
 
 
 def test_better_speed_is_not_an_alarm(job: Callable[..., int]) -> None:

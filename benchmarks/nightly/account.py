@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.nightly.nights import History, Moved, Night
-from benchmarks.nightly.parts import git
+from benchmarks.nightly.parts import CODE, git
 
 _MOST_COMMITS = 8
 
@@ -72,7 +72,8 @@ def _between(good: str, first: str) -> Iterator[str]:
 
 
 def _log(good: str, first: str) -> Sequence[str]:
-    return git("log", "--oneline", "--no-decorate", f"{good}..{first}").splitlines()
+    between = ("log", "--oneline", "--no-decorate", f"{good}..{first}", "--", *CODE)
+    return git(*between).splitlines()
 
 
 def _versions(history: History) -> Mapping[str, Mapping[str, str]]:

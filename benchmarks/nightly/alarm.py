@@ -8,7 +8,9 @@ all figures of its kind while there are few. In symbols, for values x_1, ..., x_
 with root mean square standard error s, and S^2 the variance of these values,
 
     r = S^2 / s^2,      v = (d0 f0 + (n - 1) r) / (d0 + n - 1),
-    t = (x - mean) / (s sqrt(v (1 + 1 / n))),   on d0 + n - 1 degrees of freedom,
+    t = (x - mean) / sqrt(v (max(s, e)^2 + s^2 / n)),   on d0 + n - 1 degrees of freedom,
+
+where e is this night's own standard error, which counts whole where the night was a noisy one:
 
 the moderated t-statistic of Smyth, Linear models and empirical Bayes methods for assessing
 differential expression (2004), Statistical Applications in Genetics and Molecular Biology 3(1):
@@ -124,11 +126,11 @@ def judge(
 def _judged(new: Value, past: Sequence[Value], prior: Prior, chance: float) -> Judgement:
     values = np.array([one.value for one in past])
     n = len(values)
-    scale = _scale([*past, new])
+    scale = _scale(past)
     df = prior.df + n - 1
     ratio = float(np.var(values, ddof=1)) / scale**2 if n > 1 else 0.0
     factor = max((prior.df * prior.factor + (n - 1) * ratio) / df, LEAST_FACTOR)
-    noise = scale * math.sqrt(factor * (1 + 1 / n))
+    noise = math.sqrt(factor * (max(scale, new.error) ** 2 + scale**2 / n))
     mean = float(values.mean())
     return Judgement(n, mean, noise, (new.value - mean) / noise, _limit(chance, df))
 

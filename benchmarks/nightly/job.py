@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -47,6 +47,7 @@ class Job:
             if not self.progress.looks(part):
                 self._look(part)
         suspects = self._suspects(self.parts)
+        at_first = set(suspects)
         for look in range(2, LOOKS + 1):
             doubtful = sorted(set(suspects.values()))
             for part in doubtful:
@@ -55,7 +56,7 @@ class Job:
                     self._look(part)
             again = self._suspects(doubtful)
             suspects = {name: part for name, part in suspects.items() if name in again}
-        night = self._night(suspects)
+        night = self._night(suspects, at_first)
         write_json(self.history.folder / night.name / SUMMARY, night.as_json())
         self.progress.end()
         return night
@@ -85,9 +86,7 @@ class Job:
         """The part of each figure that is suspect, and was in each run, in one direction."""
         found = {}
         for part in parts:
-            looks = self._figures(part)
-            if len(looks) < len(self.progress.looks(part)):
-                continue  # it failed, which is told
+            looks = self._figures(part)  # of runs that did not fail: others are told
             judged = [self._judged(figures) for figures in looks]
             for figure in looks[0] if looks else ():
                 own = [one[figure.name] for one in judged if figure.name in one]
@@ -119,7 +118,7 @@ class Job:
             self._cached[figure.name] = found
         return self._cached[figure.name]
 
-    def _night(self, moved: Iterable[str]) -> Night:
+    def _night(self, moved: Collection[str], at_first: Collection[str]) -> Night:
         looks = {part: self.progress.looks(part) for part in self.parts}
         figures: dict[str, Figure] = {}
         for part in self.parts:
@@ -147,6 +146,7 @@ class Job:
             seeds={part: [int(one["seed"]) for one in own] for part, own in looks.items()},
             figures=figures,
             moved=tuple(self._moved(figures[name]) for name in moved),
+            suspect=tuple(sorted(set(at_first) - set(moved))),
             failed=failed,
             gone=tuple(self._gone(figures, failed)),
         )

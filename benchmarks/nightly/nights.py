@@ -5,6 +5,7 @@ it is continued by the same command. When it ends, its summary goes to results/n
 Old nights are thinned: their figures move into one file, rounded, a line a night.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -66,6 +67,8 @@ class Night:
     seeds: Mapping[str, list[int]]
     figures: Mapping[str, Figure]
     moved: tuple[Moved, ...] = ()
+    # Figures that were suspect at first and not confirmed: they did not move, and are not normal.
+    suspect: tuple[str, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
     gone: tuple[str, ...] = ()
 
@@ -93,7 +96,7 @@ class Night:
             raise ValueError(f"schema {plain.get('schema')!r}, not {SCHEMA}")
         own["figures"] = {figure.name: figure for figure in read(own["figures"])}
         own["moved"] = tuple(Moved(**one) for one in own["moved"])
-        return cls(**{**own, "gone": tuple(own["gone"])})
+        return cls(**{**own, "gone": tuple(own["gone"]), "suspect": tuple(own["suspect"])})
 
 
 def write_json(path: Path, content: object) -> None:
@@ -197,6 +200,7 @@ class Past:
     versions: Mapping[str, str]
     figures: Mapping[str, Figure]
     moved: tuple[str, ...]
+    suspect: tuple[str, ...] = ()
 
 
 class History:
@@ -220,6 +224,7 @@ class History:
                 night.versions,
                 night.figures,
                 tuple(one.figure for one in night.moved),
+                night.suspect,
             )
             for night in self.nights
         ]
@@ -253,6 +258,7 @@ class History:
             if night.matrix == matrix
             and (same or night.device == device)
             and figure.name in night.figures
+            and figure.name not in night.suspect
             and (figure.name not in night.moved or (since is not None and place == 0))
         ]
 
@@ -313,7 +319,8 @@ class History:
         scratch.replace(path)
         for night in going:
             (self.folder / night.name / SUMMARY).unlink()
-            (self.folder / night.name).rmdir()
+            with contextlib.suppress(OSError):  # somebody keeps something else there
+                (self.folder / night.name).rmdir()
         return [night.name for night in going]
 
     def _stays(self, night: Night, today: date) -> bool:
@@ -361,6 +368,7 @@ def _compact(night: Night) -> dict[str, Any]:
         "commit": night.commit,
         "device": night.device,
         "versions": night.versions,
+        "suspect": night.suspect,
         "figures": {
             name: [_rounded(figure.value), _rounded(figure.error)]
             + [getattr(figure, key) for key in _KEPT]
@@ -382,4 +390,5 @@ def _older(path: Path) -> Iterator[Past]:
             name: Figure(name, value=value, error=error, **dict(zip(_KEPT, rest, strict=True)))
             for name, (value, error, *rest) in own.pop("figures").items()
         }
+        own["suspect"] = tuple(own["suspect"])
         yield Past(**own, figures=figures, moved=())

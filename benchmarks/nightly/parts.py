@@ -1,6 +1,7 @@
 """What a night consists of: commands, and the figures that are read from what each leaves."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -29,6 +30,8 @@ CLAIMS = (
     "search_scale",
     "staleness",
 )
+# What a night measures, of the files of the checkout.
+CODE = ("hpsuite", "conf", "benchmarks", "pyproject.toml", "constraints.txt")
 _OUTPUT = "output.txt"
 
 
@@ -71,18 +74,33 @@ class Part:
         if status != 0:
             raise PartFailed(f"{_ended(status)}: {_last_line(log)}")
         try:
-            return self.read(folder)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            found = self.read(folder)
+            _check(found)
+        except Exception as error:
             raise PartFailed(
                 f"what it left cannot be read ({type(error).__name__}: {error})"
-            ) from (error)
+            ) from error
+        return found
+
+
+def _check(figures: Sequence[Figure]) -> None:
+    """Figures have names of their own, and values that are numbers.
+
+    Raises:
+        ValueError: they have not.
+    """
+    names = [figure.name for figure in figures]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"several figures are named {twice[0]!r}")
+    for figure in figures:
+        if not math.isfinite(figure.value) or not math.isfinite(figure.error or 0.0):
+            raise ValueError(f"{figure.name!r} is {figure.value} +- {figure.error}")
 
 
 def code_commit() -> str:
     """The commit of this checkout, with `-dirty` where what a night measures was changed."""
-    code = ("hpsuite", "conf", "benchmarks", "pyproject.toml", "constraints.txt")
     named = git("describe", "--always", "--abbrev=12", "--exclude=*").strip()
-    changed = git("status", "--porcelain", "--", *code).strip()
+    changed = git("status", "--porcelain", "--", *CODE).strip()
     return f"{named or 'unknown'}{'-dirty' if changed else ''}"
 
 
