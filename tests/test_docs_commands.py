@@ -187,6 +187,7 @@ def test_commands_of_benchmarks(
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_and_stop)
     monkeypatch.setattr(sys, "argv", [name, *arguments])
     monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.delitem(sys.modules, f"benchmarks.{name}", raising=False)
     with pytest.raises(Parsed):
         runpy.run_module(f"benchmarks.{name}", run_name="__main__")
 
