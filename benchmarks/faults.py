@@ -178,7 +178,7 @@ def moved_away(studies: Studies) -> str:
     """The record is moved away, and comes back."""
     folder = studies.folder()
     child = studies.start(folder, INLINE)
-    while not studies.moment(child, folder, INLINE):
+    if not studies.moment(child, folder, INLINE):
         return "too late"
     aside = storage(folder).rename(folder / "aside")
     if child.wait() == 0:

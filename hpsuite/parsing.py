@@ -269,9 +269,6 @@ def _strategy(config: Group, name: str, variant: tuple[tuple[str, str], ...]) ->
         asking = {key: arguments.pop(key) for key in _ASKING_KEYS if key in arguments}
         provided = {*_TO_STRATEGY, "factory"}
         asking = checked_arguments("strategy", PerTrialSeeded, asking, provided=provided)
-        at_once = asking.get("asks_at_once", 1)
-        if isinstance(at_once, int) and at_once < 1:
-            raise refuse("strategy.asks_at_once", at_once, "1 or more")
         asking = _with_defaults(PerTrialSeeded, asking, provided)
         if asking["relative_space"] == "inferred":
             del asking["relative_space"]  # as studies from before there was a choice do not name it

@@ -190,7 +190,7 @@ def _frozen(result: TrialResult) -> FrozenTrial:
 
 # Arguments of Optuna's pruners that are numbers of epochs, and the least of each.
 _EPOCHS = {"min_resource": 1, "max_resource": 1, "n_warmup_steps": 0}
-# A larger share of trials than all but one of so many is never stopped at once.
+# One of so many trials goes on; more there cannot be.
 MOST_FACTOR = 10**6
 
 

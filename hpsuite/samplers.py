@@ -98,7 +98,7 @@ def build_sampler(arm: Arm, seed: int) -> PlannedSampler:
         text = one_line(error)
         for hyperparameter in space.hyperparameters:
             text = text.replace(hyperparameter.stored_name, hyperparameter.name)
-        if not is_planned:
+        if not is_planned and text.partition(":")[0] not in dict(arm.strategy.asking):
             text = f"{arm.strategy.name} cannot be built ({text}); accepted: what it takes"
         raise under("strategy", ValueError(text)) from error
 

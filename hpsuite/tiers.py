@@ -75,7 +75,7 @@ def chosen_tier(config: Mapping[str, object], overridden: Sequence[str]) -> Tier
     plain = {key: value for key, value in tier.items() if key not in (*_WHOLE, "claims")}
     overrides = tuple(
         f"{'' if isinstance(value, str) and '.' not in key else '++'}{key}={as_override(value)}"
-        for key, value in _leaves("", plain)
+        for key, value in leaves(plain)
         if key not in taken
     )
     return Tier(str(name), overrides, whole)
@@ -86,14 +86,14 @@ def _with_axes(config: Mapping[str, object], matrix: object, given: set[str]) ->
     composed = config.get("matrix")
     if not isinstance(matrix, Mapping) or not isinstance(composed, Mapping):
         raise UserError("matrix: found no axes; accepted: keys, each with a list of values")
-    return {**matrix, **{key: values for key, values in _leaves("", composed) if key in given}}
+    return {**matrix, **{key: values for key, values in leaves(composed) if key in given}}
 
 
-def _leaves(path: str, node: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+def leaves(node: Mapping[str, object], path: str = "") -> Iterator[tuple[str, object]]:
     """All values by dotted key; what is empty is a value."""
     for name, value in node.items():
         key = f"{path}.{name}" if path else str(name)
         if isinstance(value, Mapping) and value:
-            yield from _leaves(key, value)
+            yield from leaves(value, key)
         else:
             yield key, value

@@ -173,7 +173,7 @@ class Worker:
     def _call(self, task: Task) -> Any:
         process, connection = self._begun(task)
         try:
-            self._wait(process, connection)
+            self._wait(process, connection, self._limits)
             succeeded, found = connection.recv()
         except (EOFError, OSError, psutil.Error) as error:
             raise BatchLost(self._lost()) from error
@@ -190,12 +190,14 @@ class Worker:
                 process, connection = self._started()
                 connection.send((task.function, task.arguments))
                 self._hear(process, connection)
-            except (EOFError, OSError, psutil.Error) as error:
+            except BatchLost as error:  # it hung
+                why = str(error)
+            except (EOFError, OSError, psutil.Error):
                 why = self._lost()
-                if n_starts >= MOST_STARTS:
-                    raise WorkerLost(f"{why} before it began") from error
             else:
                 return process, connection
+            if n_starts >= MOST_STARTS:
+                raise WorkerLost(f"{why} before it began")
 
     def _started(self) -> tuple[BaseProcess, Connection]:
         with self._lock:
@@ -215,15 +217,12 @@ class Worker:
 
     def _hear(self, process: BaseProcess, connection: Connection) -> None:
         """Wait for a word of the worker's, which it says as soon as it can; or for its end."""
-        watch = Watch(process.pid, replace(self._limits, time_limit=None))
-        while not multiprocessing.connection.wait((connection, process.sentinel), LOOK_SECONDS):
-            if watch.look():
-                process.kill()
+        self._wait(process, connection, replace(self._limits, time_limit=None))
         connection.recv()
 
-    def _wait(self, process: BaseProcess, connection: Connection) -> None:
+    def _wait(self, process: BaseProcess, connection: Connection, limits: ExecutorConfig) -> None:
         """Wait for an answer, or for the worker's end; one that hangs is killed."""
-        watch = Watch(process.pid, self._limits)
+        watch = Watch(process.pid, limits)
         while not multiprocessing.connection.wait((connection, process.sentinel), LOOK_SECONDS):
             if reason := watch.look():
                 process.kill()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.nightly.parts import CLAIMS
 from hpsuite.overrides import config_dir
 from tests.commands import Command
 
@@ -19,20 +20,9 @@ VERDICTS = {
     "tuning did not matter here",
     "did not train",
 }
-# These need digits alone.
-ON_DIGITS = (
-    "batchnorm_placement",
-    "batchnorm_robustness",
-    "bergstra_bengio_2012",
-    "coarse_to_fine",
-    "grid_vs_random",
-    "importance_order",
-    "panda_vs_caviar",
-    "search_scale",
-    "staleness",
-)
-# These need MNIST.
+# These need MNIST; the others digits alone.
 ON_MNIST = ("ioffe_szegedy_2015",)
+ON_DIGITS = tuple(name for name in CLAIMS if name not in ON_MNIST)
 
 
 def declared(name: str) -> dict[str, Any]:

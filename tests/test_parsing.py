@@ -546,10 +546,6 @@ def test_unknown_keys_elsewhere(plan: Plan, key: str) -> None:
         ),
         (["+strategy.seed=3"], "strategy.seed: found no such key; accepted: one of scale"),
         (
-            ["strategy=tpe_multivariate", "strategy.asks_at_once=-664"],
-            "strategy.asks_at_once: found -664; accepted: 1 or more",
-        ),
-        (
             ["+strategy.asks_at_once=2"],
             "strategy.asks_at_once: found no such key; accepted: one of",
         ),

@@ -63,7 +63,7 @@ def _between(good: str, first: str) -> Iterator[str]:
     if good == first:
         yield f"    the commit is the same, {good}: look at versions, and at the machine"
         return
-    commits = _log(good.removesuffix("-dirty"), first.removesuffix("-dirty"))
+    commits = _log(good.partition("-")[0], first.partition("-")[0])
     yield f"    commits {good}..{first}" + (":" if commits else "")
     for line in commits[:_MOST_COMMITS]:
         yield f"      {line}"

@@ -19,9 +19,9 @@ from pathlib import Path
 from benchmarks.measured import say
 from benchmarks.nightly.account import tell
 from benchmarks.nightly.html_page import page
-from benchmarks.nightly.job import Job
+from benchmarks.nightly.job import CodeChanged, Job
 from benchmarks.nightly.mlflow_runs import log_nights
-from benchmarks.nightly.nights import History, Progress
+from benchmarks.nightly.nights import History, Progress, write_text
 from benchmarks.nightly.pages import readme
 from benchmarks.nightly.parts import MATRICES, ROOT, VERSION, code_commit
 from hpsuite.tracking.address import quiet
@@ -40,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _night(given)
     except BlockingIOError:
         print(f"nightly: another night is being run in {given.work}", file=sys.stderr)
+        return USAGE
+    except CodeChanged as error:
+        print(f"nightly: {error}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
         say("nightly: interrupted; the same command continues the night")
@@ -122,9 +125,7 @@ def _night(given: argparse.Namespace) -> int:
 def write_pages(history: History) -> None:
     """Write what people read, beside the nights."""
     for name, text in (("README.md", readme(history)), ("index.html", page(history))):
-        scratch = history.folder / f".writing-{name}"
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(history.folder / name)
+        write_text(history.folder / name, text)
 
 
 def _to_mlflow(address: str, history: History, accounts: dict[str, str]) -> None:

@@ -20,13 +20,24 @@ from benchmarks.nightly.nights import (
     seed_of,
     write_json,
 )
-from benchmarks.nightly.parts import Part, PartFailed
+from benchmarks.nightly.parts import Part, PartFailed, code_commit
 from hpsuite.provenance import processor, versions
 
 # A figure has moved where so many runs of its part say so.
 LOOKS = 3
 # A figure that so many nights had, and all of them, is missed.
 MISSED_AFTER = 3
+
+
+class CodeChanged(Exception):
+    """The checkout is another one than that which a night was begun with."""
+
+    def __init__(self, begun: str, now: str) -> None:
+        """From one commit to another."""
+        super().__init__(
+            f"this night is of commit {begun}, and the checkout is now at {now}; accepted: the "
+            "former, checked out again, which continues it, or a new night"
+        )
 
 
 @dataclass
@@ -70,6 +81,8 @@ class Job:
         found: dict[str, Any] = {"seed": seed}
         try:
             figures = self.parts[part].run(folder, seed)
+            if (now := code_commit()) != self.commit:
+                raise CodeChanged(self.commit, now)
             found |= {"figures": [figure.as_json() for figure in figures]}
         except PartFailed as error:
             found |= {"failed": str(error)}

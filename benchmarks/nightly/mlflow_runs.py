@@ -1,11 +1,11 @@
 """The nights in MLflow: a run each, whose metrics are the figures over all nights up to it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from benchmarks.nightly.figures import Figure
-from benchmarks.nightly.nights import History, Night, Past
+from benchmarks.nightly.nights import History, Night
 
 EXPERIMENT, TAG = "hpsuite nightly", "hpsuite.night"
 # MLflow takes so many metrics, and parameters, in one call.
@@ -82,7 +82,7 @@ def _metrics(night: Night, history: History) -> Iterator[tuple[str, float, int, 
     upto = history.past[: names.index(night.name) + 1]
     for step, past in list(enumerate(upto))[-_POINTS:]:
         if past.matrix == night.matrix:
-            time = _time(past, history.nights)
+            time = _milliseconds(past.started)
             for name, figure in past.figures.items():
                 if name in night.figures:
                     yield name, _shown(figure), time, step
@@ -90,11 +90,6 @@ def _metrics(night: Night, history: History) -> Iterator[tuple[str, float, int, 
 
 def _shown(figure: Figure) -> float:
     return 100 * figure.value if figure.unit == "points" else figure.value
-
-
-def _time(past: Past, nights: Sequence[Night]) -> int:
-    started = next((night.started for night in nights if night.name == past.name), None)
-    return _milliseconds(started or f"{past.name[:10]}T00:00:00+00:00")
 
 
 def _milliseconds(time: str) -> int:

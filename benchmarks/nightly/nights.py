@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmarks.nightly.alarm import Value
 from benchmarks.nightly.figures import Figure, read
+from hpsuite.provenance import versions
 
 SUMMARY, STATE, OLDER, ACCEPTED = "summary.json", "night.json", "older.jsonl", "accepted.json"
 SCHEMA = 1
@@ -100,11 +101,16 @@ class Night:
 
 
 def write_json(path: Path, content: object) -> None:
+    """Write JSON, whole or not at all."""
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(json.dumps(content, indent=1, allow_nan=False) + "\n")
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     Path(scratch).chmod(0o644)
@@ -128,7 +134,8 @@ class Progress:
     def begin(cls, work: Path, name: str, matrix: str, commit: str) -> "Progress":
         """A new one."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        state = {"name": name, "matrix": matrix, "commit": commit, "started": now}
+        state: dict[str, Any] = {"name": name, "matrix": matrix, "commit": commit, "started": now}
+        state |= {"versions": versions()}
         begun = cls(work / name, {**state, "seconds": 0.0, "parts": {}, "ended": None})
         begun.save()
         return begun
@@ -137,13 +144,14 @@ class Progress:
     def unfinished(
         cls, work: Path, matrix: str, commit: str, written: Set[str]
     ) -> "Progress | None":
-        """The newest of this commit that did not end; None without one.
+        """The newest of this commit and these libraries that did not end; None without one.
 
         One whose summary is `written` was killed right after that, and has ended.
         """
         for path in sorted(work.glob(f"*/{STATE}"), reverse=True):
             state = json.loads(path.read_text(encoding="utf-8"))
-            same = (state["matrix"], state["commit"], state["ended"]) == (matrix, commit, None)
+            as_it_was = (state["matrix"], state["commit"], state["versions"], state["ended"])
+            same = as_it_was == (matrix, commit, versions(), None)
             if same and state["name"] not in written:
                 return cls(path.parent, state)
         return None
@@ -194,13 +202,14 @@ class Past:
     """A night before this one, as far as its figures go: whole, or thinned."""
 
     name: str
+    started: str
     matrix: str
     commit: str
     device: str
     versions: Mapping[str, str]
     figures: Mapping[str, Figure]
     moved: tuple[str, ...]
-    suspect: tuple[str, ...] = ()
+    suspect: tuple[str, ...]
 
 
 class History:
@@ -218,6 +227,7 @@ class History:
         own = [
             Past(
                 night.name,
+                night.started,
                 night.matrix,
                 night.commit,
                 night.device,
@@ -228,9 +238,7 @@ class History:
             )
             for night in self.nights
         ]
-        self.past = sorted([*older, *own], key=lambda one: one.name[:10])
-        order = {night.name: night.started for night in self.nights}
-        self.past.sort(key=lambda one: order.get(one.name, one.name[:10]))
+        self.past = sorted([*older, *own], key=lambda one: (one.started, one.name))
         self.accepted = _accepted(folder / ACCEPTED)
 
     def new_name(self, commit: str, work: Path) -> str:
@@ -250,16 +258,16 @@ class History:
         Speeds are those of one kind of machine.
         """
         since = self._since(figure.name)
-        start = 0 if since is None else _index(self.past, since)
+        start = next((i for i, night in enumerate(self.past) if night.name == since), 0)
         same = figure.kind in ("effect", "share")
         return [
             night
-            for place, night in enumerate(self.past[start:])
+            for night in self.past[start:]
             if night.matrix == matrix
             and (same or night.device == device)
             and figure.name in night.figures
             and figure.name not in night.suspect
-            and (figure.name not in night.moved or (since is not None and place == 0))
+            and (figure.name not in night.moved or night.name == since)
         ]
 
     def values(self, figure: Figure, matrix: str, device: str) -> list[Value]:
@@ -277,7 +285,8 @@ class History:
         """The first of the last nights in a row in which a figure was not normal."""
         since, first = self._since(figure), None
         for night in reversed(self.past):
-            if night.name == since or (figure in night.figures and figure not in night.moved):
+            strange = figure in night.moved or figure in night.suspect
+            if night.name == since or (figure in night.figures and not strange):
                 break
             if figure in night.moved:
                 first = night
@@ -314,9 +323,7 @@ class History:
         path = self.folder / OLDER
         lines = path.read_text(encoding="utf-8") if path.exists() else ""
         lines += "".join(json.dumps(_compact(night)) + "\n" for night in going)
-        scratch = path.with_name(f".writing-{OLDER}")
-        scratch.write_text(lines, encoding="utf-8")
-        scratch.replace(path)
+        write_text(path, lines)
         for night in going:
             (self.folder / night.name / SUMMARY).unlink()
             with contextlib.suppress(OSError):  # somebody keeps something else there
@@ -342,10 +349,6 @@ def _date(night: Night) -> date:
     return date.fromisoformat(night.started[:10])
 
 
-def _index(past: Sequence[Past], name: str) -> int:
-    return next((place for place, night in enumerate(past) if night.name == name), 0)
-
-
 def _night(path: Path) -> Night:
     return Night.of_json(json.loads(path.read_text(encoding="utf-8")))
 
@@ -364,6 +367,8 @@ def _compact(night: Night) -> dict[str, Any]:
     """A thinned night: what history needs, to five digits."""
     return {
         "name": night.name,
+        "started": night.started,
+        "seeds": night.seeds,
         "matrix": night.matrix,
         "commit": night.commit,
         "device": night.device,
@@ -391,4 +396,5 @@ def _older(path: Path) -> Iterator[Past]:
             for name, (value, error, *rest) in own.pop("figures").items()
         }
         own["suspect"] = tuple(own["suspect"])
+        del own["seeds"]  # for people
         yield Past(**own, figures=figures, moved=())

@@ -1,5 +1,6 @@
 """What a night consists of: commands, and the figures that are read from what each leaves."""
 
+import hashlib
 import json
 import math
 import os
@@ -53,14 +54,14 @@ class Part:
     arguments: tuple[str, ...]
     read: Callable[[Path], list[Figure]]
 
-    def run(self, folder: Path, seed: int, log: Path | None = None) -> list[Figure]:
+    def run(self, folder: Path, seed: int) -> list[Figure]:
         """Run it in a folder, or go on there, and read its figures.
 
         Raises:
             PartFailed: it ended with an error, or left something else than expected.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        log = log or folder / _OUTPUT
+        log = folder / _OUTPUT
         command = [sys.executable, *(one.format(seed=seed) for one in self.arguments)]
         with log.open("wb") as file:
             running = subprocess.Popen(
@@ -98,10 +99,13 @@ def _check(figures: Sequence[Figure]) -> None:
 
 
 def code_commit() -> str:
-    """The commit of this checkout, with `-dirty` where what a night measures was changed."""
-    named = git("describe", "--always", "--abbrev=12", "--exclude=*").strip()
-    changed = git("status", "--porcelain", "--", *CODE).strip()
-    return f"{named or 'unknown'}{'-dirty' if changed else ''}"
+    """The commit of this checkout; with `-dirty-` and a hash where what is measured was changed."""
+    named = git("describe", "--always", "--abbrev=12", "--exclude=*").strip() or "unknown"
+    changed = git("status", "--porcelain", "--", *CODE)
+    if not changed:
+        return named
+    content = git("diff", "HEAD", "--", *CODE) + changed
+    return f"{named}-dirty-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
 
 def git(*arguments: str) -> str:
@@ -135,6 +139,8 @@ def _let_end(running: "subprocess.Popen[bytes]") -> None:
         running.send_signal(signal.SIGINT)
         running.wait(30)
     except subprocess.TimeoutExpired:
+        pass
+    finally:  # another interrupt, too
         running.kill()
         running.wait()
 

@@ -120,7 +120,7 @@ def on_gpu(case: Case, data: Data, rounds: int, device: torch.device) -> Figure:
         if turn:  # the first one warms up
             ours.append(most * steps / fused)
             theirs.append(steps / alone)
-    name = named("speed", case.title, f"{device.type}, {most} at once, times one by one")
+    name = named("speed_gpu", case.title, "times one by one")
     return ratio_figure(name, ours, theirs)
 
 

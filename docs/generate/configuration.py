@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from optuna.samplers import BaseSampler
 
-from docs.generate.schema import accepted, attributes, comments, leaves, parameters, show_plain
+from docs.generate.schema import accepted, attributes, comments, parameters, show_plain
 from docs.generate.tables import table
 from hpsuite.analyze import AnalyzeSettings
 from hpsuite.checks import defaults, resolve
@@ -29,6 +29,7 @@ from hpsuite.parsing_space import TO_MODEL
 from hpsuite.space import Hyperparameter
 from hpsuite.strategies import PerTrialSeeded, PlannedSampler
 from hpsuite.sync import SyncSettings
+from hpsuite.tiers import leaves
 from hpsuite.trials import Numerics, OptimizerSpec
 
 CONF = config_dir()

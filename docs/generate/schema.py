@@ -4,7 +4,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -123,13 +123,3 @@ def comments(path: Path) -> tuple[str, dict[str, str]]:
                 by_key[name] = " ".join(waiting)
         waiting = []
     return " ".join(part for part in head or () if not part.startswith("@package")), by_key
-
-
-def leaves(node: Mapping[str, object], path: str = "") -> Iterator[tuple[str, object]]:
-    """All values of a file by dotted key, as they are written."""
-    for name, value in node.items():
-        key = f"{path}.{name}" if path else str(name)
-        if isinstance(value, Mapping) and value:
-            yield from leaves(value, key)
-        else:
-            yield key, value
