@@ -94,7 +94,7 @@ def _nights(history: History) -> Iterator[str]:
 def _row(history: History, name: str, last: Past) -> str:
     own = series(history, name)[-POINTS:]
     figure = own[-1][1]
-    earlier = [one.value for _, one in own[:-1]]
+    earlier = [one.value for night, one in own[:-1] if name not in night.moved]
     before = figure.text(sum(earlier) / len(earlier)) if earlier else ""
     label = name.partition(" / ")[2] or name
     return (

@@ -9,6 +9,8 @@ from benchmarks.nightly.nights import History, Night, Past
 POINTS = 60
 _BARS = "▁▂▃▄▅▆▇█"
 _NIGHTS_SHOWN = 30
+# Of what a night found, so many figures are named.
+_NAMED = 3
 _INTRODUCTION = """# Nights
 
 What `make nightly` found, the newest first; [docs/nightly.md](../../docs/nightly.md) says what it
@@ -77,10 +79,17 @@ def found_in(night: Night) -> str:
     """What a night found, in a few words."""
     if night.is_quiet:
         return "nothing moved"
-    told = [f"moved: {one.figure}" for one in night.moved]
-    told += [f"failed: {part}" for part in night.failed]
-    told += [f"gone: {name}" for name in night.gone]
-    return "; ".join(told[:4]) + (f"; and {len(told) - 4} more" if len(told) > 4 else "")
+    found = (
+        ("moved", [one.figure for one in night.moved]),
+        ("failed", list(night.failed)),
+        ("gone", list(night.gone)),
+    )
+    return "; ".join(f"{what}: {_first_of(names)}" for what, names in found if names)
+
+
+def _first_of(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def error_of(figure: Figure) -> str:
