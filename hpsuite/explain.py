@@ -58,8 +58,12 @@ def _no_option(path: str, options: Sequence[str]) -> str:
     while "/" in group and not _options(group):
         group, _, folder = group.rpartition("/")
         name = f"{folder}/{name}"
-    name = name.replace(r"\${", "${")  # which Hydra leaves as it was typed
-    return str(refuse(group or "defaults", name, ", ".join(options) or "no option"))
+    return str(refuse(group or "defaults", _unescaped(name), ", ".join(options) or "no option"))
+
+
+def _unescaped(option: str) -> str:
+    """A group's option as it was meant; Hydra leaves an escaped `${` of it as it was typed."""
+    return option.replace(r"\${", "${")
 
 
 def _in_a_file(error: Exception) -> str:
@@ -137,6 +141,7 @@ def check_choices(overrides: Sequence[str]) -> None:
         options, value = _options(group), override.value()
         named = _is_name(value) if isinstance(value, str) else isinstance(value, dict)
         if options and not named:
+            value = _unescaped(value) if isinstance(value, str) else value
             raise refuse(group, value, ", ".join(options))
 
 

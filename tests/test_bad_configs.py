@@ -97,6 +97,7 @@ MENDED = {
     "strategy=tpe strategy.n_startup_trials=[[]]": "strategy.n_startup_trials: found [[]]; acc",
     "strategy=tpe_multivariate strategy.multivariate=x": "strategy.multivariate: found 'x'; ac",
     "model=../../x": "model: found '../../x'; accepted: convnet, ",
+    "tracking='\n\\${'": "tracking: found '\\n${'; accepted: mlflow, none",
     "model=mlp,mlp_bn": "model: found several values; accepted: one, matrix.model=",
     "model=" + "x" * 256: "model: found 'xxxxxxx",
     "+executor." + "x" * 300 + "=1": "executor.xxxx",
