@@ -17,6 +17,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -92,6 +93,7 @@ def _run(folder: Path, output: Path, what: Callable[[], None]) -> NoReturn:
     try:
         os.setsid()
         os.chdir(folder)
+        _forget_server()
         file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, 1)
         os.dup2(file, 2)
@@ -108,6 +110,14 @@ def _run(folder: Path, output: Path, what: Callable[[], None]) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def _forget_server() -> None:
+    """A server of worker processes that the parent had started is no child of this process."""
+    server: Any = forkserver._forkserver
+    if server._forkserver_alive_fd is not None:
+        os.close(server._forkserver_alive_fd)
+    server._forkserver_address = server._forkserver_alive_fd = server._forkserver_pid = None
 
 
 Record = dict[str, list[tuple[object, ...]]]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -23,8 +24,9 @@ from benchmarks.nightly.alarm import PRIORS, Prior, Value, fitted, judge
 from benchmarks.nightly.command import ALARM, INTERRUPTED, QUIET, USAGE, main
 from benchmarks.nightly.experiments import claims, controls
 from benchmarks.nightly.figures import Figure, averaged, from_interval, named, read, told
+from benchmarks.nightly.history import RECENT, History
 from benchmarks.nightly.mlflow_runs import TAG
-from benchmarks.nightly.nights import RECENT, SUMMARY, History, Night, seed_of, write_json
+from benchmarks.nightly.nights import SUMMARY, Moved, Night, seed_of, write_json
 from benchmarks.nightly.parts import MATRICES, ROOT, Part
 from benchmarks.nightly.simulate import NOISE, Nights
 from benchmarks.nightly.speed import on_gpu, ratio_figure
@@ -236,12 +238,22 @@ def test_failure_is_told_and_run_again(
 
 
 def test_missing_figure_is_told(
-    job: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    job: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(3):
         job()
+    assert job("--parts", "other") == QUIET  # it says nothing of the other part
+    assert job(fails=True) == ALARM
+    capsys.readouterr()
+    for _ in range(2):  # until it is said that this is meant
+        assert job(figures=1) == ALARM
+        assert "gone: part / speed" in capsys.readouterr().out
+    assert job("--accept", "one | only") == QUIET
+    assert job(figures=1) == QUIET
+    assert "| one \\| only |" in (tmp_path / "results" / "README.md").read_text()
+    for _ in range(3):
+        assert job() == QUIET
     assert job(figures=1) == ALARM
-    assert "gone: part / speed" in capsys.readouterr().out
 
 
 def test_usage(job: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
@@ -264,22 +276,53 @@ sys.exit(main(places(folder)))
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_interrupted_night_is_continued(
-    number: signal.Signals, job: Callable[..., int], tmp_path: Path
-) -> None:
-    write_json(tmp_path / "state.json", {"share": 0.3, "speed": 2.0})
-    (tmp_path / "slow").touch()
+def started(folder: Path) -> "subprocess.Popen[str]":
+    """A night as a process of its own, in the middle of a part."""
+    write_json(folder / "state.json", {"share": 0.3, "speed": 2.0})
+    (folder / "slow").touch()
     running = subprocess.Popen(
-        [sys.executable, "-c", RUN, str(tmp_path)],
+        [sys.executable, "-c", RUN, str(folder)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         cwd=ROOT,
         start_new_session=True,
         stderr=subprocess.PIPE,
         text=True,
     )
-    output = tmp_path / "work"
+    output = folder / "work"
     wait_for(lambda: any("begun" in path.read_text() for path in output.glob("*/*/output.txt")))
+    return running
+
+
+def test_part_that_outlives_its_job_keeps_others_out(
+    job: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running = started(tmp_path)
+    running.kill()  # and not what it started
+    running.communicate(timeout=60)
+    assert job() == USAGE
+    assert f"another night is being run in {tmp_path / 'work'}" in capsys.readouterr().err
+    os.killpg(running.pid, signal.SIGKILL)
+    (tmp_path / "slow").unlink()
+    wait_for(lambda: job() == QUIET)
+    assert len(summaries(tmp_path)) == 1
+
+
+def test_results_are_kept_from_another_folder_of_work(
+    job: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running = started(tmp_path)
+    assert job("--work", str(tmp_path / "other")) == USAGE
+    assert f"another night is being run in {tmp_path / 'results'}" in capsys.readouterr().err
+    os.killpg(running.pid, signal.SIGKILL)
+    running.communicate(timeout=60)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_night_is_continued(
+    number: signal.Signals, job: Callable[..., int], tmp_path: Path
+) -> None:
+    running = started(tmp_path)
+    output = tmp_path / "work"
     assert job("--parts", "part") == USAGE  # another one at the same time
     os.killpg(running.pid, number)
     _, said = running.communicate(timeout=60)
@@ -340,22 +383,64 @@ def test_code_that_changes_in_the_night_ends_it(
         patched.setattr("benchmarks.nightly.job.code_commit", lambda: "another")
         assert job() == USAGE
     assert "the checkout is now at another" in capsys.readouterr().err
-    assert not (tmp_path / "results").exists()
+    assert list((tmp_path / "results").iterdir()) == []
     assert job() == QUIET
     assert len(list((tmp_path / "work").glob("*/night.json"))) == 1
 
 
-def test_night_killed_right_after_its_summary_is_not_written_again(
-    job: Callable[..., int], tmp_path: Path
+def test_night_killed_right_after_its_summary_is_told_and_not_written_again(
+    job: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert job() == QUIET
-    (state,) = (tmp_path / "work").glob("*/night.json")
+    for _ in range(3):
+        job()
+    assert job(share=0.1) == ALARM
+    *_, last = summaries(tmp_path)
+    state = tmp_path / "work" / last["name"] / "night.json"
+    summary = tmp_path / "results" / last["name"] / SUMMARY
+    before, told = summary.read_bytes(), capsys.readouterr().out
     write_json(state, {**json.loads(state.read_text()), "ended": None})
-    (summary,) = (tmp_path / "results").glob(f"*/{SUMMARY}")
-    before = summary.read_bytes()
-    assert job(share=0.31) == QUIET
+    assert job(share=0.31) == ALARM  # which is what the night that was killed found
+    assert capsys.readouterr().out in told
     assert summary.read_bytes() == before
-    assert len(summaries(tmp_path)) == 2
+    assert len(summaries(tmp_path)) == 4
+    assert job() == QUIET
+    assert len(summaries(tmp_path)) == 5
+
+
+@pytest.mark.parametrize("path", ["results/x/summary.json", "work/x/night.json"])
+def test_damaged_file_is_named_in_one_line(
+    path: str, job: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = tmp_path / path
+    for content in ("{", "[]", '{"schema": 1}', '{"schema": 2}', "\xff"):
+        damaged.parent.mkdir(parents=True, exist_ok=True)
+        damaged.write_bytes(content.encode("latin-1"))
+        assert job() == USAGE
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"nightly: {damaged}: cannot be read (")
+    assert not (tmp_path / "calls").exists()
+
+
+@pytest.mark.parametrize("name", ["older.jsonl", "accepted.json"])
+def test_damaged_history_is_named(
+    name: str, job: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = tmp_path / "results" / name
+    damaged.parent.mkdir()
+    damaged.write_text('[{"night": 1}]')
+    assert job() == USAGE
+    assert f"{damaged}: cannot be read (" in capsys.readouterr().err
+
+
+def test_part_that_takes_too_long_has_failed(
+    job: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow").touch()
+    limited = {name: replace(part, limit=1.0) for name, part in parts(tmp_path).items()}
+    monkeypatch.setitem(MATRICES, "whole", lambda: limited)
+    assert job("--parts", "part") == ALARM
+    (night,) = summaries(tmp_path)
+    assert night["failed"] == {"part": "it ran for more than 1 s and was ended"}
 
 
 def a_night(day: date, n: int, **changes: Any) -> Night:
@@ -405,6 +490,37 @@ def test_speeds_are_compared_on_one_kind_of_machine(tmp_path: Path) -> None:
     share = history.nights[0].figures["part / share"]
     assert len(history.values(share, "whole 1", "here")) == 3
     assert history.values(share, "whole 2", "here") == []
+
+
+def test_new_normal_is_of_its_matrix_and_machine(tmp_path: Path) -> None:
+    fast = Figure("part / speed", "speed", 2.0, 0.02, "log", "x", -1)
+    day = date(2026, 1, 1)
+    cases = [("whole 1", "here"), ("small 1", "here"), ("whole 1", "there"), ("whole 1", "here")]
+    moved = {"before": 4.0, "noise": 0.1, "nights": 1, "after": 2.0, "looks": 3}
+    since = dict.fromkeys(("good_night", "good_commit", "first_night", "first_commit"), "x")
+    for i, (matrix, device) in enumerate(cases):
+        night = a_night(day + timedelta(i), i, matrix=matrix, device=device)
+        night = replace(night, figures={**night.figures, fast.name: fast})
+        if i == 3:
+            found = tuple(Moved(name, **moved, **since) for name in night.figures)
+            night = replace(night, moved=found)
+        write_json(tmp_path / night.name / SUMMARY, night.as_json())
+    history = History(tmp_path)
+    first = history.first_moved(fast, "whole 1", "here")
+    assert first is not None
+    assert first.name == history.nights[3].name
+    assert history.first_moved(fast, "small 1", "here") is None
+    assert history.first_moved(fast, "whole 1", "there") is None
+    with pytest.raises(LookupError, match="nothing moved"):
+        history.accept("no", "small 1")
+    history.accept("yes", "whole 1")
+    history = History(tmp_path)
+    assert len(history.values(fast, "whole 1", "here")) == 1
+    assert len(history.values(fast, "whole 1", "there")) == 1
+    assert len(history.values(fast, "small 1", "here")) == 1
+    share = history.nights[0].figures["part / share"]
+    assert len(history.values(share, "whole 1", "elsewhere")) == 1
+    assert len(history.values(share, "small 1", "elsewhere")) == 1
 
 
 def test_nights_in_mlflow_are_a_time_series(job: Callable[..., int], tmp_path: Path) -> None:
@@ -587,9 +703,12 @@ def commit(folder: Path, message: str) -> None:
     git(folder, "commit", "--quiet", "--allow-empty", "-m", message)
 
 
-def night(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+def night(
+    folder: Path, *options: str, nights: str = "nights"
+) -> "subprocess.CompletedProcess[str]":
+    own = places(folder.with_name(nights))
     return subprocess.run(
-        [sys.executable, "-m", "benchmarks.nightly", *places(folder.with_name("nights")), *options],
+        [sys.executable, "-m", "benchmarks.nightly", *own, *options],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder)},
         capture_output=True,
@@ -607,8 +726,11 @@ def test_planted_regression_is_caught(planted: str, checkout: Path) -> None:
     assert code.count(before) == 1
     file.write_text(code.replace(before, after))
     commit(checkout, f"planted: {planted}")
+    nights = planted.replace(" ", "-")
+    # What one test plants does not count among the nights of another.
+    shutil.copytree(checkout.with_name("nights"), checkout.with_name(nights))
     try:
-        ended = night(checkout, "--matrix", "small", "--parts", part)
+        ended = night(checkout, "--matrix", "small", "--parts", part, nights=nights)
     finally:
         git(checkout, "reset", "--quiet", "--hard", "HEAD~1")
     assert ended.returncode == ALARM, ended.stdout + ended.stderr

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from benchmarks.nightly.nights import History, Moved, Night
+from benchmarks.nightly.history import History
+from benchmarks.nightly.nights import Moved, Night
 from benchmarks.nightly.parts import CODE, git
 
 _MOST_COMMITS = 8
@@ -23,7 +24,7 @@ def _lines(night: Night, history: History) -> Iterator[str]:
     for part, why in night.failed.items():
         yield f"  failed: {part}: {why}"
     for name in night.gone:
-        yield f"  gone: {name}: every night before had a value of it"
+        yield f"  gone: {name}: the nights before had a value of it"
     since: dict[tuple[str, str], list[Moved]] = {}
     for one in night.moved:
         since.setdefault((one.good_night, one.first_night), []).append(one)
@@ -35,7 +36,7 @@ def _lines(night: Night, history: History) -> Iterator[str]:
         yield from _between(one.good_commit, one.first_commit)
         yield f"    {good}: {_named(versions.get(good, {}))}"
         yield f"    {first}: {_named(versions.get(first, night.versions))}"
-    if night.moved:
+    if night.moved or night.gone:
         yield (
             "  if that was meant: python -m benchmarks.nightly --accept 'why' makes it the new "
             "normal"

@@ -10,6 +10,7 @@ same command. docs/nightly.md says what is measured, and how often it alarms for
 
 import argparse
 import fcntl
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,12 +19,14 @@ from pathlib import Path
 
 from benchmarks.measured import say
 from benchmarks.nightly.account import tell
+from benchmarks.nightly.history import History
 from benchmarks.nightly.html_page import page
 from benchmarks.nightly.job import CodeChanged, Job
 from benchmarks.nightly.mlflow_runs import log_nights
-from benchmarks.nightly.nights import History, Progress, write_text
+from benchmarks.nightly.nights import Night, Unreadable, write_text
 from benchmarks.nightly.pages import readme
 from benchmarks.nightly.parts import MATRICES, ROOT, VERSION, code_commit
+from benchmarks.nightly.progress import Progress
 from hpsuite.tracking.address import quiet
 from hpsuite.tracking.database import make_database
 
@@ -34,14 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a night, or accept what moved in the last one; returns the exit status."""
     given = _options().parse_args(arguments)
     try:
-        with _alone(given.work):
+        with _alone(given.work), _alone(given.results):
             if given.accept is not None:
                 return _accept(given)
             return _night(given)
-    except BlockingIOError:
-        print(f"nightly: another night is being run in {given.work}", file=sys.stderr)
+    except BlockingIOError as error:
+        print(f"nightly: another night is being run in {error.filename}", file=sys.stderr)
         return USAGE
-    except CodeChanged as error:
+    except (CodeChanged, Unreadable) as error:
         print(f"nightly: {error}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
@@ -81,12 +84,24 @@ def _options() -> argparse.ArgumentParser:
 
 
 @contextmanager
-def _alone(work: Path) -> Iterator[None]:
-    """While this lasts, no other night is run in a folder."""
-    work.mkdir(parents=True, exist_ok=True)
-    with (work / ".running").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def _alone(folder: Path) -> Iterator[None]:
+    """While this lasts, and what it started, no other night uses a folder.
+
+    Raises:
+        BlockingIOError: one does.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        # Parts inherit it, so that one which outlives a job that was killed still keeps others out.
+        os.set_inheritable(descriptor, True)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BlockingIOError(error.errno, "in use", str(folder)) from error
         yield
+    finally:
+        os.close(descriptor)
 
 
 def _night(given: argparse.Namespace) -> int:
@@ -96,22 +111,31 @@ def _night(given: argparse.Namespace) -> int:
         return USAGE
     if given.parts:
         parts = {name: part for name, part in parts.items() if name in given.parts}
-    code = code_commit()
-    history = History(given.results)
-    matrix = f"{given.matrix} {VERSION}"
+    matrix, code, history = _matrix(given), code_commit(), History(given.results)
     # What runs a part of the matrix is continued by the same part of it.
     asked = matrix if not given.parts else f"{matrix}: {' '.join(parts)}"
-    written = {night.name for night in history.nights}
-    progress = Progress.unfinished(given.work, asked, code, written)
+    progress = Progress.unfinished(given.work, asked, code)
     if progress is None:
         name = history.new_name(code, given.work)
         progress = Progress.begin(given.work, name, asked, code)
         say(f"night {name}: {len(parts)} parts, {len(history.past)} nights before it")
     else:
         say(f"night {progress.name} is continued")
-    night = Job(progress, parts, history, matrix, code).run()
-    thinned = History(given.results).thin(datetime.now(UTC).date())
-    if thinned:
+    # One that was killed before it was told has a summary, which is not written again.
+    ended = [night for night in history.nights if night.name == progress.name]
+    night = ended[0] if ended else Job(progress, parts, history, matrix, code).run()
+    _tell(given, night)
+    progress.end()
+    return QUIET if night.is_quiet else ALARM
+
+
+def _matrix(given: argparse.Namespace) -> str:
+    return f"{given.matrix} {VERSION}"
+
+
+def _tell(given: argparse.Namespace, night: Night) -> None:
+    """What a night found, on paper, on the screen and in MLflow."""
+    if thinned := History(given.results).thin(datetime.now(UTC).date()):
         say(f"{len(thinned)} old nights went into older.jsonl")
     history = History(given.results)
     write_pages(history)
@@ -119,7 +143,6 @@ def _night(given: argparse.Namespace) -> int:
     print(account)
     print(f"  {given.results / night.name / 'summary.json'}")
     _to_mlflow(given.mlflow, history, {night.name: account})
-    return QUIET if night.is_quiet else ALARM
 
 
 def write_pages(history: History) -> None:
@@ -153,10 +176,11 @@ def _accept(given: argparse.Namespace) -> int:
         return USAGE
     history = History(given.results)
     try:
-        night = history.accept(given.accept.strip())
+        noted = history.accept(" ".join(given.accept.split()), _matrix(given))
     except LookupError as error:
         print(f"nightly: --accept: {error.args[0]}", file=sys.stderr)
         return USAGE
     write_pages(history)
-    print(f"{len(night.moved)} figures of {night.name} are the new normal: {given.accept.strip()}")
+    n = len(noted["figures"])
+    print(f"{n} figure{'s' if n > 1 else ''} of {noted['night']}: new normal: {noted['reason']}")
     return QUIET

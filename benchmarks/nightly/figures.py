@@ -82,6 +82,11 @@ def named(*parts: str) -> str:
     return _NOT_IN_NAMES.sub(" ", text).replace("  ", " ").strip()[:_MOST_LETTERS]
 
 
+def part_of(name: str) -> str:
+    """The part of a night that a figure is of, by the figure's name."""
+    return name.partition(" / ")[0]
+
+
 def read(rows: Iterable[Mapping[str, Any]]) -> list[Figure]:
     """Figures of JSON.
 

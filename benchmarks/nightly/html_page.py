@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from benchmarks.nightly.figures import Figure
-from benchmarks.nightly.nights import History, Past
+from benchmarks.nightly.figures import Figure, part_of
+from benchmarks.nightly.history import History, Past
 from benchmarks.nightly.pages import POINTS, error_of, found_in, newest_figures, series, shown
 
 _STYLE = """
@@ -57,7 +57,7 @@ def _page(history: History) -> Iterator[str]:
     yield from _nights(history)
     groups: dict[str, list[str]] = {}
     for name in newest_figures(history):
-        groups.setdefault(name.partition(" / ")[0], []).append(name)
+        groups.setdefault(part_of(name), []).append(name)
     for group, names in groups.items():
         yield f"<h2>{escape(group)}</h2>"
         yield from _table(

@@ -1,32 +1,27 @@
 """Running a night: its parts in turn, what is suspect again with other seeds, and the summary."""
 
+import functools
 import math
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import torch
+
 from benchmarks.measured import say
 from benchmarks.nightly.alarm import Judgement, Value, judge
 from benchmarks.nightly.figures import Figure, averaged, read
-from benchmarks.nightly.nights import (
-    SUMMARY,
-    History,
-    Moved,
-    Night,
-    Progress,
-    seed_of,
-    write_json,
-)
+from benchmarks.nightly.history import History
+from benchmarks.nightly.nights import SUMMARY, Moved, Night, seed_of, write_json
 from benchmarks.nightly.parts import Part, PartFailed, code_commit
+from benchmarks.nightly.progress import Progress
 from hpsuite.provenance import processor, versions
 
 # A figure has moved where so many runs of its part say so.
 LOOKS = 3
-# A figure that so many nights had, and all of them, is missed.
-MISSED_AFTER = 3
 
 
 class CodeChanged(Exception):
@@ -69,7 +64,6 @@ class Job:
             suspects = {name: part for name, part in suspects.items() if name in again}
         night = self._night(suspects, at_first)
         write_json(self.history.folder / night.name / SUMMARY, night.as_json())
-        self.progress.end()
         return night
 
     def _look(self, part: str) -> None:
@@ -127,7 +121,7 @@ class Job:
 
     def _values(self, figure: Figure) -> list[Value]:
         if figure.name not in self._cached:
-            found = self.history.values(figure, self.matrix, processor_name())
+            found = self.history.values(figure, self.matrix, machine())
             self._cached[figure.name] = found
         return self._cached[figure.name]
 
@@ -153,7 +147,7 @@ class Job:
             started=self.progress.started,
             ended=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(self.progress.seconds),
-            device=processor_name(),
+            device=machine(),
             load=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else 0.0,
             versions=versions(),
             seeds={part: [int(one["seed"]) for one in own] for part, own in looks.items()},
@@ -161,13 +155,18 @@ class Job:
             moved=tuple(self._moved(figures[name]) for name in moved),
             suspect=tuple(sorted(set(at_first) - set(moved))),
             failed=failed,
-            gone=tuple(self._gone(figures, failed)),
+            gone=tuple(
+                name
+                for part in self.parts
+                if part not in failed
+                for name in self.history.missed(part, set(figures), self.matrix)
+            ),
         )
 
     def _moved(self, figure: Figure) -> Moved:
         judged = self._judged([figure])[figure.name]
-        normal = self.history.normal(figure, self.matrix, processor_name())
-        first = self.history.first_moved(figure.name)
+        normal = self.history.normal(figure, self.matrix, machine())
+        first = self.history.first_moved(figure, self.matrix, machine())
         before = math.exp(judged.mean) if figure.scale == "log" else judged.mean
         return Moved(
             figure=figure.name,
@@ -182,18 +181,9 @@ class Job:
             first_commit=first.commit if first else self.commit,
         )
 
-    def _gone(self, figures: Mapping[str, Figure], failed: Mapping[str, str]) -> Iterator[str]:
-        """Figures that all nights before had, of parts that ran."""
-        past = [night for night in self.history.past if night.matrix == self.matrix]
-        if len(past) < MISSED_AFTER:
-            return
-        always = set.intersection(*(set(night.figures) for night in past[-MISSED_AFTER:]))
-        for name in sorted(always - set(figures)):
-            part = name.partition(" / ")[0]
-            if part in self.parts and part not in failed:
-                yield name
 
-
-def processor_name() -> str:
-    """The machine that speeds are of."""
-    return f"{os.cpu_count()} cores of {processor()}"
+@functools.cache
+def machine() -> str:
+    """That speeds are of: processor, and GPU where there is one."""
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{os.cpu_count()} cores of {processor()}{gpu}"

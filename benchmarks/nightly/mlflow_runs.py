@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from benchmarks.nightly.figures import Figure
-from benchmarks.nightly.nights import History, Night
+from benchmarks.nightly.history import History
+from benchmarks.nightly.nights import Night
 
 EXPERIMENT, TAG = "hpsuite nightly", "hpsuite.night"
 # MLflow takes so many metrics, and parameters, in one call.

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from benchmarks.measured import table
 from benchmarks.nightly.figures import Figure
-from benchmarks.nightly.nights import History, Night, Past
+from benchmarks.nightly.history import History, Past
+from benchmarks.nightly.nights import Night
 
 POINTS = 60
 _BARS = "▁▂▃▄▅▆▇█"
@@ -49,7 +50,7 @@ def readme(history: History) -> str:
     parts = [_INTRODUCTION, table(header, [_night(night) for night in shown(history)])]
     if history.accepted:
         rows = [
-            [str(one["night"]), str(one["reason"]), str(len(one["figures"]))]
+            [str(one["night"]), one["reason"].replace("|", "\\|"), str(len(one["figures"]))]
             for one in reversed(history.accepted)
         ]
         parts += ["## New normals", table(["from", "why", "figures"], rows)]

@@ -48,11 +48,13 @@ class Part:
         name: of the part, and of its folder.
         arguments: of Python; `{seed}` stands for the seed.
         read: figures, from the folder that it ran in.
+        limit: seconds after which it is ended, and has failed.
     """
 
     name: str
     arguments: tuple[str, ...]
     read: Callable[[Path], list[Figure]]
+    limit: float = 3600.0
 
     def run(self, folder: Path, seed: int) -> list[Figure]:
         """Run it in a folder, or go on there, and read its figures.
@@ -65,10 +67,18 @@ class Part:
         command = [sys.executable, *(one.format(seed=seed) for one in self.arguments)]
         with log.open("wb") as file:
             running = subprocess.Popen(
-                command, cwd=folder, env=_environment(), stdout=file, stderr=subprocess.STDOUT
+                command,
+                cwd=folder,
+                env=_environment(),
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                close_fds=False,  # it holds the lock of its night, for as long as it runs
             )
             try:
-                status = running.wait()
+                status = running.wait(self.limit)
+            except subprocess.TimeoutExpired:
+                _let_end(running)
+                raise PartFailed(f"it ran for more than {self.limit:g} s and was ended") from None
             except BaseException:  # an interrupt, which the command has got too
                 _let_end(running)
                 raise

@@ -4,9 +4,11 @@
 
 Each night has as many figures of each kind as the job; nothing about them changes but chance. What
 the job does is done with them: up to three looks with fresh draws, against a history that is as
-long as the table says. Nights differ by more or less than their standard errors say, by a factor of
-each figure's own; the errors are themselves noisy; and values are normal, or of heavy tails, or
-skewed. Then one figure is moved by so many standard errors, to see which shift is caught.
+long as the table says. The looks of a night share its machine: what that does to speeds is a part,
+`shared`, of their variance between nights. Nights differ by more or less than their standard errors
+say, by a factor of each figure's own; the errors are themselves noisy; and values are normal, or of
+heavy tails, or skewed. Then one figure is moved by so many standard errors, to see which shift is
+caught.
 """
 
 import argparse
@@ -32,6 +34,8 @@ FIGURES = {"effect": 60, "share": 50, "speed": 12, "overhead": 2}
 # Standard deviation of the logarithm of a figure's factor: of variances between nights over those
 # that a night's standard errors say.
 FACTORS = (0.0, 0.7)
+# Parts of the variance of speeds between nights that the looks of one night have in common.
+SHARED = (0.0, 0.5, 0.9)
 # That of the logarithm of a standard error.
 OF_ERRORS = 0.15
 WORSE = {"effect": 0, "share": 0, "speed": -1, "overhead": 1}
@@ -40,14 +44,20 @@ WORSE = {"effect": 0, "share": 0, "speed": -1, "overhead": 1}
 class Nights:
     """Nights of chance alone."""
 
-    def __init__(self, rng: np.random.Generator, noise: Draws, spread: float, n: int) -> None:
+    def __init__(
+        self, rng: np.random.Generator, noise: Draws, spread: float, n: int, shared: float = 0.0
+    ) -> None:
         """A history of n nights, and the looks of one more, not yet moved."""
         self.kinds = {
             f"{kind} {place}": kind for kind, many in FIGURES.items() for place in range(many)
         }
         m = len(self.kinds)
         factor = np.exp(spread * rng.standard_normal(m))
-        self._values = noise(rng, (n + LOOKS, m)) * np.sqrt(factor)
+        drawn = noise(rng, (n + LOOKS, m))
+        timed = np.array([kind in ("speed", "overhead") for kind in self.kinds.values()])
+        common = np.sqrt(shared) * noise(rng, (1, m)) + np.sqrt(1 - shared) * drawn[n:]
+        drawn[n:] = np.where(timed, common, drawn[n:])
+        self._values = drawn * np.sqrt(factor)
         self._errors = np.exp(OF_ERRORS * rng.standard_normal((n + LOOKS, m)))
         self._n = n
         self.history = {name: [self._value(i, j) for i in range(n)] for j, name in self._named()}
@@ -85,26 +95,19 @@ class Nights:
 
 
 def false_alarms(nights: int, seed: int, lengths: Sequence[int]) -> list[list[str]]:
-    """Rows: noise, factors, nights before; suspects a night, and nights in which one moved."""
+    """Rows: noise, factors, shared, nights before; suspects a night, nights in which one moved."""
+    cases = [(name, spread, 0.0) for name in NOISE for spread in FACTORS]
+    cases += [("normal", spread, shared) for shared in SHARED[1:] for spread in FACTORS]
     rows = []
-    for name, noise in NOISE.items():
-        for spread in FACTORS:
-            for n in lengths:
-                rng = np.random.default_rng([seed, n, int(10 * spread), len(rows)])
-                found = [Nights(rng, noise, spread, n).moved({}) for _ in range(nights)]
-                alarms = sum(bool(moved) for moved, _ in found)
-                suspects = np.mean([first for _, first in found])
-                rows.append(
-                    [
-                        name,
-                        "1"
-                        if not spread
-                        else f"{np.exp(-2 * spread):.2g} to {np.exp(2 * spread):.2g}",
-                        str(n),
-                        f"{suspects:.2f}",
-                        f"{alarms} of {nights} ({alarms / nights:.2%})",
-                    ]
-                )
+    for name, spread, shared in cases:
+        for n in lengths:
+            rng = np.random.default_rng([seed, n, int(10 * spread), len(rows)])
+            found = [Nights(rng, NOISE[name], spread, n, shared).moved({}) for _ in range(nights)]
+            alarms = sum(bool(moved) for moved, _ in found)
+            suspects = np.mean([first for _, first in found])
+            factors = f"{np.exp(-2 * spread):.2g} to {np.exp(2 * spread):.2g}" if spread else "1"
+            said = f"{alarms} of {nights} ({alarms / nights:.2%})"
+            rows.append([name, factors, f"{shared:g}", str(n), f"{suspects:.2f}", said])
     return rows
 
 
@@ -142,7 +145,10 @@ def main() -> None:
     alarms = false_alarms(given.nights, given.seed, given.lengths)
     shifts = caught(given.caught, given.seed, given.lengths)
     print(
-        table(["noise", "factors (95%)", "nights before", "suspects a night", "alarms"], alarms),
+        table(
+            ["noise", "factors (95%)", "shared", "nights before", "suspects a night", "alarms"],
+            alarms,
+        ),
         table(["kind", "nights before", *(f"{s:g} errors" for s in SHIFTS)], shifts),
         sep="\n\n",
     )
