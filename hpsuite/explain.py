@@ -38,7 +38,7 @@ def explain(error: Exception, overrides: Sequence[str], config_name: str = "conf
     if line := _beside_an_axis(overrides, config_name):
         return line
     if isinstance(error, MissingMandatoryValue):
-        return _missing(error)
+        return _missing(error, overrides)
     if isinstance(error, InterpolationResolutionError):
         return f"{error.full_key}: {first}; accepted: a key of the configuration, or oc.env:NAME"
     if needed := _NEEDED.match(first):  # a group whose option was overridden by `???`
@@ -152,8 +152,13 @@ def _is_name(text: str) -> bool:
     )
 
 
-def _missing(error: MissingMandatoryValue) -> str:
+def _missing(error: MissingMandatoryValue, overrides: Sequence[str]) -> str:
     if error.full_key == "name":
+        if chosen := _chosen("experiment", overrides):
+            return (
+                f"name: found nothing in experiment={chosen}; accepted: name: NAME in its file, "
+                "whose first line is # @package _global_"
+            )
         return (
             "name: found nothing; accepted: +experiment=NAME for an experiment "
             f"({', '.join(_options('experiment'))}), or name=NAME for one arm of your own"

@@ -82,7 +82,11 @@ BROKEN = {
     "twice": ("name: x\nname: y\n", "while constructing a mapping in "),
     "unknown": ("name: x\nbudget: {trails: 3}\n", "budget.trails: found no such key; accepted: "),
     "scalar": ("name: x\nbudget: 3\n", "budget: found 3; accepted: the name of an option"),
-    "nameless": ("title: x\n", "name: found nothing; accepted: "),
+    "nameless": (
+        "title: x\n",
+        "name: found nothing in experiment=nameless; accepted: name: NAME in its file, whose first "
+        "line is # @package _global_",
+    ),
     "list": ("- a\n", "experiment/list: found a list in the place of keys "),
     "choice": ("defaults: [override /dataset: nowhere]\n", "dataset: found 'nowhere'; accepted: a"),
     "both": ("name: x\nbudget: {steps: 3}\n", "budget: found both of epochs and steps; accepted"),
