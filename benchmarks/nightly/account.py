@@ -16,9 +16,10 @@ def tell(night: Night, history: History) -> str:
 
 def _lines(night: Night, history: History) -> Iterator[str]:
     versions = _versions(history)
+    n = len(night.figures)
     quiet = "nothing moved" if night.is_quiet else _counted(night)
     yield (
-        f"night {night.name}: {len(night.figures)} figures in {night.seconds / 60:.0f} min on "
+        f"night {night.name}: {n} figure{'s' if n != 1 else ''} in {night.seconds / 60:.0f} min on "
         f"{night.device}, load average {night.load:.1f}: {quiet}"
     )
     for part, why in night.failed.items():
