@@ -20,6 +20,7 @@ from torch import Tensor
 from hpsuite.training.augmentation import training_inputs
 from hpsuite.training.fused_models import FusedModels
 from hpsuite.training.fusing import build_all
+from hpsuite.training.graphs import RecordedSteps, Recorder, cuda_graph
 from hpsuite.training.loop import (
     DTYPES,
     EVALUATION_ROWS,
@@ -69,7 +70,10 @@ class FusedBatch:
         total_steps: of the longest trial.
         per_epoch: steps of an epoch.
         results: of those that have ended, by their place in `specs`.
+        recorded: its steps, where they are recorded and replayed.
     """
+
+    recorded: RecordedSteps | None = None
 
     def __init__(
         self,
@@ -77,10 +81,12 @@ class FusedBatch:
         resident: Resident,
         readings: Sequence[Reading] | None = None,
         states: States | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         """Build the models of trials that may be mixed, where they are not; see `train_fused`.
 
-        `states` has those that days begin with, and takes those in which they end.
+        `states` has those that days begin with, and takes those in which they end. Steps are
+        recorded and replayed by a `recorder`, if there is one; on a GPU it is `cuda_graph`.
         """
         self._clock = time.perf_counter()
         first, device = specs[0], resident.device
@@ -153,6 +159,7 @@ class FusedBatch:
             self._probes = [ProbeCourse() for _ in specs]
             self.models.watched = watched_step(readings[0].steps)
         self._is_filled = len(set(self.models.signatures)) > 1
+        self._recorder = cuda_graph if device.type == "cuda" and recorder is None else recorder
 
     def train(self) -> list[TrialResult]:
         """Train and score all trials; returns their results in order.
@@ -203,19 +210,47 @@ class FusedBatch:
 
     def _descend(self, parts: Sequence[tuple[int, int]], epoch: int) -> None:
         """Steps of an epoch; adds up each trial's losses."""
-        resident, models = self.resident, self.models
-        parameters = models.parameters()
         epochs = epoch if self._first_epochs is None else self._first_epochs + epoch
+        if self._recorder is not None:
+            self._descend_recorded(parts, epochs, self._recorder)
+            return
         for start, stop in parts:
             rows_KB = self._rows_KN[:, start:stop]
-            raw_KB = training_inputs(resident, rows_KB, self._augmentation_keys, epoch=epochs)
-            x_KFB = resident.inputs(raw_KB, self.dtype).flatten(2).transpose(1, 2)
-            outputs_KCB = models.forward(x_KFB, training=True, step=self.step)
-            loss_K = self._loss(outputs_KCB, resident.y_train[rows_KB])
-            grads = torch.autograd.grad(loss_K.sum(), parameters)
-            self.optimizer.step(parameters, grads, self._rates[self.step])
-            self._losses_K += loss_K.detach()
+            self._losses_K += self._one_step(rows_KB, self._rates[self.step], self.step, epochs)
             self.step += 1
+
+    def _descend_recorded(
+        self, parts: Sequence[tuple[int, int]], epochs: int | Tensor, recorder: Recorder
+    ) -> None:
+        if self.recorded is None:
+            changing = [*self.models.parameters(), *self.models.statistics()]
+            self.recorded = RecordedSteps(
+                self._one_step,
+                [*changing, *self.optimizer.changing()],
+                self._rates,
+                self._rows_KN,
+                self._losses_K,
+                recorder=recorder,
+            )
+        self.recorded.load(self._rows_KN, epochs, step=self.step, start=parts[0][0])
+        for start, stop in parts:
+            self.recorded.take(stop - start, self.total_steps - self.step)
+            self.step += 1
+        self._losses_K += self.recorded.losses
+
+    def _one_step(
+        self, rows_KB: Tensor, rates_K: Tensor, step: int | Tensor, epochs: int | Tensor
+    ) -> Tensor:
+        """One step down the gradient; returns the losses [K] before it."""
+        resident, models = self.resident, self.models
+        parameters = models.parameters()
+        raw_KB = training_inputs(resident, rows_KB, self._augmentation_keys, epoch=epochs)
+        x_KFB = resident.inputs(raw_KB, self.dtype).flatten(2).transpose(1, 2)
+        outputs_KCB = models.forward(x_KFB, training=True, step=step)
+        loss_K = self._loss(outputs_KCB, resident.y_train[rows_KB])
+        grads = torch.autograd.grad(loss_K.sum(), parameters)
+        self.optimizer.step(parameters, grads, rates_K)
+        return loss_K.detach()
 
     def _validate(self, n_steps: int, ending: Set[int], *, of_all: bool) -> None:
         """Score trials; let those go that diverged, and those that are done.
@@ -352,6 +387,7 @@ class FusedBatch:
             self._first_epochs = self._first_epochs[kept]
         self._rows_KN, self._losses_K = self._rows_KN[kept], self._losses_K[kept]
         self.alive = [self.alive[place] for place in places]
+        self.recorded = None
 
     def _finish(self, done: Set[int]) -> None:
         """Score on the test set those that trained to the end, and keep the states of days."""

@@ -82,7 +82,7 @@ class FusedModels:
         norms = [layer for layer in self.layers if isinstance(layer, BatchNormEnsemble)]
         return [t for norm in norms for t in (norm.running_mean, norm.running_var)]
 
-    def forward(self, x: Tensor, *, training: bool, step: int = 0) -> Tensor:
+    def forward(self, x: Tensor, *, training: bool, step: int | Tensor = 0) -> Tensor:
         """Outputs of the models; masks of dropout are those of the step."""
         if len(self._input_shape) > 1:
             x = x.unflatten(1, self._input_shape)

@@ -149,7 +149,7 @@ class ConvEnsemble:
     def parameters(self) -> list[Tensor]:
         return [self.weight] if self.bias is None else [self.weight, self.bias]
 
-    def forward(self, x: Tensor, *, training: bool, step: int) -> Tensor:
+    def forward(self, x: Tensor, *, training: bool, step: int | Tensor) -> Tensor:
         is_sequence = x.dim() == 4
         if is_sequence:
             x = x.unsqueeze(3)
@@ -222,7 +222,7 @@ class PoolEnsemble:
     def parameters(self) -> list[Tensor]:
         return []
 
-    def forward(self, x: Tensor, *, training: bool, step: int) -> Tensor:
+    def forward(self, x: Tensor, *, training: bool, step: int | Tensor) -> Tensor:
         is_sequence = x.dim() == 4
         if is_sequence:
             x = x.unsqueeze(3)
@@ -252,7 +252,7 @@ class PadEnsemble:
     def parameters(self) -> list[Tensor]:
         return []
 
-    def forward(self, x: Tensor, *, training: bool, step: int) -> Tensor:
+    def forward(self, x: Tensor, *, training: bool, step: int | Tensor) -> Tensor:
         return F.pad(x, (0, 0, *self.margins))
 
     def keep(self, kept: Tensor) -> None:

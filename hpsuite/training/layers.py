@@ -34,7 +34,7 @@ class FusedLayer(Protocol):
     def parameters(self) -> list[Tensor]:
         """Its trainable tensors, [K, ...] each."""
 
-    def forward(self, x: Tensor, *, training: bool, step: int) -> Tensor:
+    def forward(self, x: Tensor, *, training: bool, step: int | Tensor) -> Tensor:
         """Map activations [K, F, B] to [K, F', B]."""
 
     def keep(self, kept: Tensor) -> None:
@@ -77,7 +77,7 @@ class LinearEnsemble:
     def parameters(self) -> list[Tensor]:
         return [self.weight] if self.bias is None else [self.weight, self.bias]
 
-    def forward(self, x: Tensor, *, training: bool, step: int) -> Tensor:
+    def forward(self, x: Tensor, *, training: bool, step: int | Tensor) -> Tensor:
         y = self.multiply(self.weight, x)
         # In place: backward needs the inputs and weights of a product alone.
         return y if self.bias is None else y.add_(self.bias[:, :, None])
@@ -144,7 +144,7 @@ class BatchNormEnsemble:
     def parameters(self) -> list[Tensor]:
         return [p for p in (self.weight, self.bias) if p is not None]
 
-    def forward(self, x: Tensor, *, training: bool, step: int) -> Tensor:
+    def forward(self, x: Tensor, *, training: bool, step: int | Tensor) -> Tensor:
         y = F.batch_norm(
             x.reshape(1, x.shape[0] * x.shape[1], -1),
             self.running_mean.view(-1),
@@ -180,7 +180,7 @@ class DropoutEnsemble:
     def parameters(self) -> list[Tensor]:
         return []
 
-    def forward(self, x: Tensor, *, training: bool, step: int) -> Tensor:
+    def forward(self, x: Tensor, *, training: bool, step: int | Tensor) -> Tensor:
         if not training:
             return x
         rows = x.shape[-1]
@@ -211,7 +211,7 @@ class Elementwise:
     def parameters(self) -> list[Tensor]:
         return []
 
-    def forward(self, x: Tensor, *, training: bool, step: int) -> Tensor:
+    def forward(self, x: Tensor, *, training: bool, step: int | Tensor) -> Tensor:
         k, values = x.shape[0], x[0].numel()
         rest = -values % VECTOR_VALUES
         if rest == 0:
@@ -249,7 +249,7 @@ class MixedElementwise:
     def parameters(self) -> list[Tensor]:
         return []
 
-    def forward(self, x: Tensor, *, training: bool, step: int) -> Tensor:
+    def forward(self, x: Tensor, *, training: bool, step: int | Tensor) -> Tensor:
         if len(self._parts) == 1:
             return self._parts[0][0].forward(x, training=training, step=step)
         if x.device not in self._indices:

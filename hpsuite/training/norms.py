@@ -67,7 +67,7 @@ class GroupNormEnsemble:
     def parameters(self) -> list[Tensor]:
         return [p for p in (self.weight, self.bias) if p is not None]
 
-    def forward(self, x: Tensor, *, training: bool, step: int) -> Tensor:
+    def forward(self, x: Tensor, *, training: bool, step: int | Tensor) -> Tensor:
         k, rows = x.shape[0], x.shape[-1]
         flat = x.reshape(k, -1, rows)
         groups = flat.transpose(1, 2).reshape(-1, self.size)

@@ -36,6 +36,9 @@ class FusedOptimizer(Protocol):
     def memory(self, place: int) -> "Memory":
         """What it remembers of a trial, by its place; to be read or written to."""
 
+    def changing(self) -> list[Tensor]:
+        """What a step changes in place beside the parameters."""
+
 
 class Memory(NamedTuple):
     """What an update rule remembers of one trial, as views.
@@ -118,6 +121,9 @@ class FusedSGD:
     def memory(self, place: int) -> Memory:
         return Memory({"velocities": [v[place] for v in self.velocities]}, {})
 
+    def changing(self) -> list[Tensor]:
+        return list(self.velocities)
+
 
 class FusedAdam:
     """Adam (Kingma and Ba 2014, algorithm 1), as torch.optim.Adam.
@@ -141,7 +147,8 @@ class FusedAdam:
         self.power1, self.power2 = torch.ones_like(self.beta1), torch.ones_like(self.beta2)
 
     def step(self, parameters: Sequence[Tensor], grads: Sequence[Tensor], rates: Tensor) -> None:
-        self.power1, self.power2 = self.power1 * self.beta1, self.power2 * self.beta2
+        self.power1.mul_(self.beta1)
+        self.power2.mul_(self.beta2)
         dtype = grads[0].dtype
         step_size = (-rates / (1 - self.power1)).to(dtype)[:, None]
         root = torch.sqrt(1 - self.power2).to(dtype)[:, None]
@@ -182,6 +189,9 @@ class FusedAdam:
             },
             {"power1": self.power1[place], "power2": self.power2[place]},
         )
+
+    def changing(self) -> list[Tensor]:
+        return [*self.means, *self.squares, self.power1, self.power2]
 
 
 _FUSED: dict[OptimizerKind, type[FusedSGD] | type[FusedAdam]] = {
@@ -234,6 +244,9 @@ class MixedOptimizer:
             (start, optimizer) for start, stop, optimizer in self._parts if start <= place < stop
         ]
         return optimizer.memory(place - start)
+
+    def changing(self) -> list[Tensor]:
+        return [tensor for _, _, optimizer in self._parts for tensor in optimizer.changing()]
 
 
 def fused_optimizer(specs: Sequence[OptimizerSpec], parameters: Sequence[Tensor]) -> FusedOptimizer:

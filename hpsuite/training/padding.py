@@ -35,7 +35,7 @@ class Blank:
     def parameters(self) -> list[Tensor]:
         return self.layer.parameters()
 
-    def forward(self, x: Tensor, *, training: bool, step: int) -> Tensor:
+    def forward(self, x: Tensor, *, training: bool, step: int | Tensor) -> Tensor:
         y = self.layer.forward(x, training=training, step=step)
         # A product, as it is several times as fast as a choice. Where an overflow makes it NaN,
         # the trial is trained again by itself.
