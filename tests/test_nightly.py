@@ -1,5 +1,6 @@
 """The nightly job: what it alarms for and what not, and that no night is lost or overwritten."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hydra import initialize_config_dir
 from scipy.stats import t as student
 
 from benchmarks.nightly.alarm import PRIORS, Prior, Value, fitted, judge
@@ -27,10 +29,12 @@ from benchmarks.nightly.figures import Figure, averaged, from_interval, named, r
 from benchmarks.nightly.history import RECENT, History
 from benchmarks.nightly.mlflow_runs import TAG
 from benchmarks.nightly.nights import SUMMARY, Moved, Night, seed_of, write_json
-from benchmarks.nightly.parts import MATRICES, ROOT, Part
+from benchmarks.nightly.parts import CLAIMS, MATRICES, ROOT, VERSION, Part
 from benchmarks.nightly.simulate import NOISE, Nights
 from benchmarks.nightly.speed import on_gpu, ratio_figure
 from benchmarks.problems import Case
+from hpsuite.compose import compose_experiment
+from hpsuite.overrides import config_dir
 
 # What a part of these tests measures: a normal figure about the mean in a file, and a ratio.
 MEASURE = """
@@ -632,6 +636,33 @@ def test_speed_of_a_device_is_that_of_its_fused_trainer() -> None:
     assert found.name.startswith("speed_gpu / ")
     assert found.value > 1  # many at once are faster than one by one
     assert (found.kind, found.worse) == ("speed", -1)
+
+
+# Of what each part trains and claims, at the present version of the matrix.
+DIGESTS = {
+    "controls": "e9c1e19bdbee",
+    "batchnorm_placement": "7123b9ccf70d",
+    "batchnorm_robustness": "99559f91c7a2",
+    "bergstra_bengio_2012": "0e77ec0204d3",
+    "coarse_to_fine": "0b692a93d3ec",
+    "grid_vs_random": "ebfc11b96e68",
+    "importance_order": "afa078a01e79",
+    "ioffe_szegedy_2015": "446bde5b1560",
+    "panda_vs_caviar": "752f54365c84",
+    "search_scale": "f3df3616ece0",
+    "staleness": "b5d4b697e1da",
+}
+
+
+@pytest.mark.parametrize("part", ["controls", *CLAIMS])
+def test_figures_of_one_version_measure_one_thing(part: str) -> None:
+    """Where this fails, raise VERSION, so that no figure is compared with one of something else."""
+    arguments = [one.format(seed=0) for one in MATRICES["whole"]()[part].arguments]
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        settings, arms = compose_experiment(arguments[2:])
+    measured = repr((arms, settings.claims, settings.analysis.fresh_seeds))
+    digest = hashlib.sha256(measured.encode()).hexdigest()[:12]
+    assert (VERSION, digest) == ("1", DIGESTS.get(part)), (part, digest)
 
 
 def test_ratio_is_the_median_over_rounds() -> None:
