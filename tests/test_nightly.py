@@ -627,7 +627,7 @@ def test_figures_of_claims(tmp_path: Path) -> None:
     first, second = claims(tmp_path)
     assert (first.name, first.value, first.unit) == ("mine / It is / x 1", 0.2, "points")
     assert first.error == pytest.approx(0.1 / 1.959964)
-    assert (second.name, second.unit) == ("mine / It takes", "")
+    assert (second.name, second.text()) == ("mine / It takes", "0.2 trials")
 
 
 def test_speed_of_a_device_is_that_of_its_fused_trainer() -> None:

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.nightly.figures import Figure, from_interval, named
+from hpsuite.declared import WORDS
 
-# Statistics in their own units; all others are shares, told in points.
-_OWN_UNITS = ("steps", "trials_to_good", "rate_width", "largest_stable_rate", "seconds")
 LEVEL = 0.95
 _STRATEGY = "strategy"
 
@@ -37,7 +36,8 @@ def claims(folder: Path) -> list[Figure]:
 def _effects(summary: Mapping[str, Any]) -> Iterator[Figure]:
     for verdict in summary["verdicts"]:
         several = len(verdict["cells"]) > 1
-        unit = "" if verdict["statistic"].startswith(_OWN_UNITS) else "points"
+        _, (unit, factor) = WORDS[verdict["statistic"]]
+        unit = "points" if factor == 100 else unit
         for cell in verdict["cells"]:
             error = from_interval(cell["low"], cell["high"], cell["level"])
             if cell["estimate"] is None or error is None:

@@ -24,7 +24,7 @@ class Figure:
         error: its standard error on the scale; None where the night cannot tell it, and the figure
             is shown and not judged.
         scale: `plain`, or `log` where ratios matter.
-        unit: `points` for shares that are told in hundredths, `x` for ratios, or "".
+        unit: `points` for shares that are told in hundredths, `x` for ratios, a word, or "".
         worse: which direction is: down (-1), up (1), or either, which makes any change matter (0).
         looks: runs of its part that it is the mean of.
     """
@@ -73,7 +73,7 @@ def told(value: float, unit: str, *, signed: bool = False) -> str:
         return f"{100 * value:{sign}.2f} points"
     if unit == "x":
         return f"{value:{sign}.2f} x"
-    return f"{value:{sign}.4g}"
+    return f"{value:{sign}.4g} {unit}".rstrip()
 
 
 def named(*parts: str) -> str:
