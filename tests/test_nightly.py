@@ -618,8 +618,8 @@ def test_figures_of_claims(tmp_path: Path) -> None:
     cell = {"cell": "x 1", "estimate": 0.2, "low": 0.1, "high": 0.3, "level": 0.95}
     unknown = {"cell": "x 2", "estimate": None, "low": None, "high": None, "level": 0.95}
     verdicts = [
-        {"claim": "It is.", "statistic": "best_val_accuracy", "cells": [cell, unknown]},
-        {"claim": "It takes.", "statistic": "trials_to_good", "cells": [cell]},
+        {"claim": "It is.", "statistic": "best validation accuracy, a", "cells": [cell, unknown]},
+        {"claim": "It takes.", "statistic": "trials to a good one, a", "cells": [cell]},
     ]
     write_json(
         tmp_path / SUMMARY, {"experiment": "mine", "verdicts": verdicts, "setups": [{"n": 1}]}

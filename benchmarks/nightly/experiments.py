@@ -36,8 +36,7 @@ def claims(folder: Path) -> list[Figure]:
 def _effects(summary: Mapping[str, Any]) -> Iterator[Figure]:
     for verdict in summary["verdicts"]:
         several = len(verdict["cells"]) > 1
-        _, (unit, factor) = WORDS[verdict["statistic"]]
-        unit = "points" if factor == 100 else unit
+        unit = _unit(verdict["statistic"])
         for cell in verdict["cells"]:
             error = from_interval(cell["low"], cell["high"], cell["level"])
             if cell["estimate"] is None or error is None:
@@ -45,6 +44,13 @@ def _effects(summary: Mapping[str, Any]) -> Iterator[Figure]:
             where = cell["cell"] if several else ""
             name = named(summary["experiment"], verdict["claim"], where)
             yield Figure(name, "effect", cell["estimate"], error, unit=unit)
+
+
+def _unit(statistic: str) -> str:
+    """Of a statistic in words, which begin as those of `WORDS` and say between what it is."""
+    own = [(words, unit) for words, unit in WORDS.values() if statistic.startswith(words)]
+    _, (unit, factor) = max(own, key=lambda found: len(found[0]))
+    return unit if factor == 1 else "points"
 
 
 def _shares(summary: Mapping[str, Any]) -> Iterator[Figure]:
