@@ -5,6 +5,11 @@ from collections.abc import Iterator
 
 from sqlalchemy.exc import SQLAlchemyError
 
+
+class ServerLost(Exception):
+    """The record's server cannot be reached any more; the message says how it failed."""
+
+
 # A disk that is full, a quota that is used up, a file that may not be larger.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # What was there at the start and is not any more, or is not to be written any more.
@@ -24,6 +29,8 @@ def trouble(error: BaseException) -> str:
     if getattr(error, "__notes__", ()):
         return ""
     for own in _chain(error):
+        if isinstance(own, ServerLost):
+            return _continued(f"the record's server is gone ({own})")
         if isinstance(own, SQLAlchemyError):
             return _continued(f"the record cannot be read or written ({_driver(own)})")
         if isinstance(own, OSError) and own.errno in _NO_ROOM:
