@@ -1,40 +1,32 @@
 """A record on a PostgreSQL server: one run at a time trains an arm, and a restart is waited out.
 
-All that is read and written goes over one connection, and that connection holds the locks of the
-arms: whoever lost it can write nothing before another one has the locks again.
+All that is read and written goes over one connection, which holds the locks of the arms
+(`Lasting`). What this process alone writes is not read back, and is written in few transactions:
+each waits for the server's disk.
 """
 
 import contextlib
-import logging
-import time
-import weakref
+import copy
+import json
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
-import sqlalchemy
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
+from optuna.storages._rdb import models
+from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 from hpsuite import postgres
 from hpsuite.checks import UserError
-from hpsuite.troubles import ServerLost
+from hpsuite.lasting import Lasting
 
-T = TypeVar("T")
-
-# Seconds for which a server that is gone is waited for, and between two looks.
-PATIENCE, PAUSE = 300.0, 1.0
-
-_log = logging.getLogger(__name__)
-
-
-class _NotYetOurs(Exception):
-    """The server still takes a lost connection of this process's for a living one."""
+Write = Callable[[Session], None]
 
 
 def open_served(address: str, *, writing: bool = True) -> "ServedRecord":
@@ -89,156 +81,76 @@ class ServedRecord(BaseStorage):
 
     def __init__(self, url: str) -> None:
         """Of a database that has its tables."""
-        options = {
-            "pool_size": 1,
-            "max_overflow": 0,
-            "connect_args": postgres.connecting(url),
-        }
-        storage = RDBStorage(
+        options = {"pool_size": 1, "max_overflow": 0, "connect_args": postgres.connecting(url)}
+        self._tables = RDBStorage(
             url, engine_kwargs=options, skip_compatibility_check=True, skip_table_creation=True
         )
-        self._engine: sqlalchemy.Engine = storage.engine
-        self._engine.dispose()  # what follows is of each connection
-        self._storage = get_storage(storage)
-        self._held: dict[int, str] = {}
-        self._pid = 0
+        self._line = Lasting(self._tables.engine)
+        self._storage = get_storage(self._tables)
         # The newest trial of each study that this process knows of, by its id.
         self._newest: dict[int, int] = {}
-        sqlalchemy.event.listen(self._engine, "engine_connect", _by(weakref.ref(self)))
-        # Which nothing there refers to, so that the connection goes when the record does.
-        weakref.finalize(self, self._engine.dispose)
-        sqlalchemy.event.listen(self._engine, "handle_error", _on_error)
-        with self._engine.connect() as connection:
-            found = connection.execute(sqlalchemy.text("SELECT current_schema()"))
-            self._schema = str(found.scalar_one())
+        # Trials that this process asked for and has not told yet, as they are on the server.
+        self._open: dict[int, FrozenTrial] = {}
+        self._held: list[tuple[int, Write]] | None = None
+
+    def alone(
+        self, labels: Mapping[str, str], *, wait: bool = False
+    ) -> contextlib.AbstractContextManager[None]:
+        """While this lasts, no other run trains these arms; see `hpsuite.alone`."""
+        return self._line.alone(labels, wait=wait)
 
     @contextlib.contextmanager
-    def alone(self, labels: Mapping[str, str], *, wait: bool = False) -> Iterator[None]:
-        """While this lasts, no other run trains these arms; see `hpsuite.alone`."""
-        assert not self._held, "locks are not taken twice"
+    def together(self) -> Iterator[None]:
+        """Write what belongs to trials at the end, in one transaction."""
+        self._held = []
         try:
-            for key, label in postgres.labels_by_key(self._schema, labels).items():
-                self._lock(key, label, wait=wait)
             yield
         finally:
-            self._held.clear()
-            self._engine.dispose()  # and with the connection goes each lock
+            held, self._held = self._held, None
+            if held:
+                self._write(held)
 
-    def _lock(self, key: int, label: str, *, wait: bool) -> None:
-        said = False
-        while not self._patiently(lambda: self._take(key, label)):
-            if not wait:
-                raise self._taken(key, label)
-            if not said:
-                _log.warning("another run is training %r: waiting until it has", label)
-            said = True
-            time.sleep(PAUSE / 2)
+    def _add(self, trial_id: int, write: Write) -> None:
+        """Write something that belongs to a trial, now or with what else is held."""
+        if self._held is None:
+            self._write([(trial_id, write)])
+        else:
+            self._held.append((trial_id, write))
 
-    def _take(self, key: int, label: str) -> bool:
-        with self._engine.connect() as connection:
-            if not postgres.try_lock(connection, key):
-                return False
-            # Before anything can lose the connection.
-            self._held[key] = label
-            return True
+    def _write(self, writes: Sequence[tuple[int, Write]]) -> None:
+        self._line.patiently(lambda: self._write_once(writes))
 
-    def _taken(self, key: int, label: str) -> UserError:
-        with self._engine.connect() as connection:
-            _, name = postgres.holder(connection, key)
-        return _taken(label, name)
+    def _write_once(self, writes: Sequence[tuple[int, Write]]) -> None:
+        # A value that is there already, as after a connection that was lost, is the same.
+        with _create_scoped_session(self._tables.scoped_session, True) as session:
+            for trial_id in {trial_id for trial_id, _ in writes}:
+                state: Any = models.TrialModel.find_or_raise_by_id(trial_id, session).state
+                self.check_trial_is_updatable(trial_id, state)
+            for _, write in writes:
+                write(session)
 
-    def _on_connect(self, connection: sqlalchemy.Connection) -> None:
-        """Where this is a new connection, let it have the locks."""
-        own = connection.connection.info
-        if "hpsuite" in own:
-            return
-        before, self._pid = self._pid, postgres.prepare(connection)
-        for key, label in self._held.items():
-            if not postgres.try_lock(connection, key):
-                pid, name = postgres.holder(connection, key)
-                self._pid = before
-                connection.invalidate()
-                if pid in (0, before):
-                    raise _NotYetOurs(label)
-                raise _taken(label, name)
-        connection.commit()
-        own["hpsuite"] = True
-
-    def _patiently(self, do: Callable[[], T]) -> T:
-        """Do something, again and again where the server is gone for a while."""
-        lost: float | None = None
-        while True:
-            try:
-                done = do()
-            except (ServerLost, _NotYetOurs) as error:
-                now = time.monotonic()
-                if lost is None:
-                    lost = now
-                    _log.warning(
-                        "the record's server is gone (%s); waiting for it, %g s at most",
-                        error,
-                        PATIENCE,
-                    )
-                if now - lost > PATIENCE:
-                    raise ServerLost(str(error)) from error
-                time.sleep(PAUSE)
-            else:
-                if lost is not None:
-                    _log.info("the record's server is back, after %.0f s", time.monotonic() - lost)
-                return done
-
-    # What follows is Optuna's interface.
-
-    def create_new_study(
-        self, directions: Sequence[StudyDirection], study_name: str | None = None
-    ) -> int:
-        return self._patiently(lambda: self._storage.create_new_study(directions, study_name))
-
-    def delete_study(self, study_id: int) -> None:
-        self._patiently(lambda: self._storage.delete_study(study_id))
-
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._patiently(lambda: self._storage.set_study_user_attr(study_id, key, value))
-
-    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._patiently(lambda: self._storage.set_study_system_attr(study_id, key, value))
-
-    def get_study_id_from_name(self, study_name: str) -> int:
-        return self._patiently(lambda: self._storage.get_study_id_from_name(study_name))
-
-    def get_study_name_from_id(self, study_id: int) -> str:
-        return self._patiently(lambda: self._storage.get_study_name_from_id(study_id))
-
-    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        return self._patiently(lambda: self._storage.get_study_directions(study_id))
-
-    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        return self._patiently(lambda: self._storage.get_study_user_attrs(study_id))
-
-    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        return self._patiently(lambda: self._storage.get_study_system_attrs(study_id))
-
-    def get_all_studies(self) -> list[FrozenStudy]:
-        return self._patiently(self._storage.get_all_studies)
+    # What follows is Optuna's interface: first what belongs to trials.
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         if study_id not in self._newest:
             self.get_all_trials(study_id, deepcopy=False)
         known, is_again = self._newest[study_id], False
 
-        def create() -> int:
+        def create() -> FrozenTrial:
             nonlocal is_again
             if is_again:  # nobody else asks here, as we hold the lock
                 trials = self._storage.get_all_trials(study_id, deepcopy=False)
-                made = [trial._trial_id for trial in trials if trial._trial_id > known]
+                made = [trial for trial in trials if trial._trial_id > known]
                 if made:
-                    return made[0]
+                    return copy.deepcopy(made[0])
             is_again = True
-            return self._storage.create_new_trial(study_id, template_trial)
+            return self._tables._create_new_trial(study_id, template_trial)
 
-        trial_id = self._patiently(create)
-        self._newest[study_id] = trial_id
-        return trial_id
+        trial = self._line.patiently(create)
+        self._newest[study_id] = trial._trial_id
+        if template_trial is None:
+            self._open[trial._trial_id] = trial
+        return trial._trial_id
 
     def set_trial_param(
         self,
@@ -247,16 +159,48 @@ class ServedRecord(BaseStorage):
         param_value_internal: float,
         distribution: BaseDistribution,
     ) -> None:
-        self._patiently(
-            lambda: self._storage.set_trial_param(
-                trial_id, param_name, param_value_internal, distribution
+        def write(session: Session) -> None:
+            session.add(
+                models.TrialParamModel(
+                    trial_id=trial_id,
+                    param_name=param_name,
+                    param_value=param_value_internal,
+                    distribution_json=distribution_to_json(distribution),
+                )
             )
-        )
 
-    def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
-        return self._patiently(
-            lambda: self._storage.get_trial_id_from_study_id_trial_number(study_id, trial_number)
-        )
+        self._add(trial_id, write)
+        if (trial := self._open.get(trial_id)) is not None:
+            trial.params[param_name] = distribution.to_external_repr(param_value_internal)
+            trial.distributions[param_name] = distribution
+
+    def set_trial_intermediate_value(
+        self, trial_id: int, step: int, intermediate_value: float
+    ) -> None:
+        def write(session: Session) -> None:
+            self._tables._set_trial_intermediate_value_without_commit(
+                session, trial_id, step, intermediate_value
+            )
+
+        self._add(trial_id, write)
+        if (trial := self._open.get(trial_id)) is not None:
+            trial.intermediate_values[step] = intermediate_value
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._set_attribute(models.TrialUserAttributeModel, trial_id, key, value)
+        if (trial := self._open.get(trial_id)) is not None:
+            trial.user_attrs[key] = _as_read(value)
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._set_attribute(models.TrialSystemAttributeModel, trial_id, key, value)
+        if (trial := self._open.get(trial_id)) is not None:
+            trial.system_attrs[key] = _as_read(value)
+
+    def _set_attribute(self, kind: Any, trial_id: int, key: str, value: object) -> None:
+        def write(session: Session) -> None:
+            self._tables._set_trial_attr_without_commit(session, kind, trial_id, key, value)
+
+        self._add(trial_id, write)
 
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
@@ -278,23 +222,13 @@ class ServedRecord(BaseStorage):
             finally:
                 is_again = True
 
-        return self._patiently(end)
-
-    def set_trial_intermediate_value(
-        self, trial_id: int, step: int, intermediate_value: float
-    ) -> None:
-        self._patiently(
-            lambda: self._storage.set_trial_intermediate_value(trial_id, step, intermediate_value)
-        )
-
-    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self._patiently(lambda: self._storage.set_trial_user_attr(trial_id, key, value))
-
-    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self._patiently(lambda: self._storage.set_trial_system_attr(trial_id, key, value))
+        self._open.pop(trial_id, None)
+        return self._line.patiently(end)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        return self._patiently(lambda: self._storage.get_trial(trial_id))
+        if trial_id in self._open:
+            return copy.deepcopy(self._open[trial_id])
+        return self._line.patiently(lambda: self._storage.get_trial(trial_id))
 
     def get_all_trials(
         self,
@@ -302,36 +236,57 @@ class ServedRecord(BaseStorage):
         deepcopy: bool = True,
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
-        found = self._patiently(lambda: self._storage.get_all_trials(study_id, deepcopy, states))
+        found = self._line.patiently(
+            lambda: self._storage.get_all_trials(study_id, deepcopy, states)
+        )
         newest = max((trial._trial_id for trial in found), default=0)
         self._newest[study_id] = max(newest, self._newest.get(study_id, 0))
         return found
+
+    def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
+        return self._line.patiently(
+            lambda: self._storage.get_trial_id_from_study_id_trial_number(study_id, trial_number)
+        )
+
+    # What belongs to studies.
+
+    def create_new_study(
+        self, directions: Sequence[StudyDirection], study_name: str | None = None
+    ) -> int:
+        # Where it was made before the connection was lost, its name is taken, as Optuna expects.
+        return self._line.patiently(lambda: self._storage.create_new_study(directions, study_name))
+
+    def delete_study(self, study_id: int) -> None:
+        self._line.patiently(lambda: self._storage.delete_study(study_id))
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._line.patiently(lambda: self._storage.set_study_user_attr(study_id, key, value))
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._line.patiently(lambda: self._storage.set_study_system_attr(study_id, key, value))
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        return self._line.patiently(lambda: self._storage.get_study_id_from_name(study_name))
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        return self._line.patiently(lambda: self._storage.get_study_name_from_id(study_id))
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        return self._line.patiently(lambda: self._storage.get_study_directions(study_id))
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        return self._line.patiently(lambda: self._storage.get_study_user_attrs(study_id))
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        return self._line.patiently(lambda: self._storage.get_study_system_attrs(study_id))
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        return self._line.patiently(self._storage.get_all_studies)
 
     def remove_session(self) -> None:
         self._storage.remove_session()
 
 
-def _taken(label: str, name: str) -> UserError:
-    by = f" ({name})" if name else ""
-    return UserError(
-        f"storage: another run{by} is training {label!r}; accepted: to wait until it has ended, as "
-        "the same command then goes on from what it found, or another storage="
-    )
-
-
-def _by(owner: "weakref.ref[ServedRecord]") -> Callable[[sqlalchemy.Connection], None]:
-    def on_connect(connection: sqlalchemy.Connection) -> None:
-        if (record := owner()) is not None:
-            record._on_connect(connection)
-
-    return on_connect
-
-
-def _on_error(context: ExceptionContext) -> None:
-    """Tell a connection that is lost, or cannot be made, from all that may be wrong on one.
-
-    It must not look to Optuna like what its own attempts at new trials are meant for: a connection
-    that is lost after a trial was made would make another one.
-    """
-    if context.is_disconnect or context.connection is None:
-        raise ServerLost(postgres.reason(context.original_exception))
+def _as_read(value: object) -> object:
+    """An attribute as it comes back."""
+    return json.loads(json.dumps(value))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hpsuite import postgres, served
+from hpsuite import lasting, postgres
 from hpsuite.alone import alone
 from hpsuite.checks import UserError
 from hpsuite.record import open_storage, storage_exists
@@ -51,7 +51,7 @@ def address(server: "Server", request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def restarted(server: "Server", monkeypatch: pytest.MonkeyPatch) -> Iterator["Server"]:
     """The server, which runs again afterwards; nobody waits long for it."""
-    monkeypatch.setattr(served, "PAUSE", 0.05)
+    monkeypatch.setattr(lasting, "PAUSE", 0.05)
     yield server
     server.stop(signal.SIGQUIT)
     server.start()
@@ -154,7 +154,7 @@ def test_one_run_at_a_time_trains_an_arm(address: str) -> None:
 
 
 def test_one_that_may_wait_does(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(served, "PAUSE", 0.05)
+    monkeypatch.setattr(lasting, "PAUSE", 0.05)
     first, second = open_storage(address), open_storage(address)
     begun, done = threading.Event(), []
 
@@ -242,7 +242,7 @@ def test_a_restart_is_waited_out(
 def test_a_server_that_stays_away_is_told_in_a_line(
     address: str, restarted: "Server", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(served, "PATIENCE", 0.3)
+    monkeypatch.setattr(lasting, "PATIENCE", 0.3)
     with pytest.raises(ServerLost) as caught:
         run(open_storage(address), *OVERRIDES, executor=Cutting({1: restarted.stop}))
     line = trouble(caught.value)
@@ -267,7 +267,28 @@ def test_an_arm_that_another_run_took_meanwhile_is_given_up(
         first.get_all_studies()
 
 
-WRITES = ("create_new_trial", "set_trial_param", "set_trial_user_attr", "set_trial_state_values")
+def test_a_lost_connection_that_the_server_keeps_is_waited_for(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a network that was cut: the server learns of it later than we do."""
+    monkeypatch.setattr(lasting, "PAUSE", 0.05)
+    storage = open_storage(address)
+    assert isinstance(storage, ServedRecord)
+    with alone(address, {A: "mine"}, storage=storage):
+        lost = storage._tables.engine.raw_connection()
+        lost.detach()  # it stays open, but nobody here uses it
+        threading.Timer(0.5, lost.close).start()
+        begun = time.monotonic()
+        storage.get_all_studies()
+        assert time.monotonic() - begun > 0.4
+
+
+# What writes once: owner within the record, method.
+WRITES = {
+    "new_trial": ("_tables", "_create_new_trial"),
+    "values_and_attributes": ("", "_write_once"),
+    "end": ("_storage", "set_trial_state_values"),
+}
 
 
 @pytest.mark.parametrize("done", [False, True], ids=["before it is done", "after it is done"])
@@ -277,11 +298,13 @@ def test_what_may_have_been_done_is_not_done_twice(
 ) -> None:
     """The connection is lost just before, or just after the server has done what it was asked."""
     address = server.create(f"{write}_{done}")
-    monkeypatch.setattr(served, "PAUSE", 0.01)
+    monkeypatch.setattr(lasting, "PAUSE", 0.01)
     storage = open_storage(address)
     assert isinstance(storage, ServedRecord)
-    inner, calls, cuts = storage._storage, 0, (1, 3, 6)
-    real = getattr(inner, write)
+    calls, cuts = 0, (1, 3, 6)
+    owner, name = WRITES[write]
+    inner = getattr(storage, owner) if owner else storage
+    real = getattr(inner, name)
 
     def cut(*arguments: object) -> object:
         nonlocal calls
@@ -294,10 +317,10 @@ def test_what_may_have_been_done_is_not_done_twice(
         server.execute(f"SELECT pg_terminate_backend({pid})")
         if not done:
             return real(*arguments)
-        inner.get_all_studies()  # meets the connection that is gone
+        storage._storage.get_all_studies()  # meets the connection that is gone
         raise AssertionError
 
-    monkeypatch.setattr(inner, write, cut)
+    monkeypatch.setattr(inner, name, cut)
     found = run(storage, *OVERRIDES, executor=MadeUp())
     assert calls > 4
     expected = run(tmp_path / "x.journal", *OVERRIDES, executor=MadeUp())
