@@ -83,6 +83,12 @@ class Server:
         if made.returncode:
             raise RuntimeError(made.stderr)
 
+    @property
+    def pid(self) -> int:
+        """Of its first process."""
+        assert self._process is not None, "it does not run"
+        return self._process.pid
+
     def start(self, *options: str) -> Self:
         """Start it, with settings such as `max_connections=5`, and wait until it answers."""
         # Not by a helper of its own: it ends with its parent, should that be killed.
