@@ -67,6 +67,6 @@ def _check_passwords(job: list[str]) -> None:
     for text in job:
         if "${" not in text and without_password(text) != text:
             raise UserError(
-                f"{text}: found a password, which -m would write to a file; accepted: one in the "
-                "environment, as PGPASSWORD or ${oc.env:NAME}, or in ~/.pgpass"
+                f"{text.partition('=')[0]}: found a password, which -m would write to a file; "
+                "accepted: one in the environment, as PGPASSWORD or ${oc.env:NAME}, or in ~/.pgpass"
             )
