@@ -10,6 +10,7 @@ in the database. Anything else ends the benchmark with an error, and its folder 
 """
 
 import functools
+import json
 import os
 import random
 import shutil
@@ -288,6 +289,7 @@ def main() -> None:
     made.add_argument("--tries", type=int, default=5, help="of each fault")
     made.add_argument("--seed", type=int, default=0, help="of the moments")
     made.add_argument("--fault", nargs="+", choices=[*FAULTS], default=[*FAULTS])
+    made.add_argument("--add", type=Path, help="to what an earlier run of this benchmark wrote")
     options = made.parse_args()
     if why := missing():
         raise SystemExit(why)
@@ -297,7 +299,13 @@ def main() -> None:
     scratch = Path(tempfile.mkdtemp())
     found = run(scratch, options.fault, tries, options.seed)
     shutil.rmtree(scratch)
-    rows = [[fault, str(tries), _told(happened)] for fault, happened in found.items()]
+    earlier = json.loads(options.add.read_text())["found"] if options.add else {}
+    for fault, happened in earlier.items():
+        found[fault] = found.get(fault, Counter()) + Counter(happened)
+    found = {fault: found[fault] for fault in FAULTS if fault in found}
+    rows = [
+        [fault, str(sum(happened.values())), _told(happened)] for fault, happened in found.items()
+    ]
     said = [
         "Faults at random moments of a study whose record is on PostgreSQL, what happened, and how "
         "often. Every study then ended with the record of one in a journal that nothing disturbed: "

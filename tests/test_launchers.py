@@ -110,3 +110,10 @@ def test_a_password_that_was_typed_is_refused(command: Command) -> None:
     ended = command("-m", *ARGUMENTS, "seed=0,1", "storage=mysql://me:secret@host/db")
     check_refused(ended, "storage: found a password, which -m would write to a file")
     assert "${oc.env:NAME}" in ended.err
+
+
+def test_a_launcher_that_is_not_installed_is_told_with_its_extra(command: Command) -> None:
+    ended = command("-m", *ARGUMENTS, "seed=0,1", "hydra/launcher=mine")
+    check_refused(ended, "hydra/launcher: found 'mine'; accepted: ")
+    assert "side_by_side, slurm" in ended.err
+    assert "pip install 'hpsuite[launchers]'" in ended.err
