@@ -127,6 +127,16 @@ def test_a_study_is_the_same_as_in_a_journal(address: str, tmp_path: Path) -> No
     assert storage_exists(address)
 
 
+def test_its_studies_are_analysed_as_those_of_others(address: str, command: Command) -> None:
+    given = f"trials='{address}'"
+    check_refused(command("+experiment=analyze", given, "points=0.02"), "trials: ")
+    run(open_storage(address), "strategy=log_random", "budget.trials=12", executor=MadeUp())
+    (study, _) = open_storage(address).get_all_studies()
+    asked = ("+experiment=analyze", f"study='{study.study_name}'", "points=0.02", "tracking=none")
+    ended = command(given, *asked, "sampled=random", "analysis.report=false")
+    assert ended.status == 0, ended.err
+
+
 def test_a_database_of_others_stays_theirs(address: str, server: "Server") -> None:
     name = address.partition("?")[0].rpartition("/")[2]
     server.execute("CREATE TABLE alembic_version (version_num text)", name)
