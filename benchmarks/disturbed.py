@@ -123,12 +123,18 @@ def _forget_server() -> None:
 Record = dict[str, list[tuple[object, ...]]]
 
 
-def record(folder: Path) -> Record:
-    """All told trials of each study, as Optuna reads them; number, value, parameters, curves."""
+def record(folder: Path, address: str | None = None) -> Record:
+    """All told trials of each study, as Optuna reads them; number, value, parameters, curves.
+
+    Args:
+        folder: of the run.
+        address: of its record; None takes the journal, or the SQLite database, of the folder.
+    """
     from hpsuite.record import open_storage, storage_exists
 
     path = folder / "hpsuite.journal"
-    address = str(path) if path.exists() else f"sqlite:///{folder / 'record.db'}"
+    if address is None:
+        address = str(path) if path.exists() else f"sqlite:///{folder / 'record.db'}"
     if not storage_exists(address):
         return {}
     storage = open_storage(address, writing=False)

@@ -75,8 +75,11 @@ def main() -> None:
 
     from hpsuite.checks import UserError
     from hpsuite.overrides import config_dir, folders, into_matrix
+    from hpsuite.troubles import JobEnded
 
     statuses: list[int] = []
+    flags: list[str] = []
+    here = os.getpid()
 
     @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")
     def task(_: DictConfig) -> None:
@@ -89,20 +92,25 @@ def main() -> None:
         )
         overrides = [*task, *folders(hydras)]
         try:
-            statuses[-1] = run(overrides, str(asked.job.config_name), _flags())
+            statuses[-1] = run(overrides, str(asked.job.config_name), flags)
         except SystemExit as end:
             text = f"code of your own ended the process, with status {end.code}"
             statuses[-1] = _complain(text, status=1)
+        if statuses[-1] and os.getpid() != here:  # where a launcher of Hydra's started it
+            raise JobEnded(statuses[-1])
 
     sys.argv[1:] = into_matrix([*sys.argv[1:], *_folder_to_complete(sys.argv[1:])])
     try:
         with _interrupted_once():
             _check_flags()
+            flags += _flags()
             if not _completes(sys.argv[1:]):  # which composes nothing
                 _check_folders()
             task()
     except UserError as error:
         sys.exit(_complain(error))
+    except JobEnded as error:
+        sys.exit(_complain(error, error.status))
     except KeyboardInterrupt as error:
         print("interrupted: what was told is in the record; the same command continues it")
         sys.exit(error.status if isinstance(error, Interrupted) else 130)

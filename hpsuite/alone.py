@@ -1,8 +1,10 @@
 """One run at a time trains an arm: a second one is refused before it disturbs the first.
 
 Beside a record in a file lies a hidden one, in which a run locks a place for each arm that it
-trains. The system gives the lock back when the process ends, however it does. Records on servers
-have no such file: there a study notices trials that are not its own (`StudyRun`).
+trains. The system gives the lock back when the process ends, however it does. On PostgreSQL the
+record's own connection holds the locks (`ServedRecord`), and they are kept out of each other from
+whichever machine. Other servers have neither: there a study notices trials that are not its own
+(`StudyRun`).
 """
 
 import contextlib
@@ -13,8 +15,11 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from optuna.storages import BaseStorage
+
 from hpsuite.checks import UserError
 from hpsuite.record import beside
+from hpsuite.served import ServedRecord
 
 if sys.platform != "win32":
     import fcntl
@@ -28,7 +33,13 @@ _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @contextlib.contextmanager
-def alone(address: str, labels: Mapping[str, str], *, wait: bool = False) -> Iterator[None]:
+def alone(
+    address: str,
+    labels: Mapping[str, str],
+    *,
+    wait: bool = False,
+    storage: BaseStorage | None = None,
+) -> Iterator[None]:
     """While this lasts, no other run trains these arms.
 
     Args:
@@ -36,10 +47,15 @@ def alone(address: str, labels: Mapping[str, str], *, wait: bool = False) -> Ite
         labels: of the arms, by their identities.
         wait: until other runs have trained them, rather than refuse. To be used by a run that holds
             no other lock: then none waits for another in a circle.
+        storage: the record, where it is open.
 
     Raises:
         UserError: another run trains one of them.
     """
+    if isinstance(storage, ServedRecord):
+        with storage.alone(labels, wait=wait):
+            yield
+        return
     path = _lock_file(address)
     if path is None or sys.platform == "win32" or not path.parent.is_dir():
         yield

@@ -96,7 +96,8 @@ def alone_if_short(
     """
     if not settings.fresh and not count_missing(storage, planned):
         return contextlib.nullcontext()
-    return alone(settings.storage, {p.identity: p.arm.label for p in planned}, wait=wait)
+    labels = {p.identity: p.arm.label for p in planned}
+    return alone(settings.storage, labels, wait=wait, storage=storage)
 
 
 def checkpoints_of(settings: Settings) -> Checkpoints:

@@ -24,6 +24,7 @@ _NEEDED = re.compile(r"You must specify '([^']+)'")
 # Hydra looks for a key as for a file, whose name cannot be longer.
 _LONGEST_KEY = 250
 _KEY = re.compile(r"'([^'=]+)[^']*'")
+_LAUNCHERS = "pip install 'hpsuite[launchers]'"
 
 
 def explain(error: Exception, overrides: Sequence[str], config_name: str = "config") -> str:
@@ -58,7 +59,10 @@ def _no_option(path: str, options: Sequence[str]) -> str:
     while "/" in group and not _options(group):
         group, _, folder = group.rpartition("/")
         name = f"{folder}/{name}"
-    return str(refuse(group or "defaults", _unescaped(name), ", ".join(options) or "no option"))
+    accepted = ", ".join(options) or "no option"
+    if group == "hydra/launcher":
+        accepted = f"{accepted}; joblib and submitit_... come with {_LAUNCHERS}"
+    return str(refuse(group or "defaults", _unescaped(name), accepted))
 
 
 def _unescaped(option: str) -> str:

@@ -16,6 +16,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import LOCK_FILE_SUFFIX, BaseJournalFileLock, get_lock_file
 
 from hpsuite.checks import UserError
+from hpsuite.served import ServedRecord
 
 # Seconds after which the lock of a killed process is taken away. An append holds it for
 # milliseconds; Optuna's own default, 30, is what a resumed run would have to wait.
@@ -182,7 +183,9 @@ class Journal(JournalFileBackend):
 
 
 def together(storage: BaseStorage) -> contextlib.AbstractContextManager[None]:
-    """While this lasts, a journal collects what is written, and nothing of it is read back."""
+    """While this lasts, a record that can collects what is written; nothing of it is read back."""
+    if isinstance(storage, ServedRecord):
+        return storage.together()
     journal = _journal_of(storage)
     return contextlib.nullcontext() if journal is None else journal.together()
 

@@ -17,6 +17,7 @@ from hpsuite.experiment import find_device
 from hpsuite.explain import explain
 from hpsuite.overrides import folders
 from hpsuite.sync import asks_for_sync, parse_sync
+from hpsuite.texts import without_password
 
 
 class CheckFirst(Callback):
@@ -32,6 +33,7 @@ class CheckFirst(Callback):
         try:
             for job in _jobs(overrides):
                 asked = composed([*job, *folders(hydras)], name)
+                _check_passwords(job)
                 if asks_for_analysis(asked.config):
                     parse_analysis(asked.config, asked.overridden)
                     continue
@@ -54,3 +56,17 @@ def _jobs(overrides: list[str]) -> list[list[str]]:
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     (jobs,) = BasicSweeper.split_arguments(parser.parse_overrides(overrides), None)
     return [[text for text in job if not text.startswith("hydra.")] for job in jobs]
+
+
+def _check_passwords(job: list[str]) -> None:
+    """Hydra writes what was typed to a file, multirun.yaml.
+
+    Raises:
+        UserError: a password that was typed.
+    """
+    for text in job:
+        if "${" not in text and without_password(text) != text:
+            raise UserError(
+                f"{text.partition('=')[0]}: found a password, which -m would write to a file; "
+                "accepted: one in the environment, as PGPASSWORD or ${oc.env:NAME}, or in ~/.pgpass"
+            )

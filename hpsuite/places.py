@@ -6,6 +6,8 @@ from pathlib import Path
 
 from hpsuite.checks import refuse
 from hpsuite.config import Settings
+from hpsuite.postgres import is_postgres, with_driver
+from hpsuite.tracking import resolve_uri
 
 # How a journal of Optuna's begins. A record cut short in its first line begins with a part of it.
 _JOURNAL = b'{"op_code"'
@@ -19,7 +21,10 @@ def check_places(settings: Settings) -> None:
             something else.
     """
     check_folder("output_dir", settings.output_dir, Path(settings.output_dir) / settings.name)
+    if settings.tracking.enabled:
+        check_address("tracking.uri", resolve_uri(settings.tracking.uri, Path.cwd()))
     if "://" in settings.storage:
+        check_address("storage", settings.storage)
         return
     record = Path(settings.storage).expanduser()
     if record.is_dir():
@@ -27,6 +32,16 @@ def check_places(settings: Settings) -> None:
     check_folder("storage", settings.storage, record.parent)
     if record.exists():
         _check_journal(settings.storage, record)
+
+
+def check_address(key: str, address: str) -> None:
+    """Check that what reads an address of PostgreSQL is installed; nobody is asked there.
+
+    Raises:
+        UserError: naming the key.
+    """
+    if is_postgres(address):
+        with_driver(key, address)
 
 
 def check_folder(key: str, found: str, folder: Path) -> None:

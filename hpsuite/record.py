@@ -3,10 +3,11 @@
 The names of studies, their attributes and the attribute of each trial are versioned by SCHEMA.
 """
 
+import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from sqlalchemy import make_url
 from hpsuite import __version__
 from hpsuite.checks import UserError, one_line
 from hpsuite.journal import open_journal
+from hpsuite.postgres import is_postgres, reason
+from hpsuite.served import is_served, open_served
 from hpsuite.trials import Judged, TrialResult
 
 SCHEMA = 1
@@ -74,17 +77,26 @@ def open_storage(address: str, *, writing: bool = True) -> BaseStorage:
     Raises:
         UserError: an address that cannot be opened, a file that is no journal, a damaged journal.
     """
-    try:
+    with _told(address):
+        if is_postgres(address):
+            return open_served(address, writing=writing)
         if "://" in address:
             return optuna.storages.get_storage(address)
         return open_journal(Path(address).expanduser().resolve(), writing)
+
+
+@contextlib.contextmanager
+def _told(address: str) -> Iterator[None]:
+    """What keeps a record from being opened, in a line."""
+    try:
+        yield
     except UserError:
         raise
     except Exception as error:  # each database driver has errors of its own
-        line = next(iter(str(error).splitlines()), "")
         raise UserError(
-            f"storage: cannot open {address} ({type(error).__name__}: {line}); accepted: the path "
-            "of a journal file, or an address such as sqlite:///record.db"
+            f"storage: cannot open {address} ({type(error).__name__}: {reason(error)}); accepted: "
+            "the path of a journal file, or an address such as sqlite:///record.db or "
+            "postgresql://USER@HOST/DATABASE"
         ) from error
 
 
@@ -107,9 +119,16 @@ def beside(address: str, suffix: str, *, otherwise: Path) -> Path:
 
 
 def storage_exists(address: str) -> bool:
-    """Whether a record is there: opening one that is not would make it."""
+    """Whether a record is there: opening one that is not would make it.
+
+    Raises:
+        UserError: a server that cannot be asked.
+    """
     if "://" not in address:
         return Path(address).expanduser().exists()
+    if is_postgres(address):
+        with _told(address):
+            return is_served(address)
     url = make_url(address)
     if url.get_backend_name() != "sqlite":
         return True

@@ -5,6 +5,30 @@ from collections.abc import Iterator
 
 from sqlalchemy.exc import SQLAlchemyError
 
+
+class ServerLost(Exception):
+    """The record's server cannot be reached any more; the message says how it failed."""
+
+
+class JobEnded(Exception):
+    """One of several experiments of `-m`, in a process of its own, did not end well.
+
+    Attributes:
+        status: with which it ended.
+    """
+
+    def __init__(self, status: int) -> None:
+        """Of a status other than 0."""
+        super().__init__(status)
+        self.status = status
+
+    def __str__(self) -> str:
+        return (
+            f"an experiment of -m ended with status {self.status}; it said why where it ran: here, "
+            "or in the launcher's logs; the same command continues what is left"
+        )
+
+
 # A disk that is full, a quota that is used up, a file that may not be larger.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # What was there at the start and is not any more, or is not to be written any more.
@@ -24,6 +48,8 @@ def trouble(error: BaseException) -> str:
     if getattr(error, "__notes__", ()):
         return ""
     for own in _chain(error):
+        if isinstance(own, ServerLost):
+            return _continued(f"the record's server is gone ({own})")
         if isinstance(own, SQLAlchemyError):
             return _continued(f"the record cannot be read or written ({_driver(own)})")
         if isinstance(own, OSError) and own.errno in _NO_ROOM:

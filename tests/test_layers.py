@@ -32,8 +32,9 @@ FLOORS = [
     "values",
     "strategies record provenance tracking pruning",
     "space journal serving",
-    "training analysis",
-    "overrides",
+    "training analysis served",
+    "lasting",
+    "overrides postgres",
     "datasets models checks",
     "trials texts troubles scratch __init__",
 ]
@@ -45,7 +46,7 @@ FRAMEWORKS = {
     "omegaconf": "__main__ compose explain multirun",
     "mlflow": "tracking",
     "optuna": "running foreign journal library experiment arms parsing parsing_pruning pruning "
-    "record samplers study strategies space",
+    "record samplers served study strategies space alone",
     "optunahub": "strategies",
     "rich": "analyze sync running library experiment forecast report",
     "matplotlib": "report",

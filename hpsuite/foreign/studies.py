@@ -14,6 +14,7 @@ from hpsuite.checks import UserError, one_line, refuse
 from hpsuite.foreign.request import Dimension, Direction, Request
 from hpsuite.foreign.table import Table, check_rows, counted, shown
 from hpsuite.journal import is_journal
+from hpsuite.postgres import is_postgres, with_driver
 from hpsuite.record import open_storage, storage_exists
 from hpsuite.tracking.schema import REVISION, unfit
 from hpsuite.trials import Day
@@ -138,11 +139,15 @@ def _is_finite(value: object) -> bool:
 
 
 def _opened(address: str) -> BaseStorage:
+    if is_postgres(address):
+        address = with_driver("trials", address)
     try:
         there = storage_exists(address)
     except OSError as error:
         accepted = f"a storage that can be read ({error.strerror})"
         raise refuse("trials", address, accepted) from error
+    except UserError as error:
+        raise UserError(str(error).replace("storage: ", "trials: ", 1)) from error
     if not there:
         raise refuse("trials", address, "a storage that is there")
     try:

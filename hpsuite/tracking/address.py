@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+from hpsuite.postgres import DRIVER, is_postgres, with_driver
 from hpsuite.texts import without_password
 
 # The tag by which the UI is filtered.
@@ -35,12 +36,16 @@ SETTINGS = {
 
 
 def resolve_uri(configured: str | None, folder: Path) -> str:
-    """The address to use: `configured`, else MLFLOW_TRACKING_URI, else SQLite in `folder`."""
-    return (
+    """The address to use: `configured`, else MLFLOW_TRACKING_URI, else SQLite in `folder`.
+
+    PostgreSQL is read by psycopg 3, where the address leaves that open.
+    """
+    found = (
         configured
         or os.environ.get("MLFLOW_TRACKING_URI")
         or f"sqlite:///{(folder / 'mlflow.db').resolve().as_posix()}"
     )
+    return re.sub(r"^postgresql://", f"{DRIVER}://", found)
 
 
 def how_to_open(uri: str, experiment_id: str, kind: str = "arm") -> list[str]:
@@ -103,6 +108,8 @@ def check_database(uri: str) -> None:
     """Open a database once; MLflow itself tries for 100 seconds before it says that it cannot."""
     if not re.match(r"(sqlite|postgresql|mysql|mssql)[+:]", uri):
         return
+    if is_postgres(uri):
+        with_driver("tracking.uri", uri)
     import sqlalchemy
 
     url = sqlalchemy.make_url(uri)

@@ -1,7 +1,8 @@
-"""A new SQLite database of MLflow's: whole, or not there.
+"""A new database of MLflow's: whole, or not there.
 
 MLflow makes its tables step by step, in dozens of transactions. One that is cut off, by a full disk
-or a kill, leaves a database that it can never open again ("table ... already exists").
+or a kill, leaves an SQLite database that it can never open again ("table ... already exists"); and
+so may two that make them at once in PostgreSQL.
 """
 
 import contextlib
@@ -10,9 +11,19 @@ import tempfile
 import time
 from pathlib import Path
 
+from hpsuite.checks import UserError
+from hpsuite.postgres import is_postgres, one_at_a_time, tables, with_driver
+
 
 def make_database(uri: str) -> None:
-    """Let MLflow make its tables in a scratch file beside a database that is not there yet."""
+    """Let MLflow make its tables where there are none.
+
+    For SQLite in a scratch file beside a database that is not there yet, in PostgreSQL by one
+    process at a time.
+    """
+    if is_postgres(uri):
+        _make_tables(with_driver("tracking.uri", uri))
+        return
     path = _sqlite_file(uri)
     if path is None or _has_content(path):
         return
@@ -30,6 +41,19 @@ def make_database(uri: str) -> None:
     finally:
         for left in (made, made.with_name(f"{made.name}-journal")):
             left.unlink(missing_ok=True)
+
+
+def _make_tables(url: str) -> None:
+    with one_at_a_time(url, "MLflow's tables") as connection:
+        there = tables(connection)
+        if "studies" in there and "experiments" not in there:
+            raise UserError(
+                "tracking.uri: found Optuna's tables in the database; accepted: one of MLflow's own"
+            )
+        if "experiments" not in there:
+            from mlflow import MlflowClient
+
+            MlflowClient(tracking_uri=url).search_experiments(max_results=1)
 
 
 def _tidy(path: Path) -> None:

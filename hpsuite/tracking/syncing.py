@@ -86,8 +86,8 @@ def sync(
         runs: what to show, in the order in which the UI's table lists them (it puts the newest
             start first, so each run starts a millisecond before the one above it).
         uri: the tracking address: a database's or a server's.
-        artifacts: where a newly created experiment in an SQLite file keeps its files; elsewhere
-            MLflow's own choice holds.
+        artifacts: where a newly created experiment in a database, SQLite or PostgreSQL, keeps its
+            files; elsewhere MLflow's own choice holds.
         note: Markdown for the experiment's page; it does not replace a note edited in the UI.
         pages: saved views for the UI's menu; none replaces one edited in the UI.
         time_limit: seconds after which MLflow is asked for nothing more; None for no limit. A call
@@ -109,7 +109,7 @@ def sync(
 
             limited = Limited(MlflowClient(tracking_uri=uri), time_limit)
             client = cast("MlflowClient", limited)
-            location = artifacts if uri.startswith("sqlite:") else None
+            location = artifacts if uri.startswith(("sqlite:", "postgresql")) else None
             opened = _open_experiment(client, experiment, location)
             attempts = Attempts()
             attempts("the experiment's note", partial(_save_note, client, opened, note))

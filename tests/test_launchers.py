@@ -1,0 +1,119 @@
+"""Whole experiments side by side, by Hydra's launchers, on one record."""
+
+import contextlib
+import copy
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from benchmarks.disturbed import record
+from hpsuite.troubles import JobEnded
+from tests.commands import Command, check_refused
+from tests.studies import plan
+from tests.test_alone import hold
+
+ROOT = Path(__file__).resolve().parents[1]
+ASKED = ("name=tiny", "strategy=log_random", "budget.trials=3", "budget.epochs=1", "repeats=1")
+TINY = ("model.layers=1", "model.units=4", "dataset.train_fraction=0.1", "device=cpu")
+ARGUMENTS = (*ASKED, *TINY, "executor=inline", "tracking=none", "analysis.report=false")
+LAUNCHERS = {"joblib": "hydra_joblib_launcher", "submitit_local": "hydra_submitit_launcher"}
+
+
+def hpsuite(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command in a folder."""
+    folder.mkdir(exist_ok=True)
+    return subprocess.run(
+        [sys.executable, "-m", "hpsuite", *arguments, *ARGUMENTS],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@contextlib.contextmanager
+def shared(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a record."""
+    if kind == "journal":
+        yield str(folder / "hpsuite.journal")
+        return
+    pytest.importorskip("psycopg")
+    from benchmarks import postgres_server
+
+    if why := postgres_server.missing():
+        pytest.skip(why)
+    with postgres_server.running() as server:
+        monkeypatch.setenv("PGPASSWORD", server.password)
+        yield server.create("shared", over_tcp=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("launcher", "kind"),
+    [("joblib", "journal"), ("joblib", "PostgreSQL"), ("submitit_local", "PostgreSQL")],
+)
+def test_experiments_side_by_side_are_those_in_turn(
+    launcher: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if importlib.util.find_spec(f"hydra_plugins.{LAUNCHERS[launcher]}") is None:
+        pytest.skip("needs pip install 'hpsuite[launchers]'")
+    turns, sides = tmp_path / "turns", tmp_path / "sides"
+    assert hpsuite(turns, "-m", "seed=0,1").returncode == 0
+    sides.mkdir()
+    with shared(kind, sides, monkeypatch) as address:
+        own = (f"storage='{address}'", f"hydra/launcher={launcher}")
+        done = hpsuite(sides, "-m", "seed=0,1", *own)
+        assert done.returncode == 0, done.stderr
+        assert record(sides, address) == record(turns)
+    # Both were at work at the same time.
+    (a, b), (c, d) = sorted(map(span, sides.glob("outputs/tiny/*/summary.json")))
+    assert max(a, c) <= min(b, d) + timedelta(seconds=1)
+
+
+def span(path: Path) -> tuple[datetime, datetime]:
+    """When a run began and ended; it is told to the second."""
+    about = json.loads(path.read_text())
+    end = datetime.fromisoformat(about["created"])
+    return end - timedelta(seconds=about["seconds"]), end
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX locks")
+def test_one_that_fails_is_the_status_of_all(tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    (arm,) = plan(*ASKED, "model.layers=1", "model.units=4", "seed=1")
+    with hold(str(tmp_path / "hpsuite.journal"), arm.identity) as process:
+        done = hpsuite(tmp_path, "-m", "seed=0,1", "hydra/launcher=joblib")
+        process.kill()
+    assert done.returncode == 2, done.stderr
+    assert "another run is training" in done.stderr
+    assert "an experiment of -m ended with status 2" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(list(tmp_path.glob("outputs/tiny/*/summary.json"))) == 1
+
+
+def test_a_status_comes_back_from_another_process() -> None:
+    ended = copy.copy(JobEnded(2))  # as pickle makes it
+    assert ended.status == 2
+    assert "ended with status 2" in str(ended)
+
+
+def test_a_password_that_was_typed_is_refused(command: Command) -> None:
+    ended = command("-m", *ARGUMENTS, "seed=0,1", "storage=mysql://me:secret@host/db")
+    check_refused(ended, "storage: found a password, which -m would write to a file")
+    assert "${oc.env:NAME}" in ended.err
+
+
+def test_a_launcher_that_is_not_installed_is_told_with_its_extra(command: Command) -> None:
+    ended = command("-m", *ARGUMENTS, "seed=0,1", "hydra/launcher=mine")
+    check_refused(ended, "hydra/launcher: found 'mine'; accepted: ")
+    assert "side_by_side, slurm" in ended.err
+    assert "pip install 'hpsuite[launchers]'" in ended.err
