@@ -105,7 +105,7 @@ def main() -> None:
     reproducible()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     begun = time.monotonic()
-    with started(ExecutorConfig("ray", cpus_per_task=n), CPU, 64 << 20):
+    with started(ExecutorConfig("ray", n), CPU, 64 << 20):
         found = measure(n, planned(trials, epochs), rounds)
     said = [
         f"A study of 2 x {trials} trials of {epochs} epochs. Seconds to begin (workers start, and "

@@ -30,7 +30,7 @@ class Nodes:
 
     def __init__(self, folder: Path, n: int) -> None:
         """Start it; sockets lie in a folder, whose path must be short."""
-        own = {**ENVIRONMENT, "RAY_TMPDIR": str(folder)}
+        own = {**ENVIRONMENT, "RAY_TMPDIR": str(folder / "ray")}
         own["RAY_AUTH_TOKEN"] = os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32)
         os.environ.update(own)
         from ray.cluster_utils import Cluster

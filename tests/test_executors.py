@@ -29,7 +29,8 @@ from hpsuite.executors import (
     make_executor,
 )
 from hpsuite.losses import WorkerLost
-from hpsuite.trials import TrialSpec
+from hpsuite.training.states import State, check_sum, state_name
+from hpsuite.trials import Block, Lineage, TrialSpec
 from tests.studies import CPU, STRATEGIES, assert_same, open_runs, plan, run
 
 ARM = ("strategy=log_random", "budget.trials=12", "repeats=3")
@@ -82,6 +83,39 @@ def test_results_are_the_same_in_any_process(tmp_path: Path) -> None:
         with ProcessExecutor(datasets(), 2) as executor:
             found = run(tmp_path / f"{strategy} processes", *arm, executor=executor)
         assert_same(found, expected)
+
+
+def test_states_of_days_go_with_a_batch_and_come_back() -> None:
+    arm = ("strategy=population", "budget.trials=8", "repeats=1")
+    _, (study,) = open_runs(InMemoryStorage(), *arm)
+    # The whole first days, and a day after one of them.
+    first = [study.ask() for _ in range(2)]
+    later = dataclasses.replace(first[0], number=2, lineage=Lineage(0, (block_of(first[0]),)))
+    with InlineExecutor(datasets(), CPU) as inline:
+        expected = [*inline.submit(first).result(), *inline.submit([later]).result()]
+    with ProcessExecutor(datasets(), 1) as executor:
+
+        def train(batch: list[TrialSpec], states: dict[str, State]) -> dict[str, State]:
+            sent = pickle.dumps((tuple(batch), serving.packed(states)))
+            back = executor.call(serving.train_carried, sent).result(timeout=60)
+            results, ended = pickle.loads(back)  # noqa: S301 (of our own)
+            for result in results:
+                assert result.same_outcome(expected[result.number])
+            return serving.unpacked(ended)
+
+        ended = train(first, {})
+        assert ended.keys() == {state_name(spec) for spec in first}
+        # A state that comes along is all that a later day needs; without it, more is trained.
+        name = state_name(first[0])
+        assert train([later], {name: ended[name]}).keys() == {state_name(later)}
+        again = train([later], {})
+    assert again.keys() == {state_name(later), name}
+    assert check_sum(again[name]) == check_sum(ended[name])
+
+
+def block_of(spec: TrialSpec) -> Block:
+    assert spec.epochs is not None
+    return Block(spec.optimizer, spec.epochs)
 
 
 def test_data_is_shared_and_batches_are_small() -> None:

@@ -52,8 +52,7 @@ def datasets(*overrides: str) -> dict[str, Data]:
 def ray() -> Iterator[Any]:
     """Ray, and a cluster of this machine's own, which all executors of this module use."""
     found = pytest.importorskip("ray", reason="needs Ray (pip install 'hpsuite[ray]')")
-    config = dataclasses.replace(RAY, cpus_per_task=2)  # room for two on a machine of one core
-    with cluster.started(config, CPU, 1 << 20):
+    with cluster.started(RAY, CPU, 1 << 20):
         yield found
 
 
@@ -145,6 +144,7 @@ def test_processes_that_are_killed_cost_nothing(whose: str, ray: Any) -> None:
 
     with tasks_of(*arm) as made:
         run_studies(studies, Planner(datasets(*arm), CPU, 8), made, on_told=kill)
+    assert killed
     assert_same(trials_of(studies), expected)
 
 
@@ -274,6 +274,11 @@ def test_a_run_with_a_cluster_of_its_own(
     assert_same(trials_of(found), expected)
 
 
+def test_what_only_watches_imports_nothing_of_size() -> None:
+    code = "import sys, hpsuite.on_ray.tasks; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_room_of_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     machines = [
         {"Alive": True, "Resources": {"CPU": 16.0, "GPU": 4.0}},
@@ -321,8 +326,9 @@ def test_without_ray_there_is_one_line(command: Command, monkeypatch: pytest.Mon
         check_refused(command(*TINY, "executor=ray", *more), line)
 
 
-def test_a_cluster_that_is_not_there(command: Command) -> None:
+def test_a_cluster_that_is_not_there(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray", reason="needs Ray (pip install 'hpsuite[ray]')")
+    monkeypatch.setattr(cluster, "is_connected", lambda: False)
     with socket.create_server(("127.0.0.1", 0)) as server:
         free = server.getsockname()[1]
     ended = command(*TINY, "executor=ray", f"executor.address=127.0.0.1:{free}")

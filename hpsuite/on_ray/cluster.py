@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from hpsuite.checks import UserError, one_line, refuse
@@ -28,10 +29,12 @@ INSTALL = "pip install 'hpsuite[ray]'"
 ANSWERS_WITHIN = 5.0
 # How often one of this machine's own is started; a busy machine may be too slow for Ray's patience.
 MOST_STARTS = 3
+# Seconds that its processes have to end.
+LEAVING_SECONDS = 5.0
 # Bytes beside the data that the object store of an own cluster has room for.
 ROOM = 256 << 20
 # Ray's sockets lie so many characters below its folder, and their paths have 107 at most.
-BELOW, LONGEST = len("/session_2026-11-28_14-58-28_316463_4194304/sockets/plasma_store"), 107
+BELOW, LONGEST = len("/ray/session_2026-11-28_14-58-28_316463_4194304/sockets/plasma_store"), 107
 LOOPBACK = ("127.0.0.1", "localhost")
 # This process and the own clusters that it starts know each other by it.
 _TOKEN = secrets.token_hex(32)
@@ -103,11 +106,12 @@ def started(config: ExecutorConfig, device: torch.device, n_bytes: int) -> Itera
         return
     scratch = Scratch(_short_place())
     try:
+        # Below a folder of this user's alone, as Ray lets all others into its own.
         _start(config, device, n_bytes, scratch.folder)
         yield
     finally:
         try:
-            imported().shutdown()
+            _end(scratch.folder)
         finally:
             scratch.remove()
 
@@ -123,20 +127,43 @@ def _start(config: ExecutorConfig, device: torch.device, n_bytes: int, folder: P
             with _own(folder):
                 _init(
                     address="local",
-                    num_cpus=max(count_cores(), config.cpus_per_task),
+                    num_cpus=_own_cores(config),
                     num_gpus=torch.cuda.device_count() if device.type == "cuda" else 0,
                     include_dashboard=False,
                     dashboard_host="127.0.0.1",
                     object_store_memory=n_bytes + ROOM,
                     _node_ip_address="127.0.0.1",
-                    _temp_dir=str(folder),
+                    _temp_dir=str(folder / "ray"),
                 )
         except Exception as error:  # Ray has no class for what may go wrong here
-            imported().shutdown()
+            _end(folder)
             if not n_left:
                 raise WorkerLost(f"Ray did not start: {one_line(error)}") from error
         else:
             return
+
+
+def _end(folder: Path) -> None:
+    """End a cluster of this machine's own, even one that only began to start, and wait for it."""
+    family = _family(folder)
+    try:
+        imported().shutdown()
+    finally:
+        _, left = psutil.wait_procs(family, LEAVING_SECONDS)
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left, LEAVING_SECONDS)
+
+
+def _family(folder: Path) -> list[psutil.Process]:
+    """Processes of the cluster that has its files in a folder, which stands in their commands."""
+    family = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any(str(folder) in part for part in child.cmdline()):
+                family += [child, *child.children(recursive=True)]
+    return family
 
 
 def count_tasks(config: ExecutorConfig, device: torch.device) -> int:
@@ -149,10 +176,15 @@ def places(config: ExecutorConfig, device: torch.device) -> int:
     if is_connected():
         nodes = [node["Resources"] for node in imported().nodes() if node["Alive"]]
     else:
-        cores = max(count_cores(), config.cpus_per_task)
+        cores = _own_cores(config)
         gpus = torch.cuda.device_count() if device.type == "cuda" else 0
         nodes = [{"CPU": cores, "GPU": gpus}]
     return sum(_holds(node, config, device) for node in nodes)
+
+
+def _own_cores(config: ExecutorConfig) -> int:
+    """Cores of a cluster of this machine's own: those that are there, or more, to be shared."""
+    return max(count_cores(), (config.workers or 1) * config.cpus_per_task)
 
 
 def _holds(node: Mapping[str, float], config: ExecutorConfig, device: torch.device) -> int:
@@ -274,7 +306,7 @@ def _own(folder: Path) -> Iterator[None]:
         # Where nobody says otherwise, Ray sets this: a new cluster of this machine wants a token.
         "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE"),
         "RAY_AUTH_TOKEN": os.environ.get("RAY_AUTH_TOKEN", _TOKEN),
-        "RAY_TMPDIR": str(folder),
+        "RAY_TMPDIR": str(folder / "ray"),
         "RAY_worker_niceness": "0",
     }
     with _environment(own), _this_machine_alone():
