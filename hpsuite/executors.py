@@ -14,6 +14,7 @@ import torch
 from hpsuite.config import ExecutorConfig
 from hpsuite.datasets import Data
 from hpsuite.devices import count_cores, visible_gpus
+from hpsuite.equipment import Equipment
 from hpsuite.losses import Limits
 from hpsuite.on_ray.cluster import count_tasks
 from hpsuite.on_ray.executor import RayExecutor
@@ -24,7 +25,7 @@ from hpsuite.training.allocation import keep_memory
 from hpsuite.training.memory import free_memory, out_of_memory
 from hpsuite.training.reproducible import reproducible
 from hpsuite.trials import TrialResult
-from hpsuite.workers import Crew, Equipment, kill_server
+from hpsuite.workers import Crew, kill_server
 
 TRAINING = "while training a batch"
 

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from hpsuite.datasets import Data
+from hpsuite.equipment import Equipment
 from hpsuite.scratch import remove_unused, write_arrays
 from hpsuite.training import Checkpoints, Lockstep, Resident, train, train_lockstep
 from hpsuite.training.allocation import keep_memory
@@ -28,7 +29,6 @@ from hpsuite.training.memory import free_memory
 from hpsuite.training.reproducible import reproducible
 from hpsuite.training.states import State, States, state_name
 from hpsuite.trials import TrialResult, TrialSpec
-from hpsuite.workers import Equipment
 
 Work = Sequence[TrialSpec] | Lockstep
 

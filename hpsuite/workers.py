@@ -20,14 +20,12 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 
+from hpsuite.equipment import Equipment
 from hpsuite.losses import LOOK_SECONDS, BatchLost, Limits, Watch, WorkerLost, ending
-
-if TYPE_CHECKING:
-    from hpsuite.training import Checkpoints
 
 # What worker processes do; imported by the server that they fork from.
 SERVING = "hpsuite.serving"
@@ -37,24 +35,9 @@ LEAVING_SECONDS = 5.0
 MOST_STARTS = 3
 
 
-@dataclass(frozen=True)
-class Equipment:
-    """What a worker process begins with.
-
-    Attributes:
-        folder: where the data sets lie.
-        checkpoints: where the states of days are kept.
-        gpu: the one that it trains on, as CUDA_VISIBLE_DEVICES names it; None trains on the CPU.
-    """
-
-    folder: str
-    checkpoints: "Checkpoints | None" = None
-    gpu: str | None = None
-
-
 def serve(connection: Connection, given: Equipment) -> None:
-    """What a worker process does."""
-    from hpsuite import serving
+    """What a worker process does; see there."""
+    from hpsuite import serving  # which imports all that trains
 
     serving.serve(connection, given)
 

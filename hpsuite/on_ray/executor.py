@@ -114,7 +114,8 @@ class RayExecutor:
                 self._is_ended = True
                 running = list(self._running)
             for task in running:
-                imported().cancel(task, force=True)
+                with contextlib.suppress(Exception):  # the cluster may be what is lost
+                    imported().cancel(task, force=True)
             for _ in self._threads:
                 self._batches.put(None)
             deadline = time.monotonic() + LEAVING_SECONDS

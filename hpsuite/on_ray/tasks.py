@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from hpsuite import RESULTS_VERSION
+from hpsuite.equipment import Equipment
 from hpsuite.losses import BatchLost, Limits, WorkerLost
 from hpsuite.provenance import processor, versions
 from hpsuite.scratch import SharedScratch, write_arrays
-from hpsuite.workers import Crew, Equipment
+from hpsuite.workers import Crew
 
 # What must be the same on all machines, as it decides a trial's bits.
 DECIDING = ("torch", "numpy")
