@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import gc
 import os
 import signal
 import socket
@@ -10,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -56,10 +54,6 @@ def ray() -> Iterator[Any]:
     found = pytest.importorskip("ray", reason="needs Ray (pip install 'hpsuite[ray]')")
     with cluster.started(RAY, CPU, 1 << 20):
         yield found
-    # Ray forgets its processes without asking whether they ended, of which Python warns.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @contextlib.contextmanager

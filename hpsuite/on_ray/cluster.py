@@ -1,6 +1,7 @@
 """The cluster: one that is there, or one of this machine's own, for as long as a run takes."""
 
 import contextlib
+import gc
 import importlib.util
 import logging
 import os
@@ -10,6 +11,7 @@ import socket
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -123,6 +125,7 @@ def _start(config: ExecutorConfig, device: torch.device, n_bytes: int, folder: P
         WorkerLost: it does not start.
     """
     for n_left in reversed(range(MOST_STARTS)):
+        _forget()
         try:
             with _own(folder):
                 _init(
@@ -154,6 +157,14 @@ def _end(folder: Path) -> None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(left, LEAVING_SECONDS)
+        _forget()
+
+
+def _forget() -> None:
+    """Let go of processes that ended, of which Python warns, as Ray never asks whether they did."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def _family(folder: Path) -> list[psutil.Process]:
