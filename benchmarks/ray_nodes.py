@@ -16,6 +16,8 @@ ENVIRONMENT = {
     "RAY_worker_niceness": "0",
 }
 LOOPBACK = "127.0.0.1"
+# How often a node is started; a busy machine may be too slow for Ray's patience.
+MOST_STARTS = 3
 
 
 class Nodes:
@@ -44,7 +46,13 @@ class Nodes:
         self._nodes = [self._add(num_cpus=1) for _ in range(n)]
 
     def _add(self, **arguments: Any) -> Any:
-        return self._cluster.add_node(node_ip_address=LOOPBACK, **arguments)
+        for n_left in reversed(range(MOST_STARTS)):
+            try:
+                return self._cluster.add_node(node_ip_address=LOOPBACK, **arguments)
+            except Exception:  # Ray has no class for it
+                if not n_left:
+                    raise
+        raise AssertionError
 
     def kill(self, place: int) -> None:
         """Kill a node, with all that runs on it, as if its machine lost power."""

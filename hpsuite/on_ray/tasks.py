@@ -6,6 +6,7 @@ passes through here as bytes, so that nothing of size is imported.
 """
 
 import contextlib
+import multiprocessing
 import os
 import sys
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from hpsuite.equipment import Equipment
 from hpsuite.losses import BatchLost, Limits, WorkerLost
 from hpsuite.provenance import processor, versions
 from hpsuite.scratch import SharedScratch, write_arrays
-from hpsuite.workers import Crew
+from hpsuite.workers import Crew, kill_server
 
 # What must be the same on all machines, as it decides a trial's bits.
 DECIDING = ("torch", "numpy")
@@ -116,6 +117,10 @@ class Bench:
         vars(sys.modules["__main__"]).pop("__file__", None)
         os.environ["OMP_NUM_THREADS"] = "1"  # Ray sets it to a task's cores
         self._scratch = SharedScratch(job.token)
+        # Where the server of worker processes listens: Ray ends this process without a word, and
+        # nobody would remove what is elsewhere. There is no public way.
+        own = multiprocessing.current_process()
+        own._config["tempdir"] = str(self._scratch.folder)  # type: ignore[attr-defined]
         self.crew = Crew([Equipment(str(self._scratch.folder), gpu=gpu)], job.limits)
 
     def fetch(self, fingerprint: str, parcels: Mapping[str, Any]) -> None:
@@ -132,6 +137,7 @@ class Bench:
         """End the process, and leave the data."""
         with contextlib.suppress(Exception):
             self.crew.end(at_once=True)
+        kill_server()  # which listens there
         self._scratch.leave()
 
 
