@@ -239,6 +239,7 @@ def run(nodes: Nodes, faults: Sequence[str], tries: int, seed: int) -> dict[str,
     # It stays where something is not right.
     scratch = Path(tempfile.mkdtemp())
     studies = Studies(scratch, nodes, seed)
+    studies.whole(STUDY)  # not while one is disturbed
     found: dict[str, Counter[str]] = {}
     for fault in faults:
         found[fault] = Counter(FAULTS[fault](studies) for _ in range(tries))
