@@ -12,7 +12,7 @@ STAMP := $(VENV)/.hpsuite-installed
 UNFINISHED := $(VENV)/.hpsuite-unfinished
 LOG := $(VENV)/install.log
 NEEDED := .[dev]
-EVERYTHING := .[dev,dashboard]
+EVERYTHING := .[dev,dashboard,ray]
 # Two files of tests at a time: each starts processes of its own.
 PARALLEL := --numprocesses 2 --dist loadfile
 PIP := $(RUN) -m pip --disable-pip-version-check --no-input

@@ -127,9 +127,9 @@ def run(overrides: Sequence[str], config_name: str = "config", flags: Sequence[s
     from hpsuite.checks import UserError
     from hpsuite.compose import composed, crossed
     from hpsuite.experiment import run_experiment
+    from hpsuite.losses import WorkerLost
     from hpsuite.sync import asks_for_sync, parse_sync, run_sync
     from hpsuite.troubles import trouble
-    from hpsuite.workers import WorkerLost
 
     try:
         asked, command = composed(overrides, config_name), _command(flags, overrides)

@@ -13,12 +13,12 @@ from typing import TypeVar
 
 from hpsuite.datasets import Data
 from hpsuite.executors import Executor
+from hpsuite.losses import BatchLost, WorkerLost
 from hpsuite.serving import Work, dataset_of
 from hpsuite.training import Cohort, Lockstep, judged_afterwards
 from hpsuite.training.loop import failed_result
 from hpsuite.training.memory import out_of_memory
 from hpsuite.trials import TrialResult, TrialSpec
-from hpsuite.workers import BatchLost, WorkerLost
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from hpsuite.provenance import own_code
 from hpsuite.pruning import Pruning
 from hpsuite.space import Space
 from hpsuite.strategies import ScaledRandomSampler
-from hpsuite.texts import LogLevel, Name, Packages, PathText
+from hpsuite.texts import ClusterAddress, LogLevel, Name, Packages, PathText
 from hpsuite.trials import (
     ModelSpec,
     Numerics,
@@ -69,20 +69,25 @@ class Counts:
 
 @dataclass(frozen=True)
 class ExecutorConfig:
-    """Where batches run: `inline` in this process, `processes` in one a core.
+    """Where batches run: `inline` here, `processes` in one a core or GPU, `ray` on a cluster.
 
     Attributes:
         kind: which.
-        workers: number of processes; None takes one for each core.
+        workers: processes, or tasks in flight; None for each core or GPU, or what a cluster holds.
         idle_limit: seconds after which a process that trains, but uses no processor, counts as
             hanging and is killed; None lets it hang.
         time_limit: seconds after which a batch does, however busy its process is; None never.
+        address: of a Ray cluster's head, or `auto`; None starts one of this machine alone.
+        cpus_per_task, gpus_per_task: what Ray sets aside for each; GPUs by default 1 on CUDA.
     """
 
-    kind: Literal["inline", "processes"]
+    kind: Literal["inline", "processes", "ray"]
     workers: Workers | None = None
     idle_limit: Seconds | None = 300.0
     time_limit: Seconds | None = None
+    address: ClusterAddress | None = None
+    cpus_per_task: Workers = 1
+    gpus_per_task: Annotated[float, Gt(0), Le(1)] | None = None
 
 
 @dataclass(frozen=True)

@@ -3,23 +3,29 @@
 The main process alone asks, tells and writes; what it needs back comes as futures.
 """
 
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import torch
 
 from hpsuite.config import ExecutorConfig
 from hpsuite.datasets import Data
-from hpsuite.serving import Work, dataset_of, train_batch
-from hpsuite.training import Checkpoints, Resident
+from hpsuite.devices import count_cores, visible_gpus
+from hpsuite.equipment import Equipment
+from hpsuite.losses import Limits
+from hpsuite.on_ray.cluster import count_tasks
+from hpsuite.on_ray.executor import RayExecutor
+from hpsuite.scratch import Scratch
+from hpsuite.serving import Work, dataset_of, save, train_batch, train_here
+from hpsuite.training import Checkpoints, Lockstep, Resident
 from hpsuite.training.allocation import keep_memory
 from hpsuite.training.memory import free_memory, out_of_memory
 from hpsuite.training.reproducible import reproducible
 from hpsuite.trials import TrialResult
-from hpsuite.workers import ProcessExecutor
+from hpsuite.workers import Crew, kill_server
 
 TRAINING = "while training a batch"
 
@@ -96,27 +102,93 @@ class InlineExecutor:
         self._residents.clear()
 
 
+class ProcessExecutor:
+    """Trains in processes of one thread each, which share the pages of the data.
+
+    On the CPU there are as many as are asked for, on GPUs one for each of them. A script that makes
+    one needs the usual `if __name__ == "__main__":`, as the workers import it.
+    """
+
+    def __init__(
+        self,
+        datasets: Mapping[str, Data],
+        n_workers: int,
+        checkpoints: Checkpoints | None = None,
+        limits: ExecutorConfig | None = None,
+        gpus: Sequence[str] = (),
+    ) -> None:
+        """Start nothing yet but the server that workers fork from.
+
+        Args:
+            datasets: by fingerprint.
+            n_workers: how many processes.
+            checkpoints: where the states of days are kept.
+            limits: when a worker hangs.
+            gpus: one for each worker, as CUDA_VISIBLE_DEVICES names it; none where they train on
+                the CPU.
+        """
+        self.n_workers = n_workers
+        self._scratch = Scratch()
+        try:
+            for fingerprint, data in datasets.items():
+                save(data, self._scratch.folder / fingerprint)
+        except BaseException:  # no room for it, say
+            self._scratch.remove()
+            raise
+        cpu = Equipment(str(self._scratch.folder), checkpoints)
+        given = [replace(cpu, gpu=gpu) for gpu in gpus] or [cpu] * n_workers
+        assert len(given) == n_workers, (gpus, n_workers)
+        asked = ExecutorConfig("processes") if limits is None else limits
+        self._crew = Crew(given, Limits(asked.idle_limit, asked.time_limit))
+
+    def submit(self, batch: Work) -> Future[list[TrialResult]]:
+        """Let a worker train a batch; its future raises BatchLost where the worker ended first."""
+        return self.call(train_here, batch if isinstance(batch, Lockstep) else tuple(batch))
+
+    def call(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
+        """Let a worker call a function that it can import."""
+        return self._crew.call(function, *arguments)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is not None and not issubclass(kind, Exception):  # an interrupt, at any place
+                kill_server()  # first, as it may be about to fork a worker
+            self._crew.end(at_once=kind is not None)
+        finally:
+            self._scratch.remove()
+
+
 def make_executor(
     config: ExecutorConfig,
     datasets: Mapping[str, Data],
     device: torch.device,
     checkpoints: Checkpoints | None = None,
 ) -> Executor:
-    """The executor of a configuration. On a GPU one process trains all that fits at once."""
-    if config.kind == "inline" or device.type == "cuda":
+    """The executor of a configuration. On one GPU this process trains all that fits at once."""
+    if config.kind == "ray":
+        return RayExecutor(datasets, device, checkpoints, config)
+    n_workers = count_workers(config, device)
+    if config.kind == "inline" or (device.type == "cuda" and n_workers == 1):
         return InlineExecutor(datasets, device, checkpoints)
-    return ProcessExecutor(datasets, count_workers(config, device), checkpoints, config)
+    gpus = visible_gpus(n_workers) if device.type == "cuda" else ()
+    return ProcessExecutor(datasets, n_workers, checkpoints, config, gpus)
 
 
 def count_workers(config: ExecutorConfig, device: torch.device) -> int:
-    """How many batches run at a time."""
-    if config.kind == "inline" or device.type == "cuda":
+    """How many batches run at a time; on a cluster, to be at hand (see `reached`), in tasks."""
+    if config.kind == "ray":
+        return count_tasks(config, device)
+    if config.kind == "inline":
         return 1
+    if device.type == "cuda":
+        n_gpus = torch.cuda.device_count()
+        return min(config.workers or n_gpus, n_gpus)
     return config.workers or count_cores()
-
-
-def count_cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

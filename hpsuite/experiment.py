@@ -25,6 +25,7 @@ from hpsuite.findings import Findings, Replayed, find
 from hpsuite.forecast import print_plan
 from hpsuite.journal import rarely_synced
 from hpsuite.judging import conditions, judge
+from hpsuite.on_ray.cluster import check_ray, reached
 from hpsuite.provenance import device_name
 from hpsuite.record import beside, open_storage
 from hpsuite.replays import BEST, CHOICES, DEFAULT, MOVED, plan_replays, replayed
@@ -57,10 +58,17 @@ def run_experiment(settings: Settings, arms: Sequence[Arm], command: str = "") -
     Raises:
         UserError: a mistake that shows only with the data or the record; nothing was trained.
     """
+    device = find_device(settings.device)
+    check_ray(settings.executor, device)
+    with reached(settings.executor, device):
+        _run(settings, arms, command, device)
+
+
+def _run(settings: Settings, arms: Sequence[Arm], command: str, device: torch.device) -> None:
+    """Run an experiment, with the executor's cluster at hand where it has one."""
     started = time.monotonic()
     reproducible()  # before anything here multiplies matrices
     console = start(settings.log_level)
-    device = find_device(settings.device)
     planned = plan_arms(arms)
     datasets = {p.data.fingerprint: p.data for p in planned}
     planner = Planner(datasets, device, count_workers(settings.executor, device))

@@ -34,6 +34,7 @@ from hpsuite.asking import (
 )
 from hpsuite.checks import refuse
 from hpsuite.compose import compose_experiment
+from hpsuite.config import Arm, Settings
 from hpsuite.executors import count_workers
 from hpsuite.experiment import (
     alone_if_short,
@@ -44,6 +45,7 @@ from hpsuite.experiment import (
     train_missing,
 )
 from hpsuite.findings import Findings
+from hpsuite.on_ray.cluster import check_ray, reached
 from hpsuite.overrides import config_dir as conf_dir
 from hpsuite.record import open_storage
 from hpsuite.report.console import make_console
@@ -244,6 +246,20 @@ def _train(asked: Sequence[str], *, in_memory: bool, progress: bool) -> Fit:
     if settings.plan:
         raise refuse("plan", True, "false, as a fit trains; see python -m hpsuite plan=true")
     device = find_device(settings.device)
+    check_ray(settings.executor, device)
+    with reached(settings.executor, device):
+        return _trained(settings, arms, device, in_memory=in_memory, progress=progress)
+
+
+def _trained(
+    settings: Settings,
+    arms: Sequence[Arm],
+    device: torch.device,
+    *,
+    in_memory: bool,
+    progress: bool,
+) -> Fit:
+    """Train and analyse, with the executor's cluster at hand where it has one."""
     planned = plan_arms(arms)
     storage: BaseStorage = (
         optuna.storages.InMemoryStorage() if in_memory else open_storage(settings.storage)

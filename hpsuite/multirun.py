@@ -15,6 +15,7 @@ from hpsuite.checks import UserError
 from hpsuite.compose import composed, crossed
 from hpsuite.experiment import find_device
 from hpsuite.explain import explain
+from hpsuite.on_ray.cluster import check_ray
 from hpsuite.overrides import folders
 from hpsuite.sync import asks_for_sync, parse_sync
 from hpsuite.texts import without_password
@@ -41,7 +42,7 @@ class CheckFirst(Callback):
                     parse_sync(asked)
                     continue
                 settings, arms = crossed(asked)
-                find_device(settings.device)
+                check_ray(settings.executor, find_device(settings.device))
                 plan_arms(arms)
         except UserError as error:
             print(f"hpsuite: {error}", file=sys.stderr)

@@ -84,6 +84,8 @@ _HOMES = {
 }
 # Keys of a strategy's group that say how its trials are stopped early.
 _PRUNING_KEYS = ("pruner", "cohort")
+# Keys of the executor that say what of a cluster to use.
+_CLUSTER_KEYS = ("address", "cpus_per_task", "gpus_per_task")
 # What hpsuite itself passes to samplers; `defaults` to those that have such an argument.
 _TO_STRATEGY = ("search_space", "n_trials", "seed", "defaults")
 
@@ -97,7 +99,7 @@ def parse_settings(config: Group) -> Settings:
     Raises:
         UserError: on the first mistake.
     """
-    executor = build_group(ExecutorConfig, config, "executor")
+    executor = _executor(config)
     tracking = build_group(TrackingConfig, config, "tracking")
     analysis = build_group(AnalysisConfig, config, "analysis") if "analysis" in config else None
     claims = parse_claims(config.get("claims", []))
@@ -117,6 +119,18 @@ def parse_settings(config: Group) -> Settings:
         analysis=analysis or AnalysisConfig(),
         claims=claims,
     )
+
+
+def _executor(config: Group) -> ExecutorConfig:
+    executor = build_group(ExecutorConfig, config, "executor")
+    usual = ExecutorConfig(executor.kind)
+    for key in _CLUSTER_KEYS:
+        if executor.kind != "ray" and getattr(executor, key) != getattr(usual, key):
+            raise UserError(
+                f"executor.{key}: found it for {executor.kind}, which does not use it; accepted: "
+                "executor=ray"
+            )
+    return executor
 
 
 def parse_arm(

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from hpsuite import __version__
+
+if TYPE_CHECKING:
+    import torch
 
 _PACKAGES = ("torch", "optuna", "mlflow", "hydra-core", "numpy", "scipy", "scikit-learn")
 
@@ -88,9 +90,11 @@ def commit() -> str | None:
     return said.stdout.strip() if tracked.returncode == 0 else None
 
 
-def device_name(device: torch.device) -> str:
+def device_name(device: "torch.device") -> str:
     """The device in words: `cpu (AMD EPYC)`."""
     if device.type == "cuda":
+        import torch
+
         return f"cuda ({torch.cuda.get_device_name(device)})"
     return f"cpu ({processor()})"
 

@@ -1,7 +1,7 @@
-"""A folder for data that workers map, which no kill leaves behind for long.
+"""Folders for data that workers map, which no kill leaves behind for long.
 
-It goes with the run. Where that is killed, and all of its workers with it, the next run removes it:
-a file in it, locked by the run that uses it, tells whether that lives.
+One goes with the run. Where that is killed, and all of its workers with it, the next run removes
+it: a file in it, locked by the run that uses it, tells whether that lives.
 """
 
 import contextlib
@@ -10,14 +10,20 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 if sys.platform != "win32":
     import fcntl
 
-PREFIX, IN_USE = "hpsuite-", ".in-use"
+PREFIX, IN_USE, WRITING = "hpsuite-", ".in-use", ".writing"
 # Seconds in which a new folder may not be locked yet.
 YOUNG = 60.0
+# Seconds that the system may need to give back the locks of a process that was killed.
+LATE = 1.0
 
 
 class Scratch:
@@ -27,10 +33,11 @@ class Scratch:
         folder: where it is.
     """
 
-    def __init__(self) -> None:
-        """Make it, and remove those that killed runs left."""
-        _tidy()
-        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    def __init__(self, within: Path | None = None) -> None:
+        """Make it, perhaps `within` another place, and remove those that killed runs left."""
+        place = Path(tempfile.gettempdir()) if within is None else within
+        _tidy(place)
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
         self._descriptor = os.open(self.folder / IN_USE, os.O_RDWR | os.O_CREAT, 0o600)
         _lock(self._descriptor)
 
@@ -39,6 +46,100 @@ class Scratch:
         shutil.rmtree(self.folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             os.close(self._descriptor)
+
+
+class SharedScratch:
+    """A folder that all processes of a run on this machine share; the last one removes it.
+
+    Attributes:
+        folder: where it is.
+    """
+
+    def __init__(self, token: str) -> None:
+        """Make it, or join those that have; `token` is the run's own, and nobody's to guess."""
+        self.folder = Path(tempfile.gettempdir()) / f"{PREFIX}{token}"
+        while True:
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # the last one has just removed it
+                self._descriptor = os.open(self.folder / IN_USE, os.O_RDWR | os.O_CREAT, 0o600)
+                _share(self._descriptor)
+                if _is_at(self._descriptor, self.folder / IN_USE):
+                    return
+                os.close(self._descriptor)
+
+    def fill(self, name: str, write: Callable[[Path], None]) -> None:
+        """Let one process write a folder in it, unless one did; the others wait."""
+        whole, half = self.folder / name, self.folder / f".{name}"
+        descriptor = os.open(self.folder / WRITING, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _wait_for(descriptor)
+            if not whole.exists():
+                shutil.rmtree(half, ignore_errors=True)  # of one that was killed
+                write(half)
+                half.rename(whole)
+        finally:
+            os.close(descriptor)
+
+    def leave(self) -> None:
+        """Leave it, and remove it where no other process uses it."""
+        os.close(self._descriptor)
+        remove_unused(self.folder, patience=0.0)
+
+
+def write_arrays(arrays: Mapping[str, NDArray[np.generic]], folder: Path) -> None:
+    """Write arrays to files of a new folder, `NAME.npy` each."""
+    folder.mkdir()
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+
+
+def remove_unused(folder: Path, patience: float = LATE) -> None:
+    """Remove a folder that no process uses.
+
+    Args:
+        folder: of a `Scratch` or a `SharedScratch`.
+        patience: seconds in which its processes may have come to their ends.
+    """
+    deadline = time.monotonic() + patience
+    while folder.exists() and not _removed(folder) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def _removed(folder: Path) -> bool:
+    if sys.platform == "win32":
+        shutil.rmtree(folder, ignore_errors=True)
+        return True
+    try:
+        # No link is followed, nor a file made.
+        descriptor = os.open(folder / IN_USE, os.O_RDWR | os.O_NOFOLLOW)
+    except OSError:
+        return True
+    try:
+        if _lock(descriptor):
+            shutil.rmtree(folder, ignore_errors=True)
+            return True
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file is the one that lies there."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_ino == os.fstat(descriptor).st_ino
+    return False
+
+
+def _share(descriptor: int) -> None:
+    """Lock a file together with others that do."""
+    if sys.platform != "win32":
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+
+
+def _wait_for(descriptor: int) -> None:
+    """Lock a file, when nobody else has."""
+    if sys.platform != "win32":
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def _lock(descriptor: int) -> bool:
@@ -52,19 +153,14 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def _tidy() -> None:
+def _tidy(place: Path) -> None:
     """Remove the folders of this user's whose runs are gone."""
     if sys.platform == "win32":
         return
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    for folder in place.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             status = folder.lstat()
             if status.st_uid != os.getuid() or time.time() - status.st_mtime < YOUNG:
                 continue
-            # No link is followed, nor a file made.
-            descriptor = os.open(folder / IN_USE, os.O_RDWR | os.O_NOFOLLOW)
-            try:
-                if not folder.is_symlink() and _lock(descriptor):
-                    shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(descriptor)
+            if not folder.is_symlink() and (folder / IN_USE).exists():
+                _removed(folder)

@@ -31,6 +31,13 @@ def _package(name: str) -> str:
     return name
 
 
+def _cluster(text: str) -> str:
+    """Where a Ray cluster's head listens."""
+    if text != "auto" and not re.fullmatch(r"([\w.-]+|\[[\da-fA-F:.]+\]):\d{1,5}", text, re.ASCII):
+        raise ValueError("host:port of a cluster's head, as ray start prints it, or auto")
+    return text
+
+
 # In addresses: user:password@, a token alone before the @ of a server's, and what queries call so.
 # A password may hold /, : and even @, as database drivers read it; spaces it holds as %20.
 _PASSWORD = re.compile(r"(://[^:/@\s]*):[^\s'\"]*@")
@@ -51,4 +58,5 @@ def without_password(text: str) -> str:
 Name = Annotated[str, AfterValidator(_plain_name)]
 Packages = tuple[Annotated[str, AfterValidator(_package)], ...]
 PathText = Annotated[str, AfterValidator(_path)]
+ClusterAddress = Annotated[str, AfterValidator(_cluster)]
 LogLevel = Literal["debug", "info", "warning", "error"]

@@ -1,8 +1,10 @@
-"""Worker processes on the CPU: each trains one batch at a time, and may be lost alone.
+"""Worker processes: each trains one batch at a time, and may be lost alone.
 
 A thread of the main process hands a worker its work and waits. So it is known which batch was lost
 with a worker, and nothing of what the others do; a pool of the standard library's breaks as a
 whole. The next batch goes to a new worker.
+
+This module imports nothing of size: what only watches a worker stays small.
 """
 
 import contextlib
@@ -12,81 +14,42 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import psutil
 
-from hpsuite import serving
-from hpsuite.config import ExecutorConfig
-from hpsuite.datasets import Data
-from hpsuite.scratch import Scratch
-from hpsuite.serving import Work, save, serve, train_here
-from hpsuite.training import Checkpoints, Lockstep
-from hpsuite.trials import TrialResult
+from hpsuite.equipment import Equipment
+from hpsuite.losses import LOOK_SECONDS, BatchLost, Limits, Watch, WorkerLost, ending
 
-# Seconds between two looks at a worker that trains.
-LOOK_SECONDS = 1.0
-# Seconds of processor time, of a worker in that long, from which it counts as at work.
-BUSY_SECONDS = 0.01
+# What worker processes do; imported by the server that they fork from.
+SERVING = "hpsuite.serving"
 # Seconds that a worker has to end by itself; a thread of a model's may keep it.
 LEAVING_SECONDS = 5.0
 # How often a process is started, where each ends before it takes work: one may be killed by chance.
 MOST_STARTS = 3
 
 
-class BatchLost(Exception):
-    """A worker process ended before its batch was done; the message says why, in a few words."""
+def serve(connection: Connection, given: Equipment) -> None:
+    """What a worker process does; see there."""
+    from hpsuite import serving  # which imports all that trains
+
+    serving.serve(connection, given)
 
 
-class WorkerLost(Exception):
-    """Nothing can be trained: worker processes cannot be started, or all that was tried is lost."""
+class Crew:
+    """Workers that take their tasks from one queue."""
 
-    def __init__(self, why: str) -> None:
-        """Of why that is, in a few words."""
-        super().__init__(
-            f"nothing can be trained here ({why}); what was told is in the record, and the same "
-            "command continues it"
-        )
-
-
-class ProcessExecutor:
-    """Trains in single-threaded processes on the CPU, which share the pages of the data.
-
-    A script that makes one needs the usual `if __name__ == "__main__":`, as the workers import it.
-    """
-
-    def __init__(
-        self,
-        datasets: Mapping[str, Data],
-        n_workers: int,
-        checkpoints: Checkpoints | None = None,
-        limits: ExecutorConfig | None = None,
-    ) -> None:
-        """Datasets by fingerprint, where the states of days are kept, and when a worker hangs."""
-        self.n_workers = n_workers
-        self._scratch = Scratch()
-        try:
-            for fingerprint, data in datasets.items():
-                save(data, self._scratch.folder / fingerprint)
-        except BaseException:  # no room for it, say
-            self._scratch.remove()
-            raise
+    def __init__(self, given: Sequence[Equipment], limits: Limits) -> None:
+        """A worker for each equipment; `limits` say when one hangs."""
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         context = start_server()
-        asked = ExecutorConfig("processes") if limits is None else limits
-        given = (str(self._scratch.folder), checkpoints)
-        self._workers = [Worker(self._tasks, context, given, asked) for _ in range(n_workers)]
-
-    def submit(self, batch: Work) -> Future[list[TrialResult]]:
-        """Let a worker train a batch; its future raises BatchLost where the worker ended first."""
-        return self.call(train_here, batch if isinstance(batch, Lockstep) else tuple(batch))
+        self._workers = [Worker(self._tasks, context, own, limits) for own in given]
 
     def call(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
         """Let a worker call a function that it can import."""
@@ -94,29 +57,17 @@ class ProcessExecutor:
         self._tasks.put(task)
         return task.future
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            if kind is not None and not issubclass(kind, Exception):  # an interrupt, at any place
-                _kill_server()  # first, as it may be about to fork a worker
-            with contextlib.suppress(queue.Empty):
-                while task := self._tasks.get_nowait():
-                    task.future.cancel()
-            for _ in self._workers:
-                self._tasks.put(None)
-            for worker in self._workers:
-                worker.end(at_once=kind is not None)
-            for worker in self._workers:
-                worker.join()
-        finally:
-            self._scratch.remove()
+    def end(self, *, at_once: bool) -> None:
+        """Cancel what was not begun, and end all workers: `at_once`, or after what they do."""
+        with contextlib.suppress(queue.Empty):
+            while task := self._tasks.get_nowait():
+                task.future.cancel()
+        for _ in self._workers:
+            self._tasks.put(None)
+        for worker in self._workers:
+            worker.end(at_once=at_once)
+        for worker in self._workers:
+            worker.join()
 
 
 @dataclass(frozen=True)
@@ -135,8 +86,8 @@ class Worker:
         self,
         tasks: "queue.SimpleQueue[Task | None]",
         context: BaseContext,
-        given: tuple[str, Checkpoints | None],
-        limits: ExecutorConfig,
+        given: Equipment,
+        limits: Limits,
     ) -> None:
         """Takes tasks until it gets None; `given` is what each process begins with."""
         self._tasks, self._context, self._given, self._limits = tasks, context, given, limits
@@ -207,7 +158,7 @@ class Worker:
                 return self._process, self._connection
             ours, theirs = self._context.Pipe()
             process = self._context.Process(  # type: ignore[attr-defined]
-                target=serve, args=(theirs, *self._given), daemon=True
+                target=serve, args=(theirs, self._given), daemon=True
             )
             process.start()
             theirs.close()
@@ -220,7 +171,7 @@ class Worker:
         self._wait(process, connection, replace(self._limits, time_limit=None))
         connection.recv()
 
-    def _wait(self, process: BaseProcess, connection: Connection, limits: ExecutorConfig) -> None:
+    def _wait(self, process: BaseProcess, connection: Connection, limits: Limits) -> None:
         """Wait for an answer, or for the worker's end; one that hangs is killed."""
         watch = Watch(process.pid, limits)
         while not multiprocessing.connection.wait((connection, process.sentinel), LOOK_SECONDS):
@@ -251,50 +202,6 @@ class Worker:
             process.join()
 
 
-class Watch:
-    """Tells a worker that hangs from one that trains for long.
-
-    Looks are counted, not seconds: while this process sleeps itself, as with a laptop's lid closed,
-    nothing counts.
-    """
-
-    def __init__(self, pid: int | None, limits: ExecutorConfig) -> None:
-        """Of a process that begins its work now."""
-        self._process = psutil.Process(pid)
-        self._limits = limits
-        self._used = 0.0
-        self._n_looks = self._n_idle = 0
-
-    def look(self) -> str:
-        """Look after `LOOK_SECONDS` more; returns why it hangs, or nothing."""
-        self._n_looks += 1
-        try:
-            times = self._process.cpu_times()
-        except psutil.Error:  # it is about to end: that will be seen
-            return ""
-        used = times.user + times.system
-        self._n_idle = self._n_idle + 1 if used - self._used < BUSY_SECONDS else 0
-        self._used = used
-        idle, whole = self._limits.idle_limit, self._limits.time_limit
-        if idle is not None and self._n_idle * LOOK_SECONDS >= idle:
-            return f"its worker used no processor for {idle:g} s (executor.idle_limit)"
-        if whole is not None and self._n_looks * LOOK_SECONDS >= whole:
-            return f"its batch took more than {whole:g} s (executor.time_limit)"
-        return ""
-
-
-def ending(code: int | None) -> str:
-    """A process's end in words, by its exit code."""
-    if code is None or code >= 0:
-        return f"its worker ended with status {code}"
-    with contextlib.suppress(ValueError):
-        name = signal.Signals(-code).name
-        return f"its worker was killed by {name}" + (
-            " (memory may have run out)" if name == "SIGKILL" else ""
-        )
-    return f"its worker was killed by signal {-code}"
-
-
 def start_server() -> BaseContext:
     """How worker processes start; on POSIX, by forks of a server that imported torch once.
 
@@ -307,7 +214,7 @@ def start_server() -> BaseContext:
     from multiprocessing import forkserver
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([serving.__name__])
+    context.set_forkserver_preload([SERVING])
     # The main process decides what an interrupt means. The server inherits that it ignores them,
     # and the workers do from it; set later, one during the imports would end it.
     in_main_thread = threading.current_thread() is threading.main_thread()
@@ -320,7 +227,7 @@ def start_server() -> BaseContext:
     return context
 
 
-def _kill_server() -> None:
+def kill_server() -> None:
     """Let the server of worker processes fork no more; the next executor starts another one."""
     if os.name != "posix":
         return

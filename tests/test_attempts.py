@@ -13,10 +13,10 @@ from hpsuite.attempts import Attempt, specs_of
 from hpsuite.config import ExecutorConfig
 from hpsuite.datasets import Data
 from hpsuite.executors import ProcessExecutor
+from hpsuite.losses import LOOK_SECONDS, WorkerLost, ending
 from hpsuite.record import open_storage
 from hpsuite.scheduler import run_studies
 from hpsuite.training import Lockstep, Planner
-from hpsuite.workers import LOOK_SECONDS, WorkerLost, ending
 from tests.studies import CPU, Trials, assert_same, open_runs, plan, run, trials_of
 
 ARM = ("strategy=log_random", "budget.trials=12", "repeats=3")

@@ -21,18 +21,20 @@ from optuna.storages import InMemoryStorage
 from hpsuite import serving, workers
 from hpsuite.config import ExecutorConfig
 from hpsuite.datasets import Data
+from hpsuite.devices import count_cores
 from hpsuite.executors import (
     InlineExecutor,
     ProcessExecutor,
-    count_cores,
     count_workers,
     make_executor,
 )
-from hpsuite.trials import TrialSpec
-from hpsuite.workers import WorkerLost
+from hpsuite.losses import WorkerLost
+from hpsuite.training.states import State, check_sum, state_name
+from hpsuite.trials import Block, Lineage, TrialSpec
 from tests.studies import CPU, STRATEGIES, assert_same, open_runs, plan, run
 
 ARM = ("strategy=log_random", "budget.trials=12", "repeats=3")
+CUDA = torch.device("cuda")
 
 
 def datasets() -> dict[str, Data]:
@@ -53,6 +55,10 @@ def pid_of_worker() -> int:
 
 def threads_of_worker() -> tuple[int, str | None, object]:
     return torch.get_num_threads(), os.environ["OMP_NUM_THREADS"], signal.getsignal(signal.SIGINT)
+
+
+def device_of_worker() -> tuple[str, str | None]:
+    return serving._device.type, os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
 def mapped_files() -> tuple[dict[str, list[bool]], str]:
@@ -77,6 +83,39 @@ def test_results_are_the_same_in_any_process(tmp_path: Path) -> None:
         with ProcessExecutor(datasets(), 2) as executor:
             found = run(tmp_path / f"{strategy} processes", *arm, executor=executor)
         assert_same(found, expected)
+
+
+def test_states_of_days_go_with_a_batch_and_come_back() -> None:
+    arm = ("strategy=population", "budget.trials=8", "repeats=1")
+    _, (study,) = open_runs(InMemoryStorage(), *arm)
+    # The whole first days, and a day after one of them.
+    first = [study.ask() for _ in range(2)]
+    later = dataclasses.replace(first[0], number=2, lineage=Lineage(0, (block_of(first[0]),)))
+    with InlineExecutor(datasets(), CPU) as inline:
+        expected = [*inline.submit(first).result(), *inline.submit([later]).result()]
+    with ProcessExecutor(datasets(), 1) as executor:
+
+        def train(batch: list[TrialSpec], states: dict[str, State]) -> dict[str, State]:
+            sent = pickle.dumps((tuple(batch), serving.packed(states)))
+            back = executor.call(serving.train_carried, sent).result(timeout=60)
+            results, ended = pickle.loads(back)  # noqa: S301 (of our own)
+            for result in results:
+                assert result.same_outcome(expected[result.number])
+            return serving.unpacked(ended)
+
+        ended = train(first, {})
+        assert ended.keys() == {state_name(spec) for spec in first}
+        # A state that comes along is all that a later day needs; without it, more is trained.
+        name = state_name(first[0])
+        assert train([later], {name: ended[name]}).keys() == {state_name(later)}
+        again = train([later], {})
+    assert again.keys() == {state_name(later), name}
+    assert check_sum(again[name]) == check_sum(ended[name])
+
+
+def block_of(spec: TrialSpec) -> Block:
+    assert spec.epochs is not None
+    return Block(spec.optimizer, spec.epochs)
 
 
 def test_data_is_shared_and_batches_are_small() -> None:
@@ -275,10 +314,62 @@ def test_number_of_workers() -> None:
     processes = ExecutorConfig("processes")
     assert count_workers(processes, CPU) == count_cores() >= 1
     assert count_workers(ExecutorConfig("processes", 7), CPU) == 7
-    # On a GPU, and where it is asked for, one process trains all.
-    for config, device in ((processes, torch.device("cuda")), (ExecutorConfig("inline", 7), CPU)):
-        assert count_workers(config, device) == 1
-        assert isinstance(make_executor(config, {}, device), InlineExecutor)
+    inline = ExecutorConfig("inline", 7)
+    assert count_workers(inline, CPU) == count_workers(inline, CUDA) == 1
+    assert isinstance(make_executor(inline, {}, CPU), InlineExecutor)
+
+
+@pytest.mark.parametrize(
+    ("n_gpus", "workers", "visible", "pinned"),
+    [
+        (1, None, None, []),  # this process trains
+        (1, 4, "3", []),
+        (4, 1, None, []),
+        (4, None, None, ["0", "1", "2", "3"]),
+        (4, 2, None, ["0", "1"]),
+        (2, 8, "5,GPU-1f", ["5", "GPU-1f"]),
+        (2, None, "5, 7,-1,6", ["5", "7"]),
+    ],
+)
+def test_each_gpu_has_a_process(
+    n_gpus: int,
+    workers: int | None,
+    visible: str | None,
+    pinned: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: n_gpus)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    config = ExecutorConfig("processes", workers)
+    assert count_workers(config, CUDA) == max(len(pinned), 1)
+    with make_executor(config, {}, CUDA) as executor:
+        if not pinned:
+            assert isinstance(executor, InlineExecutor)
+            return
+        assert isinstance(executor, ProcessExecutor)
+        assert executor.n_workers == len(pinned)
+        assert [worker._given.gpu for worker in executor._crew._workers] == pinned
+        futures = [executor.call(device_of_worker) for _ in range(16)]
+        found = {future.result(timeout=60) for future in futures}
+        assert found <= {("cuda", name) for name in pinned}
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_results_on_several_gpus_are_those_on_one() -> None:
+    specs = [some_specs(32)[i : i + 8] for i in range(0, 32, 8)]
+    with InlineExecutor(datasets(), CUDA) as inline:
+        expected = [inline.submit(batch).result() for batch in specs]
+    with make_executor(ExecutorConfig("processes"), datasets(), CUDA) as executor:
+        assert executor.n_workers == torch.cuda.device_count()
+        found = [executor.submit(batch) for batch in specs]
+        for mine, other in zip(found, expected, strict=True):
+            for a, b in zip(mine.result(timeout=600), other, strict=True):
+                assert a.number == b.number
+                first = pytest.approx(b.loss_curve[:1], rel=0.01, nan_ok=True)
+                assert a.loss_curve[:1] == first
 
 
 def test_data_comes_back_as_it_was_saved(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ FLOORS = [
     "arms scheduler explain tiers hydra_targets",
     "parsing samplers report study attempts places",
     "alone executors judging claim_checks",
-    "workers measuring cells",
+    "on_ray measuring cells",
     "findings foreign model_checks parsing_space parsing_pruning parsing_days",
     "untuned",
     "config",
@@ -31,12 +31,14 @@ FLOORS = [
     "samples",
     "values",
     "strategies record provenance tracking pruning",
+    "workers",
     "space journal serving",
+    "equipment",
     "training analysis served",
     "lasting",
     "overrides postgres",
     "datasets models checks",
-    "trials texts troubles scratch __init__",
+    "trials texts troubles scratch devices losses __init__",
 ]
 ROOMS = {room: floor for floor, line in enumerate(FLOORS) for room in line.split()}
 
@@ -51,6 +53,7 @@ FRAMEWORKS = {
     "rich": "analyze sync running library experiment forecast report",
     "matplotlib": "report",
     "plotly": "report",
+    "ray": "on_ray",
 }
 
 

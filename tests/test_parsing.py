@@ -126,7 +126,7 @@ TYPES = {
     "numerics.trainer": "'auto' or 'plain'",
     "numerics.autocast": "'none' or 'bfloat16'",
     "numerics.probe": BOOL,
-    "executor.kind": "'inline' or 'processes'",
+    "executor.kind": "'inline', 'processes' or 'ray'",
     "executor.workers": INT,
     "executor.idle_limit": NUMBER,
     "executor.time_limit": NUMBER,
@@ -285,6 +285,27 @@ def test_unknown_keys_elsewhere(plan: Plan, key: str) -> None:
         (["budget.epochs=0"], "budget.epochs: found 0; accepted: greater than or equal to 1"),
         (["budget.steps=-5"], "budget.steps: found -5; accepted: greater than or equal to 1"),
         (["executor.workers=0"], "executor.workers: found 0; accepted: greater than or equal to 1"),
+        (
+            ["executor=ray", "executor.cpus_per_task=0"],
+            "executor.cpus_per_task: found 0; accepted: greater than or equal to 1",
+        ),
+        (
+            ["executor=ray", "executor.gpus_per_task=2"],
+            "executor.gpus_per_task: found 2; accepted: less than or equal to 1",
+        ),
+        (["executor=ray", "executor.gpus_per_task=0"], "executor.gpus_per_task: found 0; accepted"),
+        *(
+            (["executor=ray", f"executor.address='{address}'"], "executor.address: found '")
+            for address in ("", "host", "ray://host:10001", "redis://:word@host:6379", "host:port")
+        ),
+        (
+            ["+executor.address=auto"],
+            "executor.address: found it for processes, which does not use it; accepted: executor=",
+        ),
+        (
+            ["executor=inline", "+executor.cpus_per_task=2"],
+            "executor.cpus_per_task: found it for inline, which does not use it; accepted: execut",
+        ),
         (["tracking.best_trials=-2"], "tracking.best_trials: found -2; accepted: greater than or "),
         (["optimizer.learning_rate=0"], "optimizer.learning_rate: found 0; accepted: greater than"),
         (["optimizer.momentum=1"], "optimizer.momentum: found 1; accepted: less than 1"),

@@ -7,9 +7,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from hpsuite.scratch import IN_USE, Scratch
+from hpsuite.scratch import IN_USE, Scratch, SharedScratch, remove_unused, write_arrays
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX locks")
 
@@ -61,3 +62,36 @@ def test_what_a_killed_run_left_is_removed_and_nothing_else(tmp_path: Path) -> N
         assert scratch.folder.exists()
         scratch.remove()
         assert not scratch.folder.exists()
+
+
+def test_a_shared_folder_is_filled_once_and_goes_with_the_last(tmp_path: Path) -> None:
+    first, second = SharedScratch("token"), SharedScratch("token")
+    assert first.folder == second.folder == tmp_path / "hpsuite-token"
+    written = []
+
+    def write(folder: Path) -> None:
+        folder.mkdir()
+        written.append(folder)
+
+    for shared in (first, second):
+        shared.fill("data", write)
+    assert len(written) == 1
+    assert (first.folder / "data").is_dir()
+    grow_old(first.folder)
+    Scratch().remove()
+    remove_unused(first.folder, patience=0.1)
+    assert first.folder.exists()
+    first.leave()
+    assert second.folder.exists()
+    second.leave()
+    assert not second.folder.exists()
+    assert SharedScratch("token").folder.exists()  # anew
+
+
+def test_what_a_killed_process_left_half_is_written_again(tmp_path: Path) -> None:
+    shared = SharedScratch("token")
+    (shared.folder / ".data").mkdir()
+    (shared.folder / ".data" / "old.npy").touch()
+    shared.fill("data", lambda folder: write_arrays({"new": np.arange(3)}, folder))
+    assert [path.name for path in (shared.folder / "data").iterdir()] == ["new.npy"]
+    shared.leave()

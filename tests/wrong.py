@@ -349,11 +349,22 @@ GROUPS: dict[str, list[tuple[tuple[str, ...], Keys]]] = {
         (
             (f"executor={kind}",),
             {
-                "kind": not_one_of("inline", "processes"),
+                "kind": not_one_of("inline", "processes", "ray"),
                 "workers": not_int(1, 4096, null=True),
             },
         )
-        for kind in ("inline", "processes")
+        for kind in ("inline", "processes", "ray")
+    ]
+    + [
+        (
+            ("executor=ray",),
+            {
+                # What may be a host's name, before a port.
+                "address": _not(lambda v: v is None or (isinstance(v, str) and ":" in v)),
+                "cpus_per_task": not_int(1, 4096),
+                "gpus_per_task": not_number(0, 1, open_low=True, null=True),
+            },
+        )
     ],
     "tracking": [
         (
