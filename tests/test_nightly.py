@@ -675,10 +675,10 @@ def test_ratio_is_the_median_over_rounds() -> None:
 PLANTED: Mapping[str, tuple[str, str, str, str]] = {
     "slower trainer": (
         "hpsuite/training/fused.py",
-        "            grads = torch.autograd.grad(loss_K.sum(), parameters)\n",
-        "            for _ in range(4):\n"
-        "                torch.autograd.grad(loss_K.sum(), parameters, retain_graph=True)\n"
-        "            grads = torch.autograd.grad(loss_K.sum(), parameters)\n",
+        "        grads = torch.autograd.grad(loss_K.sum(), parameters)\n",
+        "        for _ in range(4):\n"
+        "            torch.autograd.grad(loss_K.sum(), parameters, retain_graph=True)\n"
+        "        grads = torch.autograd.grad(loss_K.sum(), parameters)\n",
         "speed",
     ),
     "broken decay": (
@@ -746,6 +746,12 @@ def night(
         text=True,
         check=False,
     )
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_what_is_planted_has_its_place(planted: str) -> None:
+    path, before, _, _ = PLANTED[planted]
+    assert (ROOT / path).read_text().count(before) == 1
 
 
 @pytest.mark.slow
