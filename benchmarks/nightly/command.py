@@ -9,11 +9,11 @@ same command. docs/nightly.md says what is measured, and how often it alarms for
 """
 
 import argparse
+import contextlib
 import fcntl
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a night, or accept what moved in the last one; returns the exit status."""
     given = _options().parse_args(arguments)
     try:
-        with _alone(given.work), _alone(given.results):
+        with contextlib.ExitStack() as held:
+            for folder in dict.fromkeys((given.work.resolve(), given.results.resolve())):
+                held.enter_context(_alone(folder))
             if given.accept is not None:
                 return _accept(given)
             return _night(given)
@@ -83,7 +85,7 @@ def _options() -> argparse.ArgumentParser:
     return made
 
 
-@contextmanager
+@contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """While this lasts, and what it started, no other night uses a folder.
 

@@ -70,10 +70,11 @@ class FusedBatch:
         total_steps: of the longest trial.
         per_epoch: steps of an epoch.
         results: of those that have ended, by their place in `specs`.
-        recorded: its steps, where they are recorded and replayed.
+        replayed: steps that were replayed of a recording, on a GPU.
     """
 
-    recorded: RecordedSteps | None = None
+    replayed = 0
+    _recorded: RecordedSteps | None = None
 
     def __init__(
         self,
@@ -222,9 +223,10 @@ class FusedBatch:
     def _descend_recorded(
         self, parts: Sequence[tuple[int, int]], epochs: int | Tensor, recorder: Recorder
     ) -> None:
-        if self.recorded is None:
+        recorded = self._recorded
+        if recorded is None:
             changing = [*self.models.parameters(), *self.models.statistics()]
-            self.recorded = RecordedSteps(
+            recorded = self._recorded = RecordedSteps(
                 self._one_step,
                 [*changing, *self.optimizer.changing()],
                 self._rates,
@@ -232,11 +234,15 @@ class FusedBatch:
                 self._losses_K,
                 recorder=recorder,
             )
-        self.recorded.load(self._rows_KN, epochs, step=self.step, start=parts[0][0])
+        before, begin = recorded.replayed, parts[0][0]
+        recorded.load(self._rows_KN, self._losses_K, epochs, step=self.step, start=begin)
         for start, stop in parts:
-            self.recorded.take(stop - start, self.total_steps - self.step)
+            recorded.take(stop - start, self.total_steps - self.step)
             self.step += 1
-        self._losses_K += self.recorded.losses
+        self._losses_K.copy_(recorded.losses)
+        self.replayed += recorded.replayed - before
+        if self._is_done():  # it holds on to this batch, and would until the collector finds both
+            self._recorded = None
 
     def _one_step(
         self, rows_KB: Tensor, rates_K: Tensor, step: int | Tensor, epochs: int | Tensor
@@ -387,7 +393,7 @@ class FusedBatch:
             self._first_epochs = self._first_epochs[kept]
         self._rows_KN, self._losses_K = self._rows_KN[kept], self._losses_K[kept]
         self.alive = [self.alive[place] for place in places]
-        self.recorded = None
+        self._recorded = None
 
     def _finish(self, done: Set[int]) -> None:
         """Score on the test set those that trained to the end, and keep the states of days."""

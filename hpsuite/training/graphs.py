@@ -55,7 +55,7 @@ class RecordedSteps:
     """Gradient steps of K trials, replayed where that is possible.
 
     Attributes:
-        losses: sums of each trial's losses since `load`, [K].
+        losses: sums of each trial's losses in the epoch of `load`, [K].
         replayed: steps that were replayed.
     """
 
@@ -92,11 +92,14 @@ class RecordedSteps:
         self._made: dict[int, int] = {}
         self.replayed = 0
 
-    def load(self, rows: Tensor, epochs: int | Tensor, *, step: int, start: int) -> None:
-        """Begin with an epoch, or with the rest of one.
+    def load(
+        self, rows: Tensor, losses: Tensor, epochs: int | Tensor, *, step: int, start: int
+    ) -> None:
+        """Begin with an epoch, or go on with one.
 
         Args:
             rows: int64 [K, N], in the order in which they are taken.
+            losses: sums so far in this epoch, [K].
             epochs: the epoch, of all trials or of each, int64 [K].
             step: gradient steps taken so far.
             start: the place in `rows` of the next mini-batch.
@@ -108,7 +111,7 @@ class RecordedSteps:
         self._epochs.copy_(now)
         self._step.fill_(step)
         self._start.fill_(start)
-        self.losses.zero_()
+        self.losses.copy_(losses)
 
     def take(self, n_rows: int, left: int) -> None:
         """One step on the next rows of each trial.
@@ -123,7 +126,7 @@ class RecordedSteps:
             self.replayed += 1
             return
         made = self._made.get(n_rows, 0)
-        if n_rows in self._replays or made < WARM_UP or left < WORTH_IT:
+        if _refused or n_rows in self._replays or made < WARM_UP or left < WORTH_IT:
             self._made[n_rows] = made + 1
             self._body(n_rows)
             return
@@ -151,21 +154,28 @@ class RecordedSteps:
         except torch.OutOfMemoryError:  # batches are halved for it
             raise
         except RuntimeError as error:
-            reason = (str(error).splitlines() or [""])[0]
-            log.warning("steps are not recorded as graphs: %s", reason)
+            _refuse((str(error).splitlines() or [""])[0])
         self._put_back(before)
         self._body(n_rows)
-        if not found:
-            return None
-        if all(map(_alike, found, self._changing)):
+        if found and all(map(_alike, found, self._changing)):
             return replay
-        log.warning("steps are not recorded as graphs: a replay differed from the step itself")
+        if found:
+            _refuse("a replay differed from the step itself")
         return None
 
     def _put_back(self, before: Sequence[Tensor]) -> None:
         with torch.no_grad():
             for tensor, value in zip(self._changing, before, strict=True):
                 tensor.copy_(value)
+
+
+# Why this process records nothing any more; said once.
+_refused: list[str] = []
+
+
+def _refuse(reason: str) -> None:
+    _refused.append(reason)
+    log.warning("steps are not recorded as graphs: %s", reason)
 
 
 def _alike(a: Tensor, b: Tensor) -> bool:

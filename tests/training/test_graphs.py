@@ -5,7 +5,9 @@ they are, is shown on a CPU: there a step is traced into torch's operations, whi
 of Python's fixed as a graph does, and these are run again.
 """
 
+import gc
 import logging
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -16,13 +18,19 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from hpsuite.datasets import Data, prepare
 from hpsuite.datasets.digits import digits
-from hpsuite.training import Resident, train
+from hpsuite.training import Resident, graphs, train
 from hpsuite.training.fused import FusedBatch
 from hpsuite.training.graphs import WARM_UP, RecordedSteps, Replay, cuda_graph
 from hpsuite.training.states import Held
 from hpsuite.trials import Block, Lineage, OptimizerSpec, TrialSpec
 from tests.training.cases import bits, rounded, states, trial
 from tests.training.test_mixed import KINDS, mixed
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if this process had not been refused anything."""
+    monkeypatch.setattr(graphs, "_refused", [])
 
 
 def traced(body: Callable[[], None]) -> Replay:
@@ -43,11 +51,8 @@ def check(
     plain = FusedBatch(specs, resident, states=held)
     recorded = FusedBatch(specs, resident, states=held, recorder=traced)
     plain.train_all()
-    recorded.begin()
-    n = 0
-    while not recorded._is_done():
-        recorded.train_epoch()
-        n = max(n, recorded.recorded.replayed if recorded.recorded else 0)
+    recorded.train_all()
+    n = recorded.replayed
     assert recorded.alive == plain.alive
     assert list(recorded.results) == list(plain.results)
     for place, result in plain.results.items():
@@ -144,7 +149,7 @@ def steps(
     recorded = RecordedSteps(
         one_step, [weight], torch.ones(n, 1, dtype=torch.float64), rows, weight, recorder=traced
     )
-    recorded.load(rows, 0, step=0, start=0)
+    recorded.load(rows, torch.zeros(1), 0, step=0, start=0)
     for i in range(n):
         recorded.take(1, n - i)
     return recorded, recorded.losses
@@ -193,9 +198,25 @@ def test_what_cannot_be_recorded_goes_on_without(
     plain, batch = FusedBatch(specs, resident_few), FusedBatch(specs, resident_few, recorder=broken)
     with caplog.at_level(logging.WARNING):
         found = batch.train()
-    assert "steps are not recorded as graphs: operation not permitted\n" in caplog.text
+        FusedBatch(specs, resident_few, recorder=broken).train()
+    # Once in a process.
+    assert caplog.text.count("steps are not recorded as graphs: operation not permitted\n") == 1
     assert [rounded(a) for a in found] == [rounded(b) for b in plain.train()]
     assert bits(batch) == bits(plain)
+
+
+def test_batch_goes_when_its_owner_does(resident_few: Resident) -> None:
+    spec = trial(resident_few, 0, model={"units": (9,)}, epochs=8)
+    # A recording that holds nothing, as CUDA's do.
+    batch = FusedBatch([spec], resident_few, recorder=lambda _: lambda: None)
+    batch.train()
+    weight = weakref.ref(batch.models.layers[0].parameters()[0])
+    gc.disable()
+    try:
+        del batch
+        assert weight() is None
+    finally:
+        gc.enable()
 
 
 def test_memory_that_is_short_is_told_as_such(resident_few: Resident) -> None:
@@ -210,8 +231,7 @@ def test_memory_that_is_short_is_told_as_such(resident_few: Resident) -> None:
 def test_few_steps_are_not_worth_it(resident_few: Resident) -> None:
     batch = FusedBatch([trial(resident_few, 0, epochs=2)], resident_few, recorder=traced)
     batch.train()
-    assert batch.recorded is not None
-    assert batch.recorded.replayed == 0
+    assert batch.replayed == 0
 
 
 @pytest.mark.gpu
@@ -231,8 +251,7 @@ def test_graphs_on_a_gpu(kind: str, normalization: str, few: Data) -> None:
     batch = FusedBatch(specs, on_gpu)
     assert batch._recorder is cuda_graph
     found = batch.train()
-    assert batch.recorded is not None
-    assert batch.recorded.replayed > 20
+    assert batch.replayed > 20
     without = FusedBatch(specs, on_gpu, recorder=never)
     expected = without.train()
     assert all(a.same_outcome(b) for a, b in zip(found, expected, strict=True))
