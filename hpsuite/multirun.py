@@ -1,5 +1,6 @@
 """`-m`: several experiments in one go, all checked before the first of them is run."""
 
+import re
 import sys
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -19,6 +20,9 @@ from hpsuite.on_ray.cluster import check_ray
 from hpsuite.overrides import folders
 from hpsuite.sync import asks_for_sync, parse_sync
 from hpsuite.texts import without_password
+
+# Passwords and tokens that an address takes from the environment, and the users before them.
+_FROM_ELSEWHERE = re.compile(r"(?<=//)([^/@:]*:)?\$\{[^{}]*\}@|[?&]\w+=\$\{[^{}]*\}(?=[&'\"\s]|$)")
 
 
 class CheckFirst(Callback):
@@ -66,7 +70,8 @@ def _check_passwords(job: list[str]) -> None:
         UserError: a password that was typed.
     """
     for text in job:
-        if "${" not in text and without_password(text) != text:
+        typed = _FROM_ELSEWHERE.sub("", text)
+        if without_password(typed) != typed:
             raise UserError(
                 f"{text.partition('=')[0]}: found a password, which -m would write to a file; "
                 "accepted: one in the environment, as PGPASSWORD or ${oc.env:NAME}, or in ~/.pgpass"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hpsuite.checks import refuse
 from hpsuite.config import Settings
-from hpsuite.postgres import is_postgres, with_driver
+from hpsuite.postgres import is_ours, is_postgres, with_driver
 from hpsuite.tracking import resolve_uri
 
 # How a journal of Optuna's begins. A record cut short in its first line begins with a part of it.
@@ -40,7 +40,7 @@ def check_address(key: str, address: str) -> None:
     Raises:
         UserError: naming the key.
     """
-    if is_postgres(address):
+    if is_ours(address) or (key == "storage" and is_postgres(address)):
         with_driver(key, address)
 
 

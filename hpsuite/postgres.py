@@ -21,17 +21,20 @@ DRIVER = "postgresql+psycopg"
 EXTRA = "pip install 'hpsuite[postgres]'"
 _ACCEPTED = f"postgresql://USER@HOST/DATABASE, which is read by psycopg 3 ({DRIVER}://)"
 # Seconds until a server that does not answer counts as gone; until a silent connection is probed,
-# between probes, and their number: both sides give up a machine that is gone after a minute.
+# between probes, and their number; milliseconds until what was sent has to have arrived: both sides
+# give up a machine that is gone after a minute.
 _CLIENT = {
     "connect_timeout": 10,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
 }
 _SERVER = {
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "60000",
     # Trials may train for hours.
     "idle_session_timeout": "0",
 }
@@ -42,6 +45,12 @@ _CUTS = re.compile(r"[\s'\"]")
 def is_postgres(address: str) -> bool:
     """Whether an address is of PostgreSQL, with whichever driver."""
     return re.match(r"postgres(ql)?(\+\w*)?:", address) is not None
+
+
+def is_ours(address: str) -> bool:
+    """Whether an address is of PostgreSQL, and names no other driver than psycopg 3."""
+    scheme, _, _ = address.partition("://")
+    return is_postgres(address) and ("+" not in scheme or scheme == DRIVER)
 
 
 def with_driver(key: str, address: str) -> str:
@@ -64,10 +73,17 @@ def with_driver(key: str, address: str) -> str:
         )
     if importlib.util.find_spec("psycopg") is None:
         raise UserError(f"{key}: psycopg is not installed; accepted: {EXTRA}, then the same again")
+    before = rest.partition("?")[0]
+    if before.count("@") > 1 or "@" in before.partition("/")[2]:
+        raise UserError(
+            f"{key}: found an @ or a / in a user's name or password; accepted: {_ACCEPTED}, with "
+            "these percent-encoded (%40, %2F), and a password better in PGPASSWORD or ~/.pgpass"
+        )
     try:
         sqlalchemy.make_url(f"{DRIVER}://{rest}")
     except (ValueError, sqlalchemy.exc.ArgumentError) as error:
-        raise UserError(f"{key}: found no address ({error}); accepted: {_ACCEPTED}") from error
+        # The error may hold a part of a password.
+        raise UserError(f"{key}: found no address; accepted: {_ACCEPTED}") from error
     return f"{DRIVER}://{rest}"
 
 
@@ -101,7 +117,10 @@ def one_at_a_time(url: str, what: str) -> Iterator[sqlalchemy.Connection]:
         what: is done, in a word.
     """
     with connected(url) as connection:
+        # One that hangs in there keeps the others out for so long, not for ever.
+        connection.execute(_text("SET lock_timeout = '60s'"))
         connection.execute(_text("SELECT pg_advisory_lock(:key)"), {"key": key_of(what)})
+        connection.execute(_text("RESET lock_timeout"))
         yield connection
 
 

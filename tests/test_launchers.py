@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.disturbed import record
+from hpsuite.multirun import _check_passwords
 from hpsuite.troubles import JobEnded
 from tests.commands import Command, check_refused
 from tests.studies import plan
@@ -106,10 +107,33 @@ def test_a_status_comes_back_from_another_process() -> None:
     assert "ended with status 2" in str(ended)
 
 
-def test_a_password_that_was_typed_is_refused(command: Command) -> None:
-    ended = command("-m", *ARGUMENTS, "seed=0,1", "storage=mysql://me:secret@host/db")
+@pytest.mark.parametrize(
+    "address",
+    [
+        "mysql://me:secret@host/db",
+        "postgresql://me:secret@${oc.env:HOME}/db",
+        "postgresql://${oc.env:HOME}:secret@host/db",
+        "postgresql://me:${oc.env:HOME}secret@host/db",
+    ],
+)
+def test_a_password_that_was_typed_is_refused(command: Command, address: str) -> None:
+    ended = command("-m", *ARGUMENTS, "seed=0,1", f"storage='{address}'")
     check_refused(ended, "storage: found a password, which -m would write to a file")
     assert "${oc.env:NAME}" in ended.err
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://me@host/db",
+        "postgresql://me:${oc.env:SECRET}@host/db",
+        "http://${oc.env:TOKEN}@host",
+        "http://me:${oc.env:SECRET}@${oc.env:HOST}/x",
+        "postgresql://host/db?password=${oc.env:SECRET}&sslmode=require",
+    ],
+)
+def test_one_from_the_environment_is_none_that_was_typed(address: str) -> None:
+    _check_passwords([f"storage={address}"])
 
 
 def test_a_launcher_that_is_not_installed_is_told_with_its_extra(command: Command) -> None:

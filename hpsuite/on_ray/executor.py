@@ -170,9 +170,12 @@ class RayExecutor:
         with self._lock:
             if self._is_ended:
                 raise BatchLost("the run ended")
-            alive = _machines()
             own = {fingerprint: self._parcels[fingerprint]}
-            task = self._task.remote(self._job, sent, fingerprint, own)
+            try:
+                alive = _machines()
+                task = self._task.remote(self._job, sent, fingerprint, own)
+            except (failures.RayError, ConnectionError, RuntimeError) as error:
+                raise WorkerLost(f"the cluster is gone: {_last_line(error)}") from error
             self._running.add(task)
         try:
             self._wait(task)
@@ -187,8 +190,10 @@ class RayExecutor:
             raise BatchLost("its worker was killed (memory may have run out)") from error
         except failures.RayTaskError as error:  # it could not even begin: nothing to import, say
             raise WorkerLost(_last_line(error)) from error
-        except failures.RayError as error:
-            raise BatchLost(f"{type(error).__name__}: {_last_line(error)}") from error
+        except failures.TaskCancelledError as error:
+            raise BatchLost("its task was cancelled") from error
+        except failures.RayError as error:  # of the cluster itself: no trial's fault
+            raise WorkerLost(f"{type(error).__name__}: {_last_line(error)}") from error
         finally:
             with self._lock:
                 self._running.discard(task)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from hpsuite.postgres import DRIVER, is_postgres, with_driver
+from hpsuite.postgres import DRIVER, is_ours, with_driver
 from hpsuite.texts import without_password
 
 # The tag by which the UI is filtered.
@@ -108,7 +108,7 @@ def check_database(uri: str) -> None:
     """Open a database once; MLflow itself tries for 100 seconds before it says that it cannot."""
     if not re.match(r"(sqlite|postgresql|mysql|mssql)[+:]", uri):
         return
-    if is_postgres(uri):
+    if is_ours(uri):
         with_driver("tracking.uri", uri)
     import sqlalchemy
 

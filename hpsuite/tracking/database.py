@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from hpsuite.checks import UserError
-from hpsuite.postgres import is_postgres, one_at_a_time, tables, with_driver
+from hpsuite.postgres import is_ours, one_at_a_time, tables, with_driver
 
 
 def make_database(uri: str) -> None:
@@ -21,7 +21,7 @@ def make_database(uri: str) -> None:
     For SQLite in a scratch file beside a database that is not there yet, in PostgreSQL by one
     process at a time.
     """
-    if is_postgres(uri):
+    if is_ours(uri):  # another driver is MLflow's own affair
         _make_tables(with_driver("tracking.uri", uri))
         return
     path = _sqlite_file(uri)
