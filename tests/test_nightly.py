@@ -27,6 +27,7 @@ from benchmarks.nightly.command import ALARM, INTERRUPTED, QUIET, USAGE, main
 from benchmarks.nightly.experiments import claims, controls
 from benchmarks.nightly.figures import Figure, averaged, from_interval, named, read, told
 from benchmarks.nightly.history import RECENT, History
+from benchmarks.nightly.job import Job
 from benchmarks.nightly.mlflow_runs import TAG
 from benchmarks.nightly.nights import SUMMARY, Moved, Night, seed_of, write_json
 from benchmarks.nightly.parts import CLAIMS, MATRICES, ROOT, VERSION, Part
@@ -384,7 +385,7 @@ def test_code_that_changes_in_the_night_ends_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("benchmarks.nightly.job.code_commit", lambda: "another")
+        patched.setitem(Job.run.__globals__, "code_commit", lambda: "another")
         assert job() == USAGE
     assert "the checkout is now at another" in capsys.readouterr().err
     assert list((tmp_path / "results").iterdir()) == []
