@@ -234,13 +234,12 @@ class FusedBatch:
                 self._losses_K,
                 recorder=recorder,
             )
-        before, begin = recorded.replayed, parts[0][0]
+        begin = parts[0][0]
         recorded.load(self._rows_KN, self._losses_K, epochs, step=self.step, start=begin)
         for start, stop in parts:
-            recorded.take(stop - start, self.total_steps - self.step)
+            self.replayed += recorded.take(stop - start, self.total_steps - self.step)
             self.step += 1
         self._losses_K.copy_(recorded.losses)
-        self.replayed += recorded.replayed - before
         if self._is_done():  # it holds on to this batch, and would until the collector finds both
             self._recorded = None
 

@@ -56,7 +56,6 @@ class RecordedSteps:
 
     Attributes:
         losses: sums of each trial's losses in the epoch of `load`, [K].
-        replayed: steps that were replayed.
     """
 
     def __init__(
@@ -90,7 +89,6 @@ class RecordedSteps:
         # By rows of a mini-batch; None for what is not to be recorded.
         self._replays: dict[int, Replay | None] = {}
         self._made: dict[int, int] = {}
-        self.replayed = 0
 
     def load(
         self, rows: Tensor, losses: Tensor, epochs: int | Tensor, *, step: int, start: int
@@ -113,8 +111,8 @@ class RecordedSteps:
         self._start.fill_(start)
         self.losses.copy_(losses)
 
-    def take(self, n_rows: int, left: int) -> None:
-        """One step on the next rows of each trial.
+    def take(self, n_rows: int, left: int) -> bool:
+        """One step on the next rows of each trial; returns whether it was replayed.
 
         Args:
             n_rows: of this mini-batch.
@@ -123,14 +121,14 @@ class RecordedSteps:
         replay = self._replays.get(n_rows)
         if replay is not None:
             replay()
-            self.replayed += 1
-            return
+            return True
         made = self._made.get(n_rows, 0)
         if _refused or n_rows in self._replays or made < WARM_UP or left < WORTH_IT:
             self._made[n_rows] = made + 1
             self._body(n_rows)
-            return
+            return False
         self._replays[n_rows] = self._recorded(n_rows)
+        return False
 
     def _body(self, n_rows: int) -> None:
         """One step, of nothing but tensors that stay where they are."""
