@@ -172,6 +172,21 @@ def all_nodes_killed(studies: Studies) -> str:
     return "waited for others, status 0" if killed else "too late"
 
 
+def head_lost(kill: Callable[[Nodes], None], studies: Studies) -> str:
+    """The cluster's head is killed, and another cluster started."""
+    run = studies.start()
+    killed = studies.moment(run)
+    if killed:
+        kill(studies.nodes)
+    found = run.wait(0, 1)
+    if found:
+        run.one_line("the same command continues it")
+    if killed:
+        studies.nodes.renew()
+    studies.check(run)
+    return "one line, status 1, continued on another one" if found else "too late"
+
+
 def main_process(number: signal.Signals, status: int, studies: Studies) -> str:
     """The main process gets a signal."""
     run = studies.start()
@@ -221,6 +236,8 @@ def cannot_be_trained(ends: str, studies: Studies) -> str:
 FAULTS: dict[str, Callable[[Studies], str]] = {
     "a node killed": node_killed,
     "all nodes that train killed": all_nodes_killed,
+    "the head killed, and main process's node": functools.partial(head_lost, Nodes.kill_head),
+    "the head's control process killed": functools.partial(head_lost, Nodes.kill_control),
     "main process killed (SIGKILL)": functools.partial(main_process, signal.SIGKILL, -9),
     "main process: SIGTERM": functools.partial(main_process, signal.SIGTERM, 143),
     "main process: SIGINT": functools.partial(main_process, signal.SIGINT, 130),

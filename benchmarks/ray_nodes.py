@@ -1,5 +1,6 @@
 """A Ray cluster of several nodes on this machine alone, whose nodes can be killed."""
 
+import functools
 import os
 import secrets
 import sys
@@ -39,11 +40,15 @@ class Nodes:
 
         # Nodes and main processes are of this Python, and find the same packages.
         os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-        self._cluster = Cluster(shutdown_at_exit=True)
+        self._make, self._n = functools.partial(Cluster, shutdown_at_exit=True), n
+        self._start()
+        self.environment: Mapping[str, str] = {**os.environ}
+
+    def _start(self) -> None:
+        self._cluster = self._make()
         self._add(num_cpus=0, include_dashboard=False)
         self.address = str(self._cluster.address)
-        self.environment: Mapping[str, str] = {**os.environ}
-        self._nodes = [self._add(num_cpus=1) for _ in range(n)]
+        self._nodes = [self._add(num_cpus=1) for _ in range(self._n)]
 
     def _add(self, **arguments: Any) -> Any:
         for n_left in reversed(range(MOST_STARTS)):
@@ -59,8 +64,17 @@ class Nodes:
         self._cluster.remove_node(self._nodes.pop(place), allow_graceful=False)
 
     def kill_head(self) -> None:
-        """Kill the node that the cluster's head and main processes are on."""
-        self._cluster.head_node.kill_raylet()
+        """Kill the node that all main processes are on, and that knows the cluster."""
+        self._cluster.remove_node(self._cluster.head_node, allow_graceful=False)
+
+    def kill_control(self) -> None:
+        """Kill the process of the head that knows the cluster."""
+        self._cluster.head_node.kill_gcs_server()
+
+    def renew(self) -> None:
+        """End the cluster, and start another one, elsewhere."""
+        self._cluster.shutdown()
+        self._start()
 
     def add(self) -> None:
         """Let a node join."""

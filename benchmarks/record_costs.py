@@ -20,6 +20,7 @@ import psutil
 import torch
 from hydra import initialize_config_dir
 
+from benchmarks.measured import Quartiles
 from benchmarks.postgres_server import Server
 from benchmarks.simulated import Costs
 from hpsuite.arms import PlannedArm, open_studies, plan_arms
@@ -41,12 +42,15 @@ class Measured:
     """What a record costs.
 
     Attributes:
-        costs: median seconds of a trial.
+        costs: mean seconds of a trial, which is what many trials take.
+        ask, tell: quartiles of the same, in seconds.
         kilobytes: that a trial takes.
         n: trials that were measured.
     """
 
     costs: Costs
+    ask: Quartiles
+    tell: Quartiles
     kilobytes: float
     n: int
 
@@ -102,8 +106,9 @@ def measure(address: str, n: int, size: "Size") -> Measured:
         before = size()
         times = [ask_and_tell(study) for _ in range(n)]
         grown = size() - before
-    ask, tell = (statistics.median(part) for part in zip(*times, strict=True))
-    return Measured(Costs(ask, tell), grown / n / 1e3, n)
+    asks, tells = zip(*times, strict=True)
+    costs = Costs(statistics.fmean(asks), statistics.fmean(tells))
+    return Measured(costs, Quartiles.of(asks), Quartiles.of(tells), grown / n / 1e3, n)
 
 
 class Size:

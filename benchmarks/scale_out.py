@@ -9,6 +9,7 @@ of the measured length and of longer ones of the same spread. The simulation is 
 closed forms and against runs in tests/test_simulated.py.
 """
 
+import dataclasses
 import statistics
 import tempfile
 import time
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 
 from benchmarks import record_costs
-from benchmarks.measured import about, parser, say, table, write_results
+from benchmarks.measured import Quartiles, about, parser, say, table, write_results
 from benchmarks.postgres_server import missing, running
 from benchmarks.record_costs import JOURNAL, POSTGRES, SQLITE, Measured, Shared, Size
 from benchmarks.simulated import Costs, Finished, most_workers, simulate
@@ -115,8 +116,8 @@ def measured_table(costs: Mapping[str, Measured]) -> str:
     rows = [
         [
             name,
-            f"{1e3 * each.costs.ask:.2f}",
-            f"{1e3 * each.costs.tell:.2f}",
+            _spread(each.costs.ask, each.ask),
+            _spread(each.costs.tell, each.tell),
             f"{1 / each.costs.both:,.0f}",
             f"{each.kilobytes:.1f}",
             f"{each.kilobytes:,.1f}",
@@ -172,6 +173,11 @@ def sharded_table(
     return table(["runs", "workers busy", "trials a second", "the server's cores, busy"], rows)
 
 
+def _spread(mean: float, quartiles: Quartiles) -> str:
+    low, high = 1e3 * quartiles.low, 1e3 * quartiles.high
+    return f"{1e3 * mean:.2f} ({low:.2f} to {high:.2f})"
+
+
 def _length(mean: float) -> str:
     return f"{1e3 * mean:.0f} ms" if mean < 1 else hours(mean)
 
@@ -220,8 +226,8 @@ def main() -> None:
     sizes = TRIALS[:2] if quick else TRIALS
     said = [
         "What a trial costs the main process and its record: random search over nine "
-        "hyperparameters, results of 20 epochs; medians. The journal waits for the disk once a "
-        "batch of results, the databases with each transaction.",
+        "hyperparameters, results of 20 epochs; means, with quartiles. The journal waits for the "
+        "disk once a batch of results, the databases with each transaction.",
         measured_table(costs),
         "Processes that write to one PostgreSQL at once, each its own study: trials a second of "
         "all of them, and the server's processor time for a trial. All of them and the server "
@@ -230,8 +236,8 @@ def main() -> None:
             ["processes", "trials a second", "server's CPU ms a trial"],
             [[str(s.processes), f"{s.rate:.0f}", f"{s.server_ms:.1f}"] for s in shared],
         ),
-        "Milliseconds to make a trial in a study that has so many already (PostgreSQL; Optuna "
-        "counts them to number it).",
+        "Milliseconds to make a trial in a study that has so many already, medians of 20 "
+        "(PostgreSQL; Optuna counts them to number it).",
         table([f"{size:,}" for size in found_late], [[f"{ms:.1f}" for ms in found_late.values()]]),
         f"The small study: {sum(size for size, _ in batches)} trials in {len(batches)} batches, "
         f"{1e3 * mean:.0f} ms of a core each on average, standard deviation "
@@ -249,7 +255,7 @@ def main() -> None:
         sharded_table(costs[POSTGRES].costs, server_ms, batches, 10.0),
     ]
     found = {
-        "costs": {name: [m.costs.ask, m.costs.tell, m.kilobytes] for name, m in costs.items()},
+        "costs": {name: dataclasses.asdict(each) for name, each in costs.items()},
         "shared": [[s.processes, s.rate, s.server_ms] for s in shared],
         "late_ms": found_late,
         "batches": batches,

@@ -22,8 +22,8 @@ if sys.platform != "win32":
 PREFIX, IN_USE, WRITING = "hpsuite-", ".in-use", ".writing"
 # Seconds in which a new folder may not be locked yet.
 YOUNG = 60.0
-# Seconds that the system may need to give back the locks of a process that was killed.
-LATE = 1.0
+# Seconds that others of a run that was killed may need to come to their ends.
+LATE = 5.0
 
 
 class Scratch:
@@ -43,7 +43,7 @@ class Scratch:
 
     def remove(self) -> None:
         """Remove it, and all that is in it."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _clear(self.folder)
         with contextlib.suppress(OSError):
             os.close(self._descriptor)
 
@@ -56,8 +56,12 @@ class SharedScratch:
     """
 
     def __init__(self, token: str) -> None:
-        """Make it, or join those that have; `token` is the run's own, and nobody's to guess."""
+        """Make it, or join those that have; `token` is the run's own, and nobody's to guess.
+
+        What killed runs left is removed.
+        """
         self.folder = Path(tempfile.gettempdir()) / f"{PREFIX}{token}"
+        _tidy(self.folder.parent)
         while True:
             self.folder.mkdir(mode=0o700, exist_ok=True)
             with contextlib.suppress(FileNotFoundError):  # the last one has just removed it
@@ -116,11 +120,22 @@ def _removed(folder: Path) -> bool:
         return True
     try:
         if _lock(descriptor):
-            shutil.rmtree(folder, ignore_errors=True)
+            _clear(folder)
             return True
         return False
     finally:
         os.close(descriptor)
+
+
+def _clear(folder: Path) -> None:
+    """Remove a folder, last the file by which others know it, should this process be killed."""
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != IN_USE:
+                path.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

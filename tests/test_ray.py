@@ -26,6 +26,7 @@ from hpsuite.executors import count_workers, make_executor
 from hpsuite.losses import WorkerLost
 from hpsuite.on_ray import cluster, executor, tasks
 from hpsuite.on_ray.executor import RayExecutor
+from hpsuite.on_ray.watching import Listener
 from hpsuite.scheduler import run_studies
 from hpsuite.serving import arrays_of
 from hpsuite.training import Checkpoints, Planner
@@ -181,6 +182,29 @@ def wait_for(happened: Callable[[], bool], seconds: float = 60) -> None:
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_lost_cluster_ends_what_waits_for_it(ray: Any) -> None:
+    one, two, late = first_specs(3, "budget.epochs=100000")
+    with tasks_of(*ARM, workers=1) as made:
+        futures = [made.submit([spec]) for spec in (one, two)]
+        wait_for(lambda: any(p.children(recursive=True) for p in supervisors()))
+        made._lose("it is gone")
+        for future in (*futures, made.submit([late])):
+            with pytest.raises(WorkerLost, match="it is gone"):
+                future.result(timeout=1)
+        for process in supervisors():  # whom a cluster that is gone takes with it
+            process.kill()
+
+
+def test_who_listens_is_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        listener = Listener("it", server.getsockname(), 2)
+        assert not listener.is_gone()
+    assert not listener.is_gone()
+    with socket.create_server(listener.address):
+        assert not listener.is_gone()
+    assert [listener.is_gone() for _ in range(3)] == [False, True, True]
 
 
 def test_a_machine_with_other_versions_trains_nothing(

@@ -95,3 +95,25 @@ def test_what_a_killed_process_left_half_is_written_again(tmp_path: Path) -> Non
     shared.fill("data", lambda folder: write_arrays({"new": np.arange(3)}, folder))
     assert [path.name for path in (shared.folder / "data").iterdir()] == ["new.npy"]
     shared.leave()
+
+
+def test_what_is_half_removed_is_removed_by_the_next(tmp_path: Path) -> None:
+    code = """
+import os, shutil, signal
+from pathlib import Path
+from hpsuite.scratch import SharedScratch
+shared = SharedScratch("token")
+for name in "ab":
+    shared.fill(name, Path.mkdir)
+shutil.rmtree = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+shared.leave()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    left = tmp_path / "hpsuite-token"
+    assert (left / IN_USE).exists()
+    grow_old(left)
+    other = SharedScratch("other")
+    assert not left.exists()
+    other.leave()
+    assert not [*tmp_path.iterdir()]

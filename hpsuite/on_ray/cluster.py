@@ -2,19 +2,11 @@
 
 import contextlib
 import gc
-import importlib.util
-import logging
-import os
-import secrets
-import signal
 import socket
-import sys
 import tempfile
-import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import psutil
 import torch
@@ -23,6 +15,16 @@ from hpsuite.checks import UserError, one_line, refuse
 from hpsuite.config import ExecutorConfig
 from hpsuite.devices import count_cores
 from hpsuite.losses import WorkerLost
+from hpsuite.on_ray.connection import (
+    gcs_address,
+    host_and_port,
+    imported,
+    init,
+    is_connected,
+    is_installed,
+    own,
+    this_machine_alone,
+)
 from hpsuite.scratch import Scratch
 from hpsuite.texts import without_password
 
@@ -38,8 +40,6 @@ ROOM = 256 << 20
 # Ray's sockets lie so many characters below its folder, and their paths have 107 at most.
 BELOW, LONGEST = len("/ray/session_2026-11-28_14-58-28_316463_4194304/sockets/plasma_store"), 107
 LOOPBACK = ("127.0.0.1", "localhost")
-# This process and the own clusters that it starts know each other by it.
-_TOKEN = secrets.token_hex(32)
 
 
 def check_ray(config: ExecutorConfig, device: torch.device) -> None:
@@ -74,10 +74,9 @@ def reached(config: ExecutorConfig, device: torch.device) -> Iterator[None]:
     ours = not is_connected()
     if ours:
         _connect(config.address)
-    elif config.address not in ("auto", _address()):
-        raise refuse(
-            "executor.address", config.address, f"{_address()}, to which this process is connected"
-        )
+    elif config.address not in ("auto", gcs_address()):
+        accepted = f"{gcs_address()}, to which this process is connected"
+        raise refuse("executor.address", config.address, accepted)
     try:
         if not places(config, device):
             raise UserError(
@@ -127,8 +126,8 @@ def _start(config: ExecutorConfig, device: torch.device, n_bytes: int, folder: P
     for n_left in reversed(range(MOST_STARTS)):
         _forget()
         try:
-            with _own(folder):
-                _init(
+            with own(folder):
+                init(
                     address="local",
                     num_cpus=_own_cores(config),
                     num_gpus=torch.cuda.device_count() if device.type == "cuda" else 0,
@@ -220,40 +219,18 @@ def needed(config: ExecutorConfig, device: torch.device) -> str:
     return f"{cores} and {gpus:g} GPU" if gpus else cores
 
 
-def imported() -> Any:
-    """Ray; it reports no use of it to anybody."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    import ray
-
-    return ray
-
-
-def is_installed() -> bool:
-    """Whether Ray can be imported."""
-    return importlib.util.find_spec("ray") is not None
-
-
-def is_connected() -> bool:
-    """Whether a cluster is at hand."""
-    return "ray" in sys.modules and bool(imported().is_initialized())
-
-
-def _address() -> str:
-    return str(imported().get_runtime_context().gcs_address)
-
-
 def _connect(address: str) -> None:
-    host, _, port = address.rpartition(":")
+    host = address.rpartition(":")[0]
     if address != "auto":
         try:
             # Ray itself would try for a minute, and say so in many lines.
-            socket.create_connection((host.strip("[]"), int(port)), ANSWERS_WITHIN).close()
+            socket.create_connection(host_and_port(address), ANSWERS_WITHIN).close()
         except OSError as error:
             raise _no_cluster(address, str(error)) from error
-    here = _this_machine_alone() if host in LOOPBACK else contextlib.nullcontext()
+    here = this_machine_alone() if host in LOOPBACK else contextlib.nullcontext()
     try:
         with here:
-            _init(address=address)
+            init(address=address)
     except Exception as error:  # Ray has no class for what may go wrong here
         if is_connected():
             imported().shutdown()
@@ -267,95 +244,6 @@ def _no_cluster(address: str, why: str) -> UserError:
         "the address of a Ray cluster that runs (ray start --head), of the same versions of Ray "
         f"and Python; or null for one of this machine's own ({without_password(why)})",
     )
-
-
-def _init(**arguments: object) -> None:
-    """Connect; what signals mean, and what is printed, stays hpsuite's own."""
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    ray = imported()
-    # A listener to errors of the cluster's prints what hpsuite says in its own words.
-    ray._private.worker.print_to_stdstream = _ignore
-    logging.getLogger("ray").setLevel(logging.CRITICAL + 1)
-    utils = ray._private.utils
-    theirs, utils.set_sigterm_handler = utils.set_sigterm_handler, _ignore
-    try:
-        with _silent():
-            ray.init(
-                configure_logging=False, logging_level="ERROR", log_to_driver=False, **arguments
-            )
-    finally:
-        utils.set_sigterm_handler = theirs
-        if threading.current_thread() is threading.main_thread():
-            # Ray's core has put a handler of its own before Python's.
-            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """While this lasts, what Ray's core writes to the standard error is not seen."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
-def _ignore(*_: object, **__: object) -> None:
-    """In the place of what Ray would do to this process."""
-
-
-@contextlib.contextmanager
-def _own(folder: Path) -> Iterator[None]:
-    """While this lasts, Ray starts what takes tasks of those alone who know this run's token.
-
-    Its processes then share the cores with others as those of `executor=processes` do.
-    """
-    own: dict[str, str | None] = {
-        # Where nobody says otherwise, Ray sets this: a new cluster of this machine wants a token.
-        "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE"),
-        "RAY_AUTH_TOKEN": os.environ.get("RAY_AUTH_TOKEN", _TOKEN),
-        "RAY_TMPDIR": str(folder / "ray"),
-        "RAY_worker_niceness": "0",
-    }
-    with _environment(own), _this_machine_alone():
-        yield
-
-
-@contextlib.contextmanager
-def _this_machine_alone() -> Iterator[None]:
-    """While this lasts, Ray takes 127.0.0.1 for an address, not for a name of one that others see.
-
-    It has a switch for that, meant for systems whose firewalls ask about every listener.
-    """
-    with _environment({"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}):
-        constants = imported()._private.ray_constants
-        before, constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, False
-        try:
-            yield
-        finally:
-            constants.ENABLE_RAY_CLUSTER = before
-
-
-@contextlib.contextmanager
-def _environment(own: Mapping[str, str | None]) -> Iterator[None]:
-    """While this lasts, these variables begin with these values; None for none."""
-    before = {name: os.environ.get(name) for name in own}
-    _set(own)
-    try:
-        yield
-    finally:
-        _set(before)
-
-
-def _set(variables: Mapping[str, str | None]) -> None:
-    for name, value in variables.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
 
 
 def _short_place() -> Path:

@@ -17,8 +17,10 @@ import torch
 from hpsuite.config import ExecutorConfig
 from hpsuite.datasets import Data
 from hpsuite.losses import BatchLost, Limits, WorkerLost
-from hpsuite.on_ray.cluster import count_tasks, gpus_of, imported, needed, places, started
+from hpsuite.on_ray.cluster import count_tasks, gpus_of, needed, places, started
+from hpsuite.on_ray.connection import imported
 from hpsuite.on_ray.tasks import Answer, Job, software, train
+from hpsuite.on_ray.watching import ClusterWatch
 from hpsuite.provenance import processor
 from hpsuite.serving import Work, arrays_of, dataset_of, packed, unpacked
 from hpsuite.training import Checkpoints, Lockstep
@@ -33,6 +35,8 @@ PATIENCE = 600.0
 MOST_MACHINES = 10
 # Seconds for what is at work to end, when the executor does.
 LEAVING_SECONDS = 10.0
+
+Results = Future[list[TrialResult]]
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +64,15 @@ class RayExecutor:
             config: of the executor.
         """
         self._config, self._device, self._checkpoints = config, device, checkpoints
+        self._batches: queue.SimpleQueue[tuple[Work, Results] | None] = queue.SimpleQueue()
+        self._state_lock = threading.Lock()
+        self._lock = threading.Lock()  # never held while Ray is called that may not answer
+        self._open: set[Results] = set()
+        self._task_lock = threading.Lock()
+        self._running: set[Any] = set()
+        self._is_ended = False
+        self._gone: WorkerLost | None = None
+        self._other_processors: set[str] = set()
         self._stack = contextlib.ExitStack()
         parcels = {name: arrays_of(data) for name, data in datasets.items()}
         n_bytes = sum(array.nbytes for parcel in parcels.values() for array in parcel.values())
@@ -75,15 +88,10 @@ class RayExecutor:
             )(train)
             limits = Limits(config.idle_limit, config.time_limit)
             self._job = Job(secrets.token_hex(8), limits, software(), gpus > 0)
+            self._watch = ClusterWatch(self._lose)
         except BaseException:
             self._stack.close()
             raise
-        self._batches: queue.SimpleQueue[tuple[Work, Future[list[TrialResult]]] | None]
-        self._batches = queue.SimpleQueue()
-        self._lock, self._state_lock = threading.Lock(), threading.Lock()
-        self._running: set[Any] = set()
-        self._is_ended = False
-        self._other_processors: set[str] = set()
         self._threads = [
             threading.Thread(target=self._run, name="hpsuite-task", daemon=True)
             for _ in range(self.n_workers)
@@ -91,9 +99,16 @@ class RayExecutor:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, batch: Work) -> Future[list[TrialResult]]:
-        """Let a task train a batch; its future raises BatchLost where its worker ended first."""
-        future: Future[list[TrialResult]] = Future()
+    def submit(self, batch: Work) -> Results:
+        """Let a task train a batch.
+
+        Its future raises BatchLost where its worker ended first, WorkerLost where the cluster did.
+        """
+        future: Results = Future()
+        with self._lock:
+            self._open.add(future)
+        if self._gone is not None:
+            self._settle(future, self._gone)
         self._batches.put((batch if isinstance(batch, Lockstep) else tuple(batch), future))
         return future
 
@@ -107,35 +122,65 @@ class RayExecutor:
         trace: TracebackType | None,
     ) -> None:
         try:
+            self._watch.end()
             with contextlib.suppress(queue.Empty):
                 while entry := self._batches.get_nowait():
-                    entry[1].cancel()
-            with self._lock:
-                self._is_ended = True
-                running = list(self._running)
-            for task in running:
-                with contextlib.suppress(Exception):  # the cluster may be what is lost
-                    imported().cancel(task, force=True)
+                    self._cancel(entry[1])
             for _ in self._threads:
                 self._batches.put(None)
-            deadline = time.monotonic() + LEAVING_SECONDS
-            for thread in self._threads:
-                thread.join(max(deadline - time.monotonic(), 0.0))
+            if self._gone is None:
+                self._leave()
         finally:
             self._parcels.clear()
             self._stack.close()
 
+    def _leave(self) -> None:
+        """End tasks, and wait for the threads; without a cluster both may take for ever."""
+        with self._task_lock:
+            self._is_ended = True
+            running = list(self._running)
+        for task in running:
+            with contextlib.suppress(Exception):  # the cluster may be what is lost
+                imported().cancel(task, force=True)
+        deadline = time.monotonic() + LEAVING_SECONDS
+        for thread in self._threads:
+            thread.join(max(deadline - time.monotonic(), 0.0))
+
+    def _lose(self, why: str) -> None:
+        """Give all batches up, as the cluster is gone; who trains them may never hear of it."""
+        with self._lock:
+            self._gone = WorkerLost(why)
+            waiting = list(self._open)
+        for future in waiting:
+            self._settle(future, self._gone)
+
+    def _cancel(self, future: Results) -> None:
+        with self._lock:
+            self._open.discard(future)
+        future.cancel()
+
+    def _settle(self, future: Results, found: list[TrialResult] | Exception) -> None:
+        """End a future, unless it has ended."""
+        with self._lock:
+            if future not in self._open:
+                return
+            self._open.remove(future)
+        if isinstance(found, Exception):
+            future.set_exception(found)
+        else:
+            future.set_result(found)
+
     def _run(self) -> None:
         while (entry := self._batches.get()) is not None:
             batch, future = entry
-            if not future.set_running_or_notify_cancel():
+            if self._gone is not None:
+                self._settle(future, self._gone)
                 continue
             try:
-                found = self._train(batch)
+                found: list[TrialResult] | Exception = self._train(batch)
             except Exception as error:  # noqa: BLE001 (whatever it is, it is the future's)
-                future.set_exception(error)
-            else:
-                future.set_result(found)
+                found = error
+            self._settle(future, found)
 
     def _train(self, batch: Work) -> list[TrialResult]:
         """Train a batch, on another machine where the first one is lost.
@@ -167,7 +212,7 @@ class RayExecutor:
         """What comes of a task with a batch; None where its machine was lost."""
         ray = imported()
         failures = ray.exceptions
-        with self._lock:
+        with self._task_lock:
             if self._is_ended:
                 raise BatchLost("the run ended")
             own = {fingerprint: self._parcels[fingerprint]}
@@ -195,7 +240,7 @@ class RayExecutor:
         except failures.RayError as error:  # of the cluster itself: no trial's fault
             raise WorkerLost(f"{type(error).__name__}: {_last_line(error)}") from error
         finally:
-            with self._lock:
+            with self._task_lock:
                 self._running.discard(task)
         return answer
 

@@ -87,6 +87,8 @@ def train(job: Job, sent: bytes, fingerprint: str, parcels: Mapping[str, Any]) -
         bench.fetch(fingerprint, parcels)
         found = bench.crew.call(_train_carried, sent).result()
     except BatchLost as error:
+        # Another process, whose end removes the folder: Ray ends this one without a word.
+        bench.crew.call(os.getpid)
         return Answer(lost=str(error))
     except WorkerLost as error:
         return Answer(unfit=f"{os.uname().nodename}: {error.why}")
