@@ -78,8 +78,8 @@ class Studies:
         return Child(folder, what, output)
 
     def moment(self, child: Child, address: str) -> bool:
-        """Wait until a random number of trials is told; False where it ended before."""
-        n = self.generator.randrange(TRIALS)
+        """Wait until a random number of trials is told, one at least; False where it ended before."""
+        n = self.generator.randrange(1, TRIALS)
         while child.poll() is None:
             if self.told(address) >= n:
                 time.sleep(0.02 * self.generator.random())
