@@ -78,7 +78,7 @@ class Studies:
         return Child(folder, what, output)
 
     def moment(self, child: Child, address: str) -> bool:
-        """Wait until a random number of trials is told, one at least; False where it ended before."""
+        """Wait until some trials, one at least, are told; False where it ended before."""
         n = self.generator.randrange(1, TRIALS)
         while child.poll() is None:
             if self.told(address) >= n:
