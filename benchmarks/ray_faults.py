@@ -89,9 +89,6 @@ class Studies:
         self.generator, self.nodes = random.Random(seed), nodes
         self._scratch = scratch
         self._whole: dict[tuple[str, ...], tuple[Record, int]] = {}
-        # Of tasks that were killed with all of their processes: the next run a minute later, or
-        # any after that, removes them.
-        self.known_folders: set[Path] = set()
 
     def folder(self) -> Path:
         """A new empty one."""
@@ -127,7 +124,7 @@ class Studies:
         self.start(STUDY, folder=run.folder).wait(0)
         if record(run.folder) != self.whole(STUDY)[0]:
             raise RuntimeError(f"the record in {run.folder} is not that of an undisturbed study")
-        nothing_left(self.known_folders)
+        nothing_left()
 
 
 def at_tasks() -> list[psutil.Process]:
@@ -140,15 +137,10 @@ def at_tasks() -> list[psutil.Process]:
     return found
 
 
-def folders() -> set[Path]:
-    """What tasks of all runs have on this machine."""
-    return {*Path(tempfile.gettempdir()).glob("hpsuite-????????????????")}
-
-
-def nothing_left(known: set[Path]) -> None:
-    """No task, and no folder of a run, outlives it, but for those that are known."""
+def nothing_left() -> None:
+    """No task, and no folder of a run, outlives it."""
     deadline = time.monotonic() + GONE_WITHIN
-    while left := [*at_tasks(), *(folders() - known)]:
+    while left := [*at_tasks(), *Path(tempfile.gettempdir()).glob("hpsuite-????????????????")]:
         if time.monotonic() > deadline:
             raise RuntimeError(f"left behind: {left}")
         time.sleep(0.1)
@@ -191,7 +183,6 @@ def head_lost(kill: Callable[[Nodes], None], studies: Studies) -> str:
         run.one_line("the same command continues it")
     if killed:
         studies.nodes.renew()
-        studies.known_folders |= folders()
     studies.check(run)
     return "one line, status 1, continued on another one" if found else "too late"
 
@@ -206,7 +197,7 @@ def main_process(number: signal.Signals, status: int, studies: Studies) -> str:
     found = run.wait(status, 0)
     if found > 0:
         run.one_line("the same command continues it")
-    nothing_left(studies.known_folders)
+    nothing_left()
     studies.check(run)
     return "too late" if found == 0 else f"status {found}, nothing left on the cluster, continued"
 
@@ -238,7 +229,7 @@ def cannot_be_trained(ends: str, studies: Studies) -> str:
     for name, trials in alone.items():
         if found[name] != [t for t in trials if dict(t[2])["units"] != 5]:  # type: ignore[call-overload]
             raise RuntimeError(f"{name} of {run.folder} is not what it is where nothing ends")
-    nothing_left(studies.known_folders)
+    nothing_left()
     return "those trials marked as failed, all others the same, status 0"
 
 

@@ -22,8 +22,8 @@ if sys.platform != "win32":
 PREFIX, IN_USE, WRITING = "hpsuite-", ".in-use", ".writing"
 # Seconds in which a new folder may not be locked yet.
 YOUNG = 60.0
-# Seconds that others of a run that was killed may need to come to their ends.
-LATE = 5.0
+# Seconds that the system may need to give back the locks of a process that was killed.
+LATE = 1.0
 
 
 class Scratch:

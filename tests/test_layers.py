@@ -31,7 +31,7 @@ FLOORS = [
     "samples",
     "values",
     "strategies record provenance tracking pruning",
-    "workers",
+    "workers sweeping",
     "space journal serving",
     "equipment",
     "training analysis served",

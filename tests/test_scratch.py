@@ -117,3 +117,31 @@ shared.leave()
     assert not left.exists()
     other.leave()
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("n_users", [1, 2])
+def test_a_folder_goes_with_processes_that_are_killed(n_users: int, tmp_path: Path) -> None:
+    code = """
+import time
+from hpsuite.scratch import SharedScratch
+from hpsuite.sweeping import Sweeper
+shared = SharedScratch("token")
+sweeper = Sweeper(shared.folder)
+(shared.folder / "data").touch()
+print(flush=True)
+time.sleep(60)
+"""
+    users = []
+    for _ in range(n_users):
+        users.append(subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE))
+        users[-1].stdout.readline()  # type: ignore[union-attr]
+    folder = tmp_path / "hpsuite-token"
+    for user in users:
+        time.sleep(0.5)
+        assert (folder / "data").exists()
+        user.kill()
+        user.communicate()
+    deadline = time.monotonic() + 30
+    while folder.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

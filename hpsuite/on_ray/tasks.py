@@ -19,6 +19,7 @@ from hpsuite.equipment import Equipment
 from hpsuite.losses import BatchLost, Limits, WorkerLost
 from hpsuite.provenance import processor, versions
 from hpsuite.scratch import SharedScratch, write_arrays
+from hpsuite.sweeping import Sweeper
 from hpsuite.workers import Crew, kill_server
 
 # What must be the same on all machines, as it decides a trial's bits.
@@ -87,8 +88,6 @@ def train(job: Job, sent: bytes, fingerprint: str, parcels: Mapping[str, Any]) -
         bench.fetch(fingerprint, parcels)
         found = bench.crew.call(_train_carried, sent).result()
     except BatchLost as error:
-        # Another process, whose end removes the folder: Ray ends this one without a word.
-        bench.crew.call(os.getpid)
         return Answer(lost=str(error))
     except WorkerLost as error:
         return Answer(unfit=f"{os.uname().nodename}: {error.why}")
@@ -119,8 +118,10 @@ class Bench:
         vars(sys.modules["__main__"]).pop("__file__", None)
         os.environ["OMP_NUM_THREADS"] = "1"  # Ray sets it to a task's cores
         self._scratch = SharedScratch(job.token)
-        # Where the server of worker processes listens: Ray ends this process without a word, and
-        # nobody would remove what is elsewhere. There is no public way.
+        # Ray ends this process without a word.
+        self._sweeper = Sweeper(self._scratch.folder)
+        # Where the server of worker processes listens, as nobody would remove what is elsewhere.
+        # There is no public way.
         own = multiprocessing.current_process()
         own._config["tempdir"] = str(self._scratch.folder)  # type: ignore[attr-defined]
         self.crew = Crew([Equipment(str(self._scratch.folder), gpu=gpu)], job.limits)
@@ -141,6 +142,7 @@ class Bench:
             self.crew.end(at_once=True)
         kill_server()  # which listens there
         self._scratch.leave()
+        self._sweeper.end()
 
 
 # The one of this process of Ray's, which does one task at a time.

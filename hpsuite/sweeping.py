@@ -1,0 +1,52 @@
+"""Removes a folder that processes share, even if all of them are killed: by a process apart."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+# Seconds that others of a run that was killed may need to come to their ends.
+PATIENCE = 60.0
+# It leaves its parent, as that may be ended with all of its children, and waits for that one's end.
+_CODE = """
+import json, os, sys
+if os.fork():
+    os._exit(0)
+os.chdir("/")
+path, folder, patience = json.loads(sys.argv[1])
+sys.stdin.read()
+sys.path[:] = path
+from pathlib import Path
+from hpsuite.scratch import remove_unused
+remove_unused(Path(folder), patience)
+"""
+
+
+class Sweeper:
+    """A process that waits until this one is gone, and removes a folder that no other uses."""
+
+    def __init__(self, folder: Path) -> None:
+        """Of a `SharedScratch`. Does nothing where there are no POSIX locks."""
+        self._alive: int | None = None
+        if sys.platform == "win32":
+            return
+        reads, self._alive = os.pipe()
+        given = json.dumps([sys.path, str(folder), PATIENCE])
+        try:
+            subprocess.run(
+                [sys.executable, "-I", "-c", _CODE, given],
+                check=True,
+                stdin=reads,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        finally:
+            os.close(reads)
+
+    def end(self) -> None:
+        """Let it do its work, and end."""
+        if self._alive is not None:
+            os.close(self._alive)
+            self._alive = None
