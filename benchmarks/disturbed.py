@@ -35,6 +35,7 @@ def run_hpsuite(overrides: Sequence[str]) -> None:
     sys.argv = ["hpsuite", *overrides]
     # Workers import what is the main module, and need nothing of a harness.
     sys.modules["__main__"] = types.ModuleType("__main__")
+    sys.modules.pop("hpsuite.__main__", None)  # which Python warns of
     runpy.run_module("hpsuite", run_name="__main__", alter_sys=False)
 
 
