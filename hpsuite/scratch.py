@@ -60,7 +60,7 @@ class SharedScratch:
 
         What killed runs left is removed.
         """
-        self.folder = Path(tempfile.gettempdir()) / f"{PREFIX}{token}"
+        self.folder = shared_folder(token)
         _tidy(self.folder.parent)
         while True:
             self.folder.mkdir(mode=0o700, exist_ok=True)
@@ -88,6 +88,11 @@ class SharedScratch:
         """Leave it, and remove it where no other process uses it."""
         os.close(self._descriptor)
         remove_unused(self.folder, patience=0.0)
+
+
+def shared_folder(token: str) -> Path:
+    """Where the `SharedScratch` of a token is, on this machine."""
+    return Path(tempfile.gettempdir()) / f"{PREFIX}{token}"
 
 
 def write_arrays(arrays: Mapping[str, NDArray[np.generic]], folder: Path) -> None:

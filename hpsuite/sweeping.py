@@ -27,7 +27,7 @@ class Sweeper:
     """A process that waits until this one is gone, and removes a folder that no other uses."""
 
     def __init__(self, folder: Path) -> None:
-        """Of a `SharedScratch`. Does nothing where there are no POSIX locks."""
+        """Of a `SharedScratch`, perhaps one to be made. Does nothing without POSIX locks."""
         self._alive: int | None = None
         if sys.platform == "win32":
             return

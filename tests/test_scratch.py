@@ -123,10 +123,10 @@ shared.leave()
 def test_a_folder_goes_with_processes_that_are_killed(n_users: int, tmp_path: Path) -> None:
     code = """
 import time
-from hpsuite.scratch import SharedScratch
+from hpsuite.scratch import SharedScratch, shared_folder
 from hpsuite.sweeping import Sweeper
+sweeper = Sweeper(shared_folder("token"))
 shared = SharedScratch("token")
-sweeper = Sweeper(shared.folder)
 (shared.folder / "data").touch()
 print(flush=True)
 time.sleep(60)

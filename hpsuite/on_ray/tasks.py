@@ -18,7 +18,7 @@ from hpsuite import RESULTS_VERSION
 from hpsuite.equipment import Equipment
 from hpsuite.losses import BatchLost, Limits, WorkerLost
 from hpsuite.provenance import processor, versions
-from hpsuite.scratch import SharedScratch, write_arrays
+from hpsuite.scratch import SharedScratch, shared_folder, write_arrays
 from hpsuite.sweeping import Sweeper
 from hpsuite.workers import Crew, kill_server
 
@@ -117,9 +117,9 @@ class Bench:
         # What the worker process would import as its main module is Ray's.
         vars(sys.modules["__main__"]).pop("__file__", None)
         os.environ["OMP_NUM_THREADS"] = "1"  # Ray sets it to a task's cores
+        # First, as Ray ends this process at any moment, without a word.
+        self._sweeper = Sweeper(shared_folder(job.token))
         self._scratch = SharedScratch(job.token)
-        # Ray ends this process without a word.
-        self._sweeper = Sweeper(self._scratch.folder)
         # Where the server of worker processes listens, as nobody would remove what is elsewhere.
         # There is no public way.
         own = multiprocessing.current_process()
