@@ -12,6 +12,9 @@ from torch import nn
 
 from hpsuite.models import mlp
 
+# Bytes that it takes at once, and at most.
+BLOCK, MOST_BYTES = 64 << 20, 8 << 30
+
 
 def fragile(
     input_shape: tuple[int, ...],
@@ -36,6 +39,12 @@ def _end(how: str) -> None:
         os._exit(3)
     if how == "memory":
         raise MemoryError
+    held = []
+    while how == "fills":
+        held.append(b"1" * BLOCK)  # each page is written to
+        if len(held) * BLOCK > MOST_BYTES:
+            os._exit(4)  # nobody minds
+        time.sleep(0.02)
     if how == "waits":
         threading.Event().wait()
     while how == "runs":

@@ -44,6 +44,8 @@ INLINE = "executor=inline"
 # Seconds that any run may take, and that what was started may need to be gone.
 MOST_SECONDS, GONE_WITHIN = 900.0, 60.0
 N_NODES = 2
+# Bytes that trials may fill.
+ROOM = 2 << 30
 
 
 class Run:
@@ -220,17 +222,29 @@ def process_lost(whose: str, number: signal.Signals, studies: Studies) -> str:
     return "its trials trained again, status 0" if again else "it had no work; status 0"
 
 
-def cannot_be_trained(ends: str, studies: Studies) -> str:
-    """Some trials end each process that tries."""
-    command = (*FRAGILE, f"model.ends={ends}", f"seed={studies.generator.randint(0, 99)}")
+def cannot_be_trained(ends: str, studies: Studies, *more: str, why: str = "") -> str:
+    """Some trials end each process that tries, and why is told."""
+    command = (*FRAGILE, f"model.ends={ends}", f"seed={studies.generator.randint(0, 99)}", *more)
     run = studies.start(command)
     run.wait(0)
+    if why not in run.said:
+        raise RuntimeError(f"said:\n{run.said}")
     found, (alone, _) = record(run.folder), studies.whole(command)
     for name, trials in alone.items():
         if found[name] != [t for t in trials if dict(t[2])["units"] != 5]:  # type: ignore[call-overload]
             raise RuntimeError(f"{name} of {run.folder} is not what it is where nothing ends")
     nothing_left()
     return "those trials marked as failed, all others the same, status 0"
+
+
+def memory_full(studies: Studies) -> str:
+    """Some trials fill what memory there is, and Ray kills tasks."""
+    memory = psutil.virtual_memory()
+    studies.nodes.renew((memory.total - memory.available + ROOM) / memory.total)
+    try:
+        return cannot_be_trained("fills", studies, "budget.trials=4", why="memory ran out")
+    finally:
+        studies.nodes.renew()
 
 
 FAULTS: dict[str, Callable[[Studies], str]] = {
@@ -248,6 +262,7 @@ FAULTS: dict[str, Callable[[Studies], str]] = {
     "Ray's process of a task killed": functools.partial(process_lost, "task", signal.SIGKILL),
     "trials that kill their process": functools.partial(cannot_be_trained, "killed"),
     "trials that memory does not hold": functools.partial(cannot_be_trained, "memory"),
+    "trials that fill the memory; Ray kills tasks": memory_full,
 }
 
 

@@ -17,6 +17,8 @@ ENVIRONMENT = {
     "RAY_worker_niceness": "0",
 }
 LOOPBACK = "127.0.0.1"
+# Ray's own choice.
+MOST_MEMORY = 0.95
 # How often a node is started; a busy machine may be too slow for Ray's patience.
 MOST_STARTS = 3
 
@@ -71,8 +73,13 @@ class Nodes:
         """Kill the process of the head that knows the cluster."""
         self._cluster.head_node.kill_gcs_server()
 
-    def renew(self) -> None:
-        """End the cluster, and start another one, elsewhere."""
+    def renew(self, memory: float = MOST_MEMORY) -> None:
+        """End the cluster, and start another one, elsewhere.
+
+        Args:
+            memory: share of the machine's, from which on Ray kills tasks.
+        """
+        os.environ.update({"RAY_memory_usage_threshold": f"{memory:.4f}"})
         self._cluster.shutdown()
         self._start()
 

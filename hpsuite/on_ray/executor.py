@@ -33,12 +33,21 @@ LOOK_SECONDS = 5.0
 PATIENCE = 600.0
 # How often a batch may lose its machine; machines end for other reasons than trials.
 MOST_MACHINES = 10
+# Seconds to wait before a batch is trained again whose task Ray killed for memory.
+PAUSES = (2.0, 4.0)
 # Seconds for what is at work to end, when the executor does.
 LEAVING_SECONDS = 10.0
 
 Results = Future[list[TrialResult]]
 
 _log = logging.getLogger(__name__)
+
+
+class MemoryShort(BatchLost):
+    """Ray killed a task, as its machine had no memory left: perhaps for what its neighbours hold.
+
+    Ray kills the task that was started last, whoever it is that holds the memory.
+    """
 
 
 class RayExecutor:
@@ -70,7 +79,7 @@ class RayExecutor:
         self._open: set[Results] = set()
         self._task_lock = threading.Lock()
         self._running: set[Any] = set()
-        self._is_ended = False
+        self._ended = threading.Event()
         self._gone: WorkerLost | None = None
         self._other_processors: set[str] = set()
         self._stack = contextlib.ExitStack()
@@ -137,7 +146,7 @@ class RayExecutor:
     def _leave(self) -> None:
         """End tasks, and wait for the threads; without a cluster both may take for ever."""
         with self._task_lock:
-            self._is_ended = True
+            self._ended.set()
             running = list(self._running)
         for task in running:
             with contextlib.suppress(Exception):  # the cluster may be what is lost
@@ -191,6 +200,19 @@ class RayExecutor:
             Exception: what training raised.
         """
         sent = pickle.dumps((batch, self._begun(batch)))
+        for pause in PAUSES:
+            try:
+                return self._trained(batch, sent)
+            except MemoryShort:
+                self._ended.wait(pause)
+        return self._trained(batch, sent)
+
+    def _trained(self, batch: Work, sent: bytes) -> list[TrialResult]:
+        """As `_train`; `sent` is what a task is given.
+
+        Raises:
+            MemoryShort: Ray killed the task.
+        """
         for _ in range(MOST_MACHINES):
             answer = self._answer(dataset_of(batch), sent)
             if answer is None:
@@ -213,7 +235,7 @@ class RayExecutor:
         ray = imported()
         failures = ray.exceptions
         with self._task_lock:
-            if self._is_ended:
+            if self._ended.is_set():
                 raise BatchLost("the run ended")
             own = {fingerprint: self._parcels[fingerprint]}
             try:
@@ -228,7 +250,7 @@ class RayExecutor:
         except (failures.NodeDiedError, failures.ObjectLostError):
             return None
         except failures.OutOfMemoryError as error:
-            raise BatchLost("memory ran out") from error
+            raise MemoryShort("memory ran out") from error
         except failures.WorkerCrashedError as error:
             if alive - _machines():
                 return None
