@@ -23,7 +23,7 @@ from hpsuite.checks import UserError
 from hpsuite.config import ExecutorConfig
 from hpsuite.datasets import Data
 from hpsuite.executors import count_workers, make_executor
-from hpsuite.losses import WorkerLost
+from hpsuite.losses import BatchLost, WorkerLost
 from hpsuite.on_ray import cluster, executor, tasks
 from hpsuite.on_ray.executor import RayExecutor
 from hpsuite.on_ray.watching import Listener
@@ -195,6 +195,24 @@ def test_a_lost_cluster_ends_what_waits_for_it(ray: Any) -> None:
                 future.result(timeout=1)
         for process in supervisors():  # whom a cluster that is gone takes with it
             process.kill()
+
+
+def test_a_task_that_was_killed_for_memory_is_tried_again(
+    ray: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_tries = 0
+
+    def short(*_: object) -> None:
+        nonlocal n_tries
+        n_tries += 1
+        raise executor.MemoryShort("memory ran out")
+
+    monkeypatch.setattr(executor, "PAUSES", (0.0, 0.0))
+    with tasks_of(*ARM) as made:
+        monkeypatch.setattr(made, "_trained", short)
+        with pytest.raises(BatchLost, match="memory ran out"):
+            made.submit(first_specs(1)).result(timeout=60)
+    assert n_tries == 3
 
 
 def test_who_listens_is_there() -> None:
