@@ -43,7 +43,7 @@ def _end(how: str) -> None:
     while how == "fills":
         held.append(b"1" * BLOCK)  # each page is written to
         if len(held) * BLOCK > MOST_BYTES:
-            os._exit(4)  # nobody minds
+            os._exit(4)  # should nothing end it before
         time.sleep(0.02)
     if how == "waits":
         threading.Event().wait()

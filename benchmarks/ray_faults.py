@@ -8,7 +8,8 @@ fault comes at a random moment. A run that survives must end with status 0, and 
 with the status that is documented, and the same command then continues it. In the end the record
 must be that of the study in one process that nothing disturbed: the same trials with the same
 results, to the bit, none lost, none doubled, and nothing of it may be left running. Anything else
-ends the benchmark with an error, and its folder stays.
+ends the benchmark with an error, and its folder stays. Nothing else should use Ray on the machine
+meanwhile: tasks are found by their name.
 """
 
 import contextlib

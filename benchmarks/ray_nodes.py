@@ -79,7 +79,7 @@ class Nodes:
         Args:
             memory: share of the machine's, from which on Ray kills tasks.
         """
-        os.environ.update({"RAY_memory_usage_threshold": f"{memory:.4f}"})
+        os.environ.update({"RAY_memory_usage_threshold": f"{min(memory, MOST_MEMORY):.4f}"})
         self._cluster.shutdown()
         self._start()
 

@@ -58,25 +58,35 @@ def run_experiment(settings: Settings, arms: Sequence[Arm], command: str = "") -
     Raises:
         UserError: a mistake that shows only with the data or the record; nothing was trained.
     """
+    started = time.monotonic()
     device = find_device(settings.device)
     check_ray(settings.executor, device)
+    # Left before the analysis, as Ray would end this process if the cluster were gone then.
     with reached(settings.executor, device):
-        _run(settings, arms, command, device)
+        reproducible()  # before anything here multiplies matrices
+        console = start(settings.log_level)
+        planned = plan_arms(arms)
+        datasets = {p.data.fingerprint: p.data for p in planned}
+        planner = Planner(datasets, device, count_workers(settings.executor, device))
+        if settings.plan:
+            print_heading(console, settings, planned, device)
+            print_plan(console, settings, planned, planner, device)
+            return
+        runs, trained, again = _train(settings, planned, planner, console, device)
+    if settings.analysis.bands == "tight":
+        console.print("analysing: tight bands take minutes, once for each n ...", style="dim")
+    findings = analysed(settings, runs, *again)
+    conclude(settings, findings, console, device, started=started, command=command, trained=trained)
 
 
-def _run(settings: Settings, arms: Sequence[Arm], command: str, device: torch.device) -> None:
-    """Run an experiment, with the executor's cluster at hand where it has one."""
-    started = time.monotonic()
-    reproducible()  # before anything here multiplies matrices
-    console = start(settings.log_level)
-    planned = plan_arms(arms)
-    datasets = {p.data.fingerprint: p.data for p in planned}
-    planner = Planner(datasets, device, count_workers(settings.executor, device))
-    if settings.plan:
-        print_heading(console, settings, planned, device)
-        print_plan(console, settings, planned, planner, device)
-        return
-
+def _train(
+    settings: Settings,
+    planned: Sequence[PlannedArm],
+    planner: Planner,
+    console: Console,
+    device: torch.device,
+) -> tuple[list[ArmRun], int, tuple[Again, Moved]]:
+    """Train what the record is short of: the arms, how many trials that were, and those again."""
     storage = open_storage(settings.storage)
     checkpoints = checkpoints_of(settings)
     with alone_if_short(settings, storage, planned):
@@ -87,11 +97,7 @@ def _run(settings: Settings, arms: Sequence[Arm], command: str, device: torch.de
         trained = train_missing(
             settings.executor, storage, runs, planner, console, checkpoints=checkpoints
         )
-    again = train_again(settings, storage, runs, planner, console)
-    if settings.analysis.bands == "tight":
-        console.print("analysing: tight bands take minutes, once for each n ...", style="dim")
-    findings = analysed(settings, runs, *again)
-    conclude(settings, findings, console, device, started=started, command=command, trained=trained)
+    return runs, trained, train_again(settings, storage, runs, planner, console)
 
 
 def alone_if_short(

@@ -21,7 +21,7 @@ from optuna.storages import BaseStorage
 from rich.console import Console
 
 from hpsuite.analysis import Sensitivity
-from hpsuite.arms import open_studies, plan_arms
+from hpsuite.arms import ArmRun, open_studies, plan_arms
 from hpsuite.asking import (
     Arrays,
     Builder,
@@ -37,6 +37,8 @@ from hpsuite.compose import compose_experiment
 from hpsuite.config import Arm, Settings
 from hpsuite.executors import count_workers
 from hpsuite.experiment import (
+    Again,
+    Moved,
     alone_if_short,
     analysed,
     checkpoints_of,
@@ -248,7 +250,10 @@ def _train(asked: Sequence[str], *, in_memory: bool, progress: bool) -> Fit:
     device = find_device(settings.device)
     check_ray(settings.executor, device)
     with reached(settings.executor, device):
-        return _trained(settings, arms, device, in_memory=in_memory, progress=progress)
+        runs, again, studies = _trained(
+            settings, arms, device, in_memory=in_memory, progress=progress
+        )
+    return Fit(analysed(settings, runs, *again), studies)
 
 
 def _trained(
@@ -258,8 +263,8 @@ def _trained(
     *,
     in_memory: bool,
     progress: bool,
-) -> Fit:
-    """Train and analyse, with the executor's cluster at hand where it has one."""
+) -> tuple[list[ArmRun], tuple[Again, Moved], dict[str, optuna.Study]]:
+    """Train: the arms, what was trained again, and the studies by name."""
     planned = plan_arms(arms)
     storage: BaseStorage = (
         optuna.storages.InMemoryStorage() if in_memory else open_storage(settings.storage)
@@ -276,8 +281,7 @@ def _trained(
         train_missing(settings.executor, storage, runs, planner, console, checkpoints=checkpoints)
     names = [study.name for run in runs for study in run.studies]
     studies = {name: optuna.load_study(study_name=name, storage=storage) for name in names}
-    again = train_again(settings, storage, runs, planner, console)
-    return Fit(analysed(settings, runs, *again), studies)
+    return runs, train_again(settings, storage, runs, planner, console), studies
 
 
 @contextlib.contextmanager

@@ -12,9 +12,11 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 if sys.platform != "win32":
     import fcntl
@@ -95,8 +97,10 @@ def shared_folder(token: str) -> Path:
     return Path(tempfile.gettempdir()) / f"{PREFIX}{token}"
 
 
-def write_arrays(arrays: Mapping[str, NDArray[np.generic]], folder: Path) -> None:
+def write_arrays(arrays: "Mapping[str, NDArray[np.generic]]", folder: Path) -> None:
     """Write arrays to files of a new folder, `NAME.npy` each."""
+    import numpy as np  # which those that only remove folders do without
+
     folder.mkdir()
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
@@ -111,7 +115,7 @@ def remove_unused(folder: Path, patience: float = LATE) -> None:
     """
     deadline = time.monotonic() + patience
     while folder.exists() and not _removed(folder) and time.monotonic() < deadline:
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def _removed(folder: Path) -> bool:
@@ -122,6 +126,8 @@ def _removed(folder: Path) -> bool:
         # No link is followed, nor a file made.
         descriptor = os.open(folder / IN_USE, os.O_RDWR | os.O_NOFOLLOW)
     except OSError:
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # where it was just made, or all but removed
         return True
     try:
         if _lock(descriptor):
@@ -134,12 +140,12 @@ def _removed(folder: Path) -> bool:
 
 def _clear(folder: Path) -> None:
     """Remove a folder, last the file by which others know it, should this process be killed."""
-    with contextlib.suppress(OSError):
-        for path in folder.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            elif path.name != IN_USE:
-                path.unlink(missing_ok=True)
+    for path in [*folder.iterdir()] if folder.exists() else ():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != IN_USE:
+            with contextlib.suppress(OSError):
+                path.unlink()
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 # Seconds that others of a run that was killed may need to come to their ends.
 PATIENCE = 60.0
-# It leaves its parent, as that may be ended with all of its children, and waits for that one's end.
+# It leaves its parent, who may be ended with all children, and waits for the parent's end.
 _CODE = """
 import json, os, sys
 if os.fork():
@@ -31,8 +31,8 @@ class Sweeper:
         self._alive: int | None = None
         if sys.platform == "win32":
             return
-        reads, self._alive = os.pipe()
         given = json.dumps([sys.path, str(folder), PATIENCE])
+        reads, self._alive = os.pipe()
         try:
             subprocess.run(
                 [sys.executable, "-I", "-c", _CODE, given],
@@ -42,6 +42,8 @@ class Sweeper:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
+        except (OSError, subprocess.SubprocessError):  # the next run removes what is left
+            self.end()
         finally:
             os.close(reads)
 

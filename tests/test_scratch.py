@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from hpsuite.scratch import IN_USE, Scratch, SharedScratch, remove_unused, write_arrays
@@ -105,13 +106,17 @@ from hpsuite.scratch import SharedScratch
 shared = SharedScratch("token")
 for name in "ab":
     shared.fill(name, Path.mkdir)
-shutil.rmtree = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+own = shutil.rmtree
+def remove(*arguments, **keywords):
+    own(*arguments, **keywords)
+    os.kill(os.getpid(), signal.SIGKILL)
+shutil.rmtree = remove
 shared.leave()
 """
     ended = subprocess.run([sys.executable, "-c", code], check=False)
     assert ended.returncode == -signal.SIGKILL
     left = tmp_path / "hpsuite-token"
-    assert (left / IN_USE).exists()
+    assert {path.name for path in left.iterdir()} >= {IN_USE}
     grow_old(left)
     other = SharedScratch("other")
     assert not left.exists()
@@ -121,6 +126,7 @@ shared.leave()
 
 @pytest.mark.parametrize("n_users", [1, 2])
 def test_a_folder_goes_with_processes_that_are_killed(n_users: int, tmp_path: Path) -> None:
+    """With their children, and with all of their process groups."""
     code = """
 import time
 from hpsuite.scratch import SharedScratch, shared_folder
@@ -133,15 +139,29 @@ time.sleep(60)
 """
     users = []
     for _ in range(n_users):
-        users.append(subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE))
+        users.append(
+            subprocess.Popen(
+                [sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True
+            )
+        )
         users[-1].stdout.readline()  # type: ignore[union-attr]
     folder = tmp_path / "hpsuite-token"
     for user in users:
         time.sleep(0.5)
         assert (folder / "data").exists()
-        user.kill()
+        family = psutil.Process(user.pid).children(recursive=True)
+        os.killpg(user.pid, signal.SIGKILL)
+        for child in family:
+            child.kill()
         user.communicate()
     deadline = time.monotonic() + 30
     while folder.exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_folder_that_was_just_made_goes_too(tmp_path: Path) -> None:
+    folder = tmp_path / "hpsuite-token"
+    folder.mkdir()
+    remove_unused(folder)
+    assert not folder.exists()

@@ -150,7 +150,7 @@ def _from_fanova(sample: Sample, found: Fanova) -> Found:
     # The coverage of 95% intervals, in simulation (docs/statistics-importance.md).
     method = (
         "percentile bootstrap of forest-corrected scores, self-pairs left out, widened by a fifth; "
-        "approximate, covers 90% or more, 97% on average"
+        "approximate, covers 94% or more, 98% on average"
     )
     pairs = {pair: (value, found.pair_draws[pair]) for pair, value in found.pairs.items()}
     columns = tuple(range(sample.d))

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hpsuite.losses import WorkerLost
+
 # This process and the own clusters that it starts know each other by it.
 _TOKEN = secrets.token_hex(32)
 
@@ -42,12 +44,14 @@ def head_address() -> tuple[str, int]:
 def local_address() -> tuple[str, int]:
     """Where Ray's process on this machine listens."""
     here = imported().get_runtime_context().get_node_id()
-    (node,) = (node for node in imported().nodes() if node["NodeID"] == here)
+    node = next((node for node in imported().nodes() if node["NodeID"] == here), None)
+    if node is None:
+        raise WorkerLost("the cluster does not know this machine")
     return str(node["NodeManagerAddress"]), int(node["NodeManagerPort"])
 
 
 def gcs_address() -> str:
-    """The same as `head_address`, in one word."""
+    """Where the head of the cluster at hand listens, as `HOST:PORT`."""
     return str(imported().get_runtime_context().gcs_address)
 
 

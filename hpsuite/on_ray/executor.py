@@ -20,7 +20,7 @@ from hpsuite.losses import BatchLost, Limits, WorkerLost
 from hpsuite.on_ray.cluster import count_tasks, gpus_of, needed, places, started
 from hpsuite.on_ray.connection import imported
 from hpsuite.on_ray.tasks import Answer, Job, software, train
-from hpsuite.on_ray.watching import ClusterWatch
+from hpsuite.on_ray.watching import ClusterWatch, listeners
 from hpsuite.provenance import processor
 from hpsuite.serving import Work, arrays_of, dataset_of, packed, unpacked
 from hpsuite.training import Checkpoints, Lockstep
@@ -75,9 +75,9 @@ class RayExecutor:
         self._config, self._device, self._checkpoints = config, device, checkpoints
         self._batches: queue.SimpleQueue[tuple[Work, Results] | None] = queue.SimpleQueue()
         self._state_lock = threading.Lock()
-        self._lock = threading.Lock()  # never held while Ray is called that may not answer
+        # Futures that have not ended, and tasks that run; Ray may never answer who holds a lock.
+        self._lock, self._task_lock = threading.Lock(), threading.Lock()
         self._open: set[Results] = set()
-        self._task_lock = threading.Lock()
         self._running: set[Any] = set()
         self._ended = threading.Event()
         self._gone: WorkerLost | None = None
@@ -97,7 +97,7 @@ class RayExecutor:
             )(train)
             limits = Limits(config.idle_limit, config.time_limit)
             self._job = Job(secrets.token_hex(8), limits, software(), gpus > 0)
-            self._watch = ClusterWatch(self._lose)
+            self._watch = ClusterWatch(listeners(), self._lose)
         except BaseException:
             self._stack.close()
             raise
@@ -130,8 +130,8 @@ class RayExecutor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._ended.set()
         try:
-            self._watch.end()
             with contextlib.suppress(queue.Empty):
                 while entry := self._batches.get_nowait():
                     self._cancel(entry[1])
@@ -140,14 +140,16 @@ class RayExecutor:
             if self._gone is None:
                 self._leave()
         finally:
+            self._watch.end()
             self._parcels.clear()
             self._stack.close()
 
     def _leave(self) -> None:
         """End tasks, and wait for the threads; without a cluster both may take for ever."""
-        with self._task_lock:
-            self._ended.set()
-            running = list(self._running)
+        running: list[Any] = []
+        if self._task_lock.acquire(timeout=LEAVING_SECONDS):
+            running += self._running
+            self._task_lock.release()
         for task in running:
             with contextlib.suppress(Exception):  # the cluster may be what is lost
                 imported().cancel(task, force=True)
@@ -157,6 +159,8 @@ class RayExecutor:
 
     def _lose(self, why: str) -> None:
         """Give all batches up, as the cluster is gone; who trains them may never hear of it."""
+        _log.warning("%s", why)  # now, as to leave a cluster that is gone may take long
+        self._ended.set()
         with self._lock:
             self._gone = WorkerLost(why)
             waiting = list(self._open)
@@ -192,7 +196,7 @@ class RayExecutor:
             self._settle(future, found)
 
     def _train(self, batch: Work) -> list[TrialResult]:
-        """Train a batch, on another machine where the first one is lost.
+        """Train a batch, again where its task was killed for memory.
 
         Raises:
             BatchLost: its worker was.
@@ -202,16 +206,20 @@ class RayExecutor:
         sent = pickle.dumps((batch, self._begun(batch)))
         for pause in PAUSES:
             try:
-                return self._trained(batch, sent)
+                return self._on_some_machine(batch, sent)
             except MemoryShort:
                 self._ended.wait(pause)
-        return self._trained(batch, sent)
+        return self._on_some_machine(batch, sent)
 
-    def _trained(self, batch: Work, sent: bytes) -> list[TrialResult]:
-        """As `_train`; `sent` is what a task is given.
+    def _on_some_machine(self, batch: Work, sent: bytes) -> list[TrialResult]:
+        """Train a batch, on another machine where the first one is lost.
+
+        Args:
+            batch: to train.
+            sent: the same, as a task is given it.
 
         Raises:
-            MemoryShort: Ray killed the task.
+            MemoryShort: Ray killed the task for memory.
         """
         for _ in range(MOST_MACHINES):
             answer = self._answer(dataset_of(batch), sent)
@@ -234,16 +242,16 @@ class RayExecutor:
         """What comes of a task with a batch; None where its machine was lost."""
         ray = imported()
         failures = ray.exceptions
-        with self._task_lock:
-            if self._ended.is_set():
-                raise BatchLost("the run ended")
-            own = {fingerprint: self._parcels[fingerprint]}
-            try:
-                alive = _machines()
+        try:
+            alive = _machines()
+            with self._task_lock:
+                if self._ended.is_set():
+                    raise BatchLost("the run ended")
+                own = {fingerprint: self._parcels[fingerprint]}
                 task = self._task.remote(self._job, sent, fingerprint, own)
-            except (failures.RayError, ConnectionError, RuntimeError) as error:
-                raise WorkerLost(f"the cluster is gone: {_last_line(error)}") from error
-            self._running.add(task)
+                self._running.add(task)
+        except (failures.RayError, ConnectionError, RuntimeError) as error:
+            raise WorkerLost(f"the cluster is gone: {_last_line(error)}") from error
         try:
             self._wait(task)
             answer: Answer = ray.get(task)

@@ -119,12 +119,16 @@ class Bench:
         os.environ["OMP_NUM_THREADS"] = "1"  # Ray sets it to a task's cores
         # First, as Ray ends this process at any moment, without a word.
         self._sweeper = Sweeper(shared_folder(job.token))
-        self._scratch = SharedScratch(job.token)
-        # Where the server of worker processes listens, as nobody would remove what is elsewhere.
-        # There is no public way.
-        own = multiprocessing.current_process()
-        own._config["tempdir"] = str(self._scratch.folder)  # type: ignore[attr-defined]
-        self.crew = Crew([Equipment(str(self._scratch.folder), gpu=gpu)], job.limits)
+        try:
+            self._scratch = SharedScratch(job.token)
+            # Where the server of worker processes listens: what is elsewhere, nobody would remove.
+            # There is no public way.
+            own = multiprocessing.current_process()
+            own._config["tempdir"] = str(self._scratch.folder)  # type: ignore[attr-defined]
+            self.crew = Crew([Equipment(str(self._scratch.folder), gpu=gpu)], job.limits)
+        except BaseException:
+            self._sweeper.end()
+            raise
 
     def fetch(self, fingerprint: str, parcels: Mapping[str, Any]) -> None:
         """Have a data set in a file: once on each machine, whose processes share its pages."""
@@ -138,11 +142,13 @@ class Bench:
 
     def end(self) -> None:
         """End the process, and leave the data."""
-        with contextlib.suppress(Exception):
-            self.crew.end(at_once=True)
-        kill_server()  # which listens there
-        self._scratch.leave()
-        self._sweeper.end()
+        try:
+            with contextlib.suppress(Exception):
+                self.crew.end(at_once=True)
+            kill_server()  # which listens there
+            self._scratch.leave()
+        finally:
+            self._sweeper.end()
 
 
 # The one of this process of Ray's, which does one task at a time.
