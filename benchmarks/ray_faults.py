@@ -140,6 +140,11 @@ def at_tasks() -> list[psutil.Process]:
     return found
 
 
+def forked(task: psutil.Process) -> list[psutil.Process]:
+    """The process that trains for a task: a child of the server that forked it."""
+    return [process for child in task.children() for process in child.children()]
+
+
 def nothing_left() -> None:
     """No task, and no folder of a run, outlives it."""
     deadline = time.monotonic() + GONE_WITHIN
@@ -212,8 +217,7 @@ def process_lost(whose: str, number: signal.Signals, studies: Studies) -> str:
     if studies.moment(run):
         for task in studies.generator.sample(at_tasks(), k=1):
             with contextlib.suppress(psutil.Error):
-                # The process that trains is a child of the server that forked it.
-                victims = [task] if whose == "task" else task.children(recursive=True)[-1:]
+                victims = [task] if whose == "task" else forked(task)
         for victim in victims:
             with contextlib.suppress(psutil.Error):
                 victim.send_signal(number)

@@ -154,13 +154,13 @@ def run(overrides: Sequence[str], config_name: str = "config", flags: Sequence[s
 
 def _command(flags: Sequence[str], overrides: Sequence[str]) -> str:
     """What was typed, as it can be typed again, but for passwords."""
+    from hpsuite.compose import unescaped
     from hpsuite.overrides import as_typed
     from hpsuite.texts import without_password
 
+    typed = [unescaped(as_typed(override)) for override in overrides]
     # It will stand in reports, which are passed on.
-    return without_password(
-        shlex.join(["python", "-m", "hpsuite", *flags, *map(as_typed, overrides)])
-    )
+    return without_password(shlex.join(["python", "-m", "hpsuite", *flags, *typed]))
 
 
 def _flags() -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from hpsuite.checks import UserError, refuse, show
@@ -219,3 +220,14 @@ def _replaced_length(overrides: Sequence[str]) -> list[str]:
     """Epochs and steps replace each other: the one that is set alone takes the other's place."""
     given = LENGTHS.intersection(overridden(overrides))
     return [f"{key}=null" for key in LENGTHS - given] if len(given) == 1 else []
+
+
+def unescaped(override: str) -> str:
+    """The same override without backslashes, where it means the same: `-m` puts in many."""
+    plain = re.sub(r"\\(.)", r"\1", override)
+    parser = OverridesParser.create()
+    try:
+        same = parser.parse_override(plain).value() == parser.parse_override(override).value()
+    except HydraException:
+        return override
+    return plain if same else override

@@ -70,7 +70,8 @@ def _check_passwords(job: list[str]) -> None:
         UserError: a password that was typed.
     """
     for text in job:
-        typed = _FROM_ELSEWHERE.sub("", text)
+        # Hydra's sweeper puts a backslash before signs.
+        typed = _FROM_ELSEWHERE.sub("", re.sub(r"\\(.)", r"\1", text))
         if without_password(typed) != typed:
             raise UserError(
                 f"{text.partition('=')[0]}: found a password, which -m would write to a file; "

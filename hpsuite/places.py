@@ -6,7 +6,8 @@ from pathlib import Path
 
 from hpsuite.checks import refuse
 from hpsuite.config import Settings
-from hpsuite.postgres import is_ours, is_postgres, with_driver
+from hpsuite.postgres import is_ours, is_postgres, same_database, with_driver
+from hpsuite.texts import without_password
 from hpsuite.tracking import resolve_uri
 
 # How a journal of Optuna's begins. A record cut short in its first line begins with a part of it.
@@ -22,7 +23,10 @@ def check_places(settings: Settings) -> None:
     """
     check_folder("output_dir", settings.output_dir, Path(settings.output_dir) / settings.name)
     if settings.tracking.enabled:
-        check_address("tracking.uri", resolve_uri(settings.tracking.uri, Path.cwd()))
+        uri = resolve_uri(settings.tracking.uri, Path.cwd())
+        check_address("tracking.uri", uri)
+        if is_postgres(uri) and is_postgres(settings.storage):
+            _check_apart(uri, settings.storage)
     if "://" in settings.storage:
         check_address("storage", settings.storage)
         return
@@ -32,6 +36,11 @@ def check_places(settings: Settings) -> None:
     check_folder("storage", settings.storage, record.parent)
     if record.exists():
         _check_journal(settings.storage, record)
+
+
+def _check_apart(uri: str, storage: str) -> None:
+    if same_database(uri, storage):
+        raise refuse("tracking.uri", without_password(uri), "a database other than the record's")
 
 
 def check_address(key: str, address: str) -> None:

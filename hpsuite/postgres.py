@@ -53,6 +53,16 @@ def is_ours(address: str) -> bool:
     return is_postgres(address) and ("+" not in scheme or scheme == DRIVER)
 
 
+def same_database(one: str, other: str) -> bool:
+    """Whether two addresses of PostgreSQL are of one database, as far as they tell."""
+    try:
+        urls = [sqlalchemy.make_url(address) for address in (one, other)]
+    except sqlalchemy.exc.ArgumentError:
+        return False
+    first, second = ((url.host, url.port or 5432, url.database) for url in urls)
+    return first == second
+
+
 def with_driver(key: str, address: str) -> str:
     """An address of PostgreSQL with the name of the driver that reads it.
 
@@ -176,6 +186,10 @@ def holder(connection: sqlalchemy.Connection, key: int) -> tuple[int, str]:
 
 def reason(error: BaseException) -> str:
     """An error of SQLAlchemy's or the driver's in a line, without a password."""
+    # Optuna's own errors say less than what they come from.
+    cause = error.__cause__
+    if isinstance(cause, sqlalchemy.exc.SQLAlchemyError):
+        error = cause
     own = getattr(error, "orig", None) or error
     lines = [line.strip(" \t-") for line in str(own).splitlines() if line.strip()]
     if not lines:

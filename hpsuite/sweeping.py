@@ -8,6 +8,8 @@ from pathlib import Path
 
 # Seconds that others of a run that was killed may need to come to their ends.
 PATIENCE = 60.0
+# Seconds that its start may take; a task waits for it.
+START_SECONDS = 30.0
 # It leaves its parent, who may be ended with all children, and waits for the parent's end.
 _CODE = """
 import json, os, sys
@@ -41,6 +43,7 @@ class Sweeper:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
+                timeout=START_SECONDS,
             )
         except (OSError, subprocess.SubprocessError):  # the next run removes what is left
             self.end()

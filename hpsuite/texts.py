@@ -39,11 +39,12 @@ def _cluster(text: str) -> str:
 
 
 # In addresses: user:password@, a token alone before the @ of a server's, and what queries call so.
-# A password may hold /, : and even @, as database drivers read it; spaces it holds as %20.
+# A password may hold /, : and even @, as database drivers read it; spaces it holds as %20. Hydra
+# puts a backslash before signs.
 _PASSWORD = re.compile(r"(://[^:/@\s]*):[^\s'\"]*@")
-_TOKEN = re.compile(r"(https?://)(?!:|[^:/@\s]*:\*\*\*@)[^:/@\s]+@")
+_TOKEN = re.compile(r"(https?\\?://)(?!:|[^:/@\s]*:\*\*\*@)[^:/@\s]+@")
 _QUERIED = re.compile(
-    r"([?&;][\w.-]*(?:passw|passphrase|pwd|secret|token|api_?key|credential)[\w.-]*=)[^&;#\s'\"]*",
+    r"([?&;][\w.-]*(?:passw|passphrase|pwd|secret|token|api_?key|credential)[\w.-]*\\?=)[^&;#\s'\"]*",
     re.IGNORECASE,
 )
 

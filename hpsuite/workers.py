@@ -213,6 +213,9 @@ def start_server() -> BaseContext:
         return multiprocessing.get_context("spawn")
     from multiprocessing import forkserver
 
+    if multiprocessing.get_start_method() not in multiprocessing.get_all_start_methods():
+        # Workers are told the name of this process's own way, which joblib's loky invents.
+        multiprocessing.set_start_method("spawn", force=True)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([SERVING])
     # The main process decides what an interrupt means. The server inherits that it ignores them,

@@ -5,6 +5,7 @@ import copy
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.disturbed import record
+from hpsuite.checks import UserError
+from hpsuite.compose import unescaped
 from hpsuite.multirun import _check_passwords
+from hpsuite.texts import without_password
 from hpsuite.troubles import JobEnded
 from tests.commands import Command, check_refused
 from tests.studies import plan
@@ -23,15 +27,18 @@ from tests.test_alone import hold
 ROOT = Path(__file__).resolve().parents[1]
 ASKED = ("name=tiny", "strategy=log_random", "budget.trials=3", "budget.epochs=1", "repeats=1")
 TINY = ("model.layers=1", "model.units=4", "dataset.train_fraction=0.1", "device=cpu")
-ARGUMENTS = (*ASKED, *TINY, "executor=inline", "tracking=none", "analysis.report=false")
+QUIET = ("tracking=none", "analysis.report=false")
+ARGUMENTS = (*ASKED, *TINY, "executor=inline", *QUIET)
 LAUNCHERS = {"joblib": "hydra_joblib_launcher", "submitit_local": "hydra_submitit_launcher"}
 
 
 def hpsuite(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run the command in a folder."""
     folder.mkdir(exist_ok=True)
+    has_workers = "executor=processes" in arguments
+    own = [text for text in ARGUMENTS if not (has_workers and text.startswith("executor"))]
     return subprocess.run(
-        [sys.executable, "-m", "hpsuite", *arguments, *ARGUMENTS],
+        [sys.executable, "-m", "hpsuite", *arguments, *own],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -70,7 +77,8 @@ def test_experiments_side_by_side_are_those_in_turn(
     assert hpsuite(turns, "-m", "seed=0,1").returncode == 0
     sides.mkdir()
     with shared(kind, sides, monkeypatch) as address:
-        own = (f"storage='{address}'", f"hydra/launcher={launcher}")
+        workers = ("executor=processes", "executor.workers=1")
+        own = (f"storage='{address}'", f"hydra/launcher={launcher}", *workers)
         done = hpsuite(sides, "-m", "seed=0,1", *own)
         assert done.returncode == 0, done.stderr
         assert record(sides, address) == record(turns)
@@ -132,8 +140,37 @@ def test_a_password_that_was_typed_is_refused(command: Command, address: str) ->
         "postgresql://host/db?password=${oc.env:SECRET}&sslmode=require",
     ],
 )
-def test_one_from_the_environment_is_none_that_was_typed(address: str) -> None:
-    _check_passwords([f"storage={address}"])
+@pytest.mark.parametrize("is_escaped", [False, True])
+def test_one_from_the_environment_is_none_that_was_typed(address: str, is_escaped: bool) -> None:
+    _check_passwords([f"storage={escaped(address) if is_escaped else address}"])
+
+
+def escaped(address: str) -> str:
+    """As Hydra's sweeper gives it to a job."""
+    return re.sub(r"([:${}=])", r"\\\1", address)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://secret@host", "postgresql://me:secret@host/db", "x://h/?password=secret"]
+)
+def test_what_was_typed_is_known_behind_backslashes(address: str) -> None:
+    assert "secret" not in without_password(escaped(address))
+    with pytest.raises(UserError, match="found a password, which -m would write to a file"):
+        _check_passwords([f"storage={escaped(address)}"])
+
+
+@pytest.mark.parametrize(
+    ("override", "plain"),
+    [
+        (r"tracking.uri=http\://host\:5000", "tracking.uri=http://host:5000"),
+        (r"storage=postgresql\://me@host/db", "storage=postgresql://me@host/db"),
+        (r"name=a\,b", r"name=a\,b"),
+        (r"seed=3", "seed=3"),
+        (r"x='a\'b'", r"x='a\'b'"),
+    ],
+)
+def test_commands_have_no_backslash_that_says_nothing(override: str, plain: str) -> None:
+    assert unescaped(override) == plain
 
 
 def test_a_launcher_that_is_not_installed_is_told_with_its_extra(command: Command) -> None:
