@@ -90,12 +90,33 @@ def test_a_wrong_password_is_told_in_a_line(
     assert "wrong-secret" not in ended.err
 
 
+def test_a_missing_right_is_told_in_a_line(
+    server: "Server", command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", server.password)
+    address = server.create("rights", over_tcp=True)
+    assert command(*RUN, f"storage={address}", "tracking=none").status == 0
+    server.execute(f"CREATE ROLE guest LOGIN PASSWORD '{server.password}'")
+    ended = command(*RUN, f"storage={address.replace('tester', 'guest')}", "tracking=none")
+    assert ended.status == 2
+    assert ended.err.startswith("hpsuite: storage: cannot open ")
+    assert "permission denied for " in ended.err
+    assert ended.err.count("\n") == 1
+
+
 def test_the_databases_of_record_and_view_are_two(
     server: "Server", command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PGPASSWORD", server.password)
     address = server.create("both", over_tcp=True)
-    ended = command(*RUN, f"storage={address}", f"tracking.uri={address}")
+    for uri in (address, address.replace("://", "+psycopg://me:secret@", 1).replace("tester@", "")):
+        ended = command(*RUN, f"storage={address}", f"tracking.uri={uri}")
+        check_refused(ended, "tracking.uri: found 'postgresql+psycopg://")
+        assert "accepted: a database other than the record's" in ended.err
+        assert "secret" not in ended.err
+    # By another way than the address tells.
+    socket = server.address("both", over_tcp=False)
+    ended = command(*RUN, f"storage={address}", f"tracking.uri='{socket}'")
     assert ended.status == 0, ended.err
     assert "found Optuna's tables in the database; accepted: one of MLflow's own" in ended.out
     assert server.execute("SELECT count(*) FROM trials", "both") == [(3,)]
