@@ -164,8 +164,8 @@ def _from_risk(found: TuningRisk) -> Found:
     )
     # The coverage of 95% intervals, in simulation (docs/statistics-importance.md).
     method = (
-        "half samples, allowing for a bias like that from whole to half; approximate, covers 92% "
-        "or more, but 70% where the default is at a kink, and 87% at 128 trials with a cliff"
+        "half samples, allowing for a bias like that from whole to half; approximate, covers 94% "
+        "or more, but 73% where the default is at a kink, and 88% at 128 trials with a cliff"
     )
     return Found(found.columns, found.values, found.draws, method, note)
 
