@@ -97,7 +97,7 @@ def main() -> None:
     made = parser(__doc__ or "", quick="one short round")
     made.add_argument("--rounds", type=int, default=5)
     made.add_argument("--workers", type=int, default=count_cores(), help="beside one; at least 2")
-    made.add_argument("--trials", type=int, default=256, help="of each of two repeats")
+    made.add_argument("--trials", type=int, default=64, help="of each of two repeats")
     options = made.parse_args()
     rounds, trials, epochs = (1, 16, 2) if options.quick else (options.rounds, options.trials, 65)
     n = max(options.workers, 2)
