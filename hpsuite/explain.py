@@ -25,6 +25,7 @@ _NEEDED = re.compile(r"You must specify '([^']+)'")
 _LONGEST_KEY = 250
 _KEY = re.compile(r"'([^'=]+)[^']*'")
 _LAUNCHERS = "pip install 'hpsuite[launchers]'"
+_RAY = "pip install hydra-ray-launcher"
 
 
 def explain(error: Exception, overrides: Sequence[str], config_name: str = "config") -> str:
@@ -61,7 +62,7 @@ def _no_option(path: str, options: Sequence[str]) -> str:
         name = f"{folder}/{name}"
     accepted = ", ".join(options) or "no option"
     if group == "hydra/launcher":
-        accepted = f"{accepted}; joblib and submitit_... come with {_LAUNCHERS}"
+        accepted = f"{accepted}; joblib and submitit_... come with {_LAUNCHERS}, ray with {_RAY}"
     return str(refuse(group or "defaults", _unescaped(name), accepted))
 
 

@@ -29,7 +29,11 @@ ASKED = ("name=tiny", "strategy=log_random", "budget.trials=3", "budget.epochs=1
 TINY = ("model.layers=1", "model.units=4", "dataset.train_fraction=0.1", "device=cpu")
 QUIET = ("tracking=none", "analysis.report=false")
 ARGUMENTS = (*ASKED, *TINY, "executor=inline", *QUIET)
-LAUNCHERS = {"joblib": "hydra_joblib_launcher", "submitit_local": "hydra_submitit_launcher"}
+LAUNCHERS = {
+    "joblib": "hydra_joblib_launcher",
+    "submitit_local": "hydra_submitit_launcher",
+    "on_ray": "hydra_ray_launcher",
+}
 
 
 def hpsuite(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -66,13 +70,19 @@ def shared(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("launcher", "kind"),
-    [("joblib", "journal"), ("joblib", "PostgreSQL"), ("submitit_local", "PostgreSQL")],
+    [
+        ("joblib", "journal"),
+        ("joblib", "PostgreSQL"),
+        ("submitit_local", "PostgreSQL"),
+        ("on_ray", "journal"),
+    ],
 )
 def test_experiments_side_by_side_are_those_in_turn(
     launcher: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if importlib.util.find_spec(f"hydra_plugins.{LAUNCHERS[launcher]}") is None:
-        pytest.skip("needs pip install 'hpsuite[launchers]'")
+        pytest.skip("needs pip install 'hpsuite[launchers]' (on_ray: hydra-ray-launcher)")
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     turns, sides = tmp_path / "turns", tmp_path / "sides"
     assert hpsuite(turns, "-m", "seed=0,1").returncode == 0
     sides.mkdir()
