@@ -1,11 +1,16 @@
 """What the machine does is told in a line; what a program does wrong is not taken for it."""
 
 import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from hpsuite.troubles import trouble
+from tests.studies import TINY
 
 
 @pytest.mark.parametrize(
@@ -45,3 +50,23 @@ def test_what_training_raised_is_the_models() -> None:
     error.add_note("while training a batch")
     assert trouble(error) == ""
     assert trouble(ValueError("no")) == ""
+
+
+def test_a_run_goes_on_where_nobody_reads(tmp_path: Path) -> None:
+    arm = (*TINY, "strategy=log_random", "budget.trials=3", "tracking=none", "executor=inline")
+    root = str(Path(__file__).resolve().parents[1])
+    with subprocess.Popen(
+        [sys.executable, "-m", "hpsuite", *arm],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": root},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+    assert (process.returncode, said) == (0, "")
+    assert len([*tmp_path.glob("outputs/*/*/summary.json")]) == 1

@@ -242,7 +242,8 @@ def _no_cluster(address: str, why: str) -> UserError:
         "executor.address",
         address,
         "the address of a Ray cluster that runs (ray start --head), of the same versions of Ray "
-        f"and Python; or null for one of this machine's own ({without_password(why)})",
+        "and Python, with its RAY_AUTH_MODE and RAY_AUTH_TOKEN here; or "
+        f"null for one of this machine's own ({without_password(why)})",
     )
 
 
