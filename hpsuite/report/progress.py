@@ -1,6 +1,5 @@
 """How far a run is: a bar on a terminal, plain lines where the output is piped."""
 
-import sys
 import time
 from types import TracebackType
 from typing import Self
@@ -52,8 +51,7 @@ class TrialProgress:
             left = (self.total - self.done) / rate if rate else float("inf")
             line = f"{self.done}/{self.total} trials, {pace(rate)}"
             line += f", {duration(left)} left" if self.done < self.total else ""
-            if not self.console.quiet:
-                print(line, file=sys.stdout, flush=True)
+            self.console.out(line, highlight=False)
 
     def __enter__(self) -> Self:
         if self._bar is not None:
