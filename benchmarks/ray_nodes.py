@@ -1,6 +1,5 @@
 """A Ray cluster of several nodes on this machine alone, whose nodes can be killed."""
 
-import functools
 import os
 import secrets
 import sys
@@ -38,16 +37,16 @@ class Nodes:
         own = {**ENVIRONMENT, "RAY_TMPDIR": str(folder / "ray")}
         own["RAY_AUTH_TOKEN"] = os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32)
         os.environ.update(own)
-        from ray.cluster_utils import Cluster
-
         # Nodes and main processes are of this Python, and find the same packages.
         os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-        self._make, self._n = functools.partial(Cluster, shutdown_at_exit=True), n
+        self._n = n
         self._start()
         self.environment: Mapping[str, str] = {**os.environ}
 
     def _start(self) -> None:
-        self._cluster = self._make()
+        from ray.cluster_utils import Cluster
+
+        self._cluster = Cluster(shutdown_at_exit=True)
         self._add(num_cpus=0, include_dashboard=False)
         self.address = str(self._cluster.address)
         self._nodes = [self._add(num_cpus=1) for _ in range(self._n)]

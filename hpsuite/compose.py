@@ -17,7 +17,7 @@ from hpsuite.checks import UserError, refuse, show
 from hpsuite.claim_checks import check_claims
 from hpsuite.config import Arm, Settings
 from hpsuite.explain import check_choices, explain
-from hpsuite.overrides import as_override, into_matrix
+from hpsuite.overrides import as_override, into_matrix, without_backslashes
 from hpsuite.parsing import ARM_GROUPS, parse_arm, parse_settings
 from hpsuite.places import check_places
 from hpsuite.samplers import check_sampler
@@ -224,7 +224,7 @@ def _replaced_length(overrides: Sequence[str]) -> list[str]:
 
 def unescaped(override: str) -> str:
     """The same override without backslashes, where it means the same: `-m` puts in many."""
-    plain = re.sub(r"\\(.)", r"\1", override)
+    plain = without_backslashes(override)
     parser = OverridesParser.create()
     try:
         same = parser.parse_override(plain).value() == parser.parse_override(override).value()

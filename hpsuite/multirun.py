@@ -17,7 +17,7 @@ from hpsuite.compose import composed, crossed
 from hpsuite.experiment import find_device
 from hpsuite.explain import explain
 from hpsuite.on_ray.cluster import check_ray
-from hpsuite.overrides import folders
+from hpsuite.overrides import folders, without_backslashes
 from hpsuite.sync import asks_for_sync, parse_sync
 from hpsuite.texts import without_password
 
@@ -71,7 +71,7 @@ def _check_passwords(job: list[str]) -> None:
     """
     for text in job:
         # Hydra's sweeper puts a backslash before signs.
-        typed = _FROM_ELSEWHERE.sub("", re.sub(r"\\(.)", r"\1", text))
+        typed = _FROM_ELSEWHERE.sub("", without_backslashes(text))
         if without_password(typed) != typed:
             raise UserError(
                 f"{text.partition('=')[0]}: found a password, which -m would write to a file; "

@@ -41,6 +41,11 @@ def as_typed(override: str) -> str:
     return bare if bare.startswith(OPEN) else override
 
 
+def without_backslashes(text: str) -> str:
+    """A text of Hydra's grammar without the backslashes before signs."""
+    return re.sub(r"\\(.)", r"\1", text)
+
+
 def as_override(value: object) -> str:
     """A value of the matrix in Hydra's override grammar."""
     if isinstance(value, str):

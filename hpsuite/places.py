@@ -25,8 +25,9 @@ def check_places(settings: Settings) -> None:
     if settings.tracking.enabled:
         uri = resolve_uri(settings.tracking.uri, Path.cwd())
         check_address("tracking.uri", uri)
-        if is_postgres(uri) and is_postgres(settings.storage):
-            _check_apart(uri, settings.storage)
+        if same_database(uri, settings.storage):
+            accepted = "a database other than the record's"
+            raise refuse("tracking.uri", without_password(uri), accepted)
     if "://" in settings.storage:
         check_address("storage", settings.storage)
         return
@@ -36,11 +37,6 @@ def check_places(settings: Settings) -> None:
     check_folder("storage", settings.storage, record.parent)
     if record.exists():
         _check_journal(settings.storage, record)
-
-
-def _check_apart(uri: str, storage: str) -> None:
-    if same_database(uri, storage):
-        raise refuse("tracking.uri", without_password(uri), "a database other than the record's")
 
 
 def check_address(key: str, address: str) -> None:

@@ -54,13 +54,19 @@ def is_ours(address: str) -> bool:
 
 
 def same_database(one: str, other: str) -> bool:
-    """Whether two addresses of PostgreSQL are of one database, as far as they tell."""
-    try:
-        urls = [sqlalchemy.make_url(address) for address in (one, other)]
-    except sqlalchemy.exc.ArgumentError:
+    """Whether two addresses are of one database of PostgreSQL, as far as they tell."""
+    if not (is_postgres(one) and is_postgres(other)):
         return False
-    first, second = ((url.host, url.port or 5432, url.database) for url in urls)
-    return first == second
+    try:
+        first, second = (sqlalchemy.make_url(address) for address in (one, other))
+    except (sqlalchemy.exc.ArgumentError, ValueError):  # refused elsewhere, by its key
+        return False
+    return _place(first) == _place(second)
+
+
+def _place(url: sqlalchemy.URL) -> tuple[object, ...]:
+    host, port = url.host or url.query.get("host"), url.port or url.query.get("port")
+    return host, str(port or 5432), url.database
 
 
 def with_driver(key: str, address: str) -> str:

@@ -27,8 +27,7 @@ from tests.test_alone import hold
 ROOT = Path(__file__).resolve().parents[1]
 ASKED = ("name=tiny", "strategy=log_random", "budget.trials=3", "budget.epochs=1", "repeats=1")
 TINY = ("model.layers=1", "model.units=4", "dataset.train_fraction=0.1", "device=cpu")
-QUIET = ("tracking=none", "analysis.report=false")
-ARGUMENTS = (*ASKED, *TINY, "executor=inline", *QUIET)
+ARGUMENTS = (*ASKED, *TINY, "executor=inline", "tracking=none", "analysis.report=false")
 LAUNCHERS = {
     "joblib": "hydra_joblib_launcher",
     "submitit_local": "hydra_submitit_launcher",

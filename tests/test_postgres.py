@@ -103,6 +103,22 @@ def test_the_driver_is_psycopg_3() -> None:
     assert "connect_timeout" not in said
 
 
+@pytest.mark.parametrize(
+    ("other", "is_same"),
+    [
+        ("postgresql+psycopg://you:pw@h:5432/d?x=1", True),
+        ("postgresql://me@/d?host=h", True),
+        ("postgresql://me@h/e", False),
+        ("postgresql://me@h:5433/d", False),
+        ("postgresql:///d?host=/run", False),
+        ("postgresql://me@h:port/d", False),
+        ("sqlite:///d", False),
+    ],
+)
+def test_addresses_of_one_database(other: str, is_same: bool) -> None:
+    assert postgres.same_database("postgresql://me@h/d", other) == is_same
+
+
 def test_a_server_that_is_not_there(command: Command) -> None:
     pytest.importorskip("psycopg")
     address = "postgresql://me:secret@127.0.0.1:1/x"

@@ -160,12 +160,12 @@ class RayExecutor:
     def _lose(self, why: str) -> None:
         """Give all batches up, as the cluster is gone; who trains them may never hear of it."""
         _log.warning("%s", why)  # now, as to leave a cluster that is gone may take long
-        self._ended.set()
         with self._lock:
             self._gone = WorkerLost(why)
             waiting = list(self._open)
         for future in waiting:
             self._settle(future, self._gone)
+        self._ended.set()  # last: threads tell of a run that ended as of lost batches
 
     def _cancel(self, future: Results) -> None:
         with self._lock:
