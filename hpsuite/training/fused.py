@@ -20,10 +20,11 @@ from torch import Tensor
 from hpsuite.training.augmentation import training_inputs
 from hpsuite.training.fused_models import FusedModels
 from hpsuite.training.fusing import build_all
-from hpsuite.training.graphs import RecordedSteps, Recorder, cuda_graph
+from hpsuite.training.graphs import RecordedSteps, Recorder, recorder_of
 from hpsuite.training.loop import (
     DTYPES,
     EVALUATION_ROWS,
+    count_sizes,
     count_steps,
     finite_result,
     minibatches,
@@ -37,7 +38,7 @@ from hpsuite.training.optimizers import fused_optimizer, update_rule
 from hpsuite.training.probe import Course, ProbeCourse, percentiles, watched_step
 from hpsuite.training.reading import Reading
 from hpsuite.training.resident import Resident
-from hpsuite.training.schedules import learning_rates
+from hpsuite.training.schedules import rate_table
 from hpsuite.training.states import (
     Shapes,
     States,
@@ -70,7 +71,7 @@ class FusedBatch:
         total_steps: of the longest trial.
         per_epoch: steps of an epoch.
         results: of those that have ended, by their place in `specs`.
-        replayed: steps that were replayed of a recording, on a GPU.
+        replayed: steps that were replayed of a recording.
     """
 
     replayed = 0
@@ -87,7 +88,7 @@ class FusedBatch:
         """Build the models of trials that may be mixed, where they are not; see `train_fused`.
 
         `states` has those that days begin with, and takes those in which they end. Steps are
-        recorded and replayed by a `recorder`, if there is one; on a GPU it is `cuda_graph`.
+        recorded and replayed by a `recorder`, by default that of the device.
         """
         self._clock = time.perf_counter()
         first, device = specs[0], resident.device
@@ -107,11 +108,12 @@ class FusedBatch:
         rules = [repr(update_rule(spec.optimizer)) for spec in specs]
         self.alive = sorted(range(len(specs)), key=rules.__getitem__)
         own = [specs[i] for i in self.alive]
-        keys = [dropout_key(spec.seed, spec.stream) for spec in own]
         self.n_rows = len(resident.y_train)
         counted = [count_steps(spec, self.n_rows) for spec in specs]
         self._steps = [total for total, _ in counted]
         self.total_steps, self.per_epoch = max(self._steps), counted[0][1]
+        # Steps that are left, by rows of their mini-batch.
+        self._left = count_sizes(self.total_steps, self.n_rows, first.batch_size)
         # Epochs trained before, int64 [K]; None where no trial was.
         self._first_epochs: Tensor | None = None
         if starts:
@@ -119,7 +121,9 @@ class FusedBatch:
         self.models = FusedModels(
             [readings[i] for i in self.alive],
             resident.data.input_shape,
-            torch.tensor(keys, dtype=torch.int32, device=device),
+            torch.tensor(
+                [dropout_key(s.seed, s.stream) for s in own], dtype=torch.int32, device=device
+            ),
             None if self._first_epochs is None else self._first_epochs * self.per_epoch,
             multiply=product_of(first.numerics),
         )
@@ -127,18 +131,8 @@ class FusedBatch:
         for place, i in enumerate(self.alive):
             if (start := starts.get(i)) is not None:
                 restore_memory(self.optimizer, place, self.models, start)
-        # float64 [steps, K]; 0 for those that are done.
-        self._rates = torch.zeros(self.total_steps, len(own), dtype=torch.float64)
-        for place, i in enumerate(self.alive):
-            self._rates[: self._steps[i], place] = torch.from_numpy(
-                learning_rates(
-                    specs[i].optimizer,
-                    total_steps=self._steps[i],
-                    steps_per_epoch=self.per_epoch,
-                    first_epoch=specs[i].first_epoch,
-                )
-            )
-        self._rates = self._rates.to(device)
+        totals = [self._steps[i] for i in self.alive]
+        self._rates = rate_table(own, totals, self.per_epoch).to(device)
         smoothing = [spec.optimizer.label_smoothing for spec in own]
         self._loss = FusedLoss(torch.tensor(smoothing, dtype=torch.float64, device=device))
         self._orders = [
@@ -160,7 +154,7 @@ class FusedBatch:
             self._probes = [ProbeCourse() for _ in specs]
             self.models.watched = watched_step(readings[0].steps)
         self._is_filled = len(set(self.models.signatures)) > 1
-        self._recorder = cuda_graph if device.type == "cuda" and recorder is None else recorder
+        self._recorder = recorder or recorder_of(device)
 
     def train(self) -> list[TrialResult]:
         """Train and score all trials; returns their results in order.
@@ -212,17 +206,6 @@ class FusedBatch:
     def _descend(self, parts: Sequence[tuple[int, int]], epoch: int) -> None:
         """Steps of an epoch; adds up each trial's losses."""
         epochs = epoch if self._first_epochs is None else self._first_epochs + epoch
-        if self._recorder is not None:
-            self._descend_recorded(parts, epochs, self._recorder)
-            return
-        for start, stop in parts:
-            rows_KB = self._rows_KN[:, start:stop]
-            self._losses_K += self._one_step(rows_KB, self._rates[self.step], self.step, epochs)
-            self.step += 1
-
-    def _descend_recorded(
-        self, parts: Sequence[tuple[int, int]], epochs: int | Tensor, recorder: Recorder
-    ) -> None:
         recorded = self._recorded
         if recorded is None:
             changing = [*self.models.parameters(), *self.models.statistics()]
@@ -232,27 +215,28 @@ class FusedBatch:
                 self._rates,
                 self._rows_KN,
                 self._losses_K,
-                recorder=recorder,
+                recorder=self._recorder,
             )
         begin = parts[0][0]
         recorded.load(self._rows_KN, self._losses_K, epochs, step=self.step, start=begin)
         for start, stop in parts:
-            self.replayed += recorded.take(stop - start, self.total_steps - self.step)
+            n_rows = stop - start
+            self.replayed += recorded.take(n_rows, self._left[n_rows])
+            self._left[n_rows] -= 1
             self.step += 1
         self._losses_K.copy_(recorded.losses)
         if self._is_done():  # it holds on to this batch, and would until the collector finds both
             self._recorded = None
 
-    def _one_step(
-        self, rows_KB: Tensor, rates_K: Tensor, step: int | Tensor, epochs: int | Tensor
-    ) -> Tensor:
+    def _one_step(self, rows_KB: Tensor, rates_K: Tensor, step: Tensor, epochs: Tensor) -> Tensor:
         """One step down the gradient; returns the losses [K] before it."""
         resident, models = self.resident, self.models
         parameters = models.parameters()
         raw_KB = training_inputs(resident, rows_KB, self._augmentation_keys, epoch=epochs)
         x_KFB = resident.inputs(raw_KB, self.dtype).flatten(2).transpose(1, 2)
         outputs_KCB = models.forward(x_KFB, training=True, step=step)
-        loss_K = self._loss(outputs_KCB, resident.y_train[rows_KB])
+        labels_KB = resident.y_train.index_select(0, rows_KB.reshape(-1)).view_as(rows_KB)
+        loss_K = self._loss(outputs_KCB, labels_KB)
         grads = torch.autograd.grad(loss_K.sum(), parameters)
         self.optimizer.step(parameters, grads, rates_K)
         return loss_K.detach()
@@ -328,7 +312,7 @@ class FusedBatch:
             if self.models.seen is not None:
                 self._seen.append(self.models.seen)
             labels_KB = y[part].expand(k, -1)
-            hits_K += (outputs_KCB.argmax(1) == labels_KB).sum(1)
+            hits_K += (outputs_KCB.max(1).indices == labels_KB).sum(1)
             losses_K += F.cross_entropy(outputs_KCB, labels_KB, reduction="none").sum(1)
         return [count / len(y) for count in hits_K.tolist()], losses_K
 

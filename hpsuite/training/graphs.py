@@ -1,9 +1,10 @@
 """Gradient steps recorded once and replayed.
 
-On a GPU, small kernels take less time than launching them one by one. A recording has fixed
-addresses. So all that differs from step to step lies in tensors that stay where they are, and that
-a step itself moves on: which rows are next, the learning rates, the step and the epoch, of which
-masks of dropout and flips are hashes. No step reads a number of Python's.
+On a GPU, small kernels take less time than launching them one by one: a step is recorded as a CUDA
+graph. On a CPU what surrounds the kernels takes as long as they do: a step is taped (tape.py).
+Either has fixed addresses. So all that differs from step to step lies in tensors that stay where
+they are, and that a step itself moves on: which rows are next, the learning rates, the step and
+the epoch, of which masks of dropout and flips are hashes. No step reads a number of Python's.
 
 The first steps of each size of a mini-batch are made without a recording; then one is made, and
 its first replay is compared with the same step made without it, to the bit. Where they differ, or
@@ -13,42 +14,57 @@ Shapes: K trials, B rows of a mini-batch, N rows.
 """
 
 import logging
+import sys
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-log = logging.getLogger(__name__)
+from hpsuite.training.tape import tape
 
-# Steps of a size before it is recorded, in which libraries choose their kernels.
-WARM_UP = 3
-# Steps that must be left for a recording to be worth its making.
-WORTH_IT = 16
+log = logging.getLogger(__name__)
 
 Replay = Callable[[], None]
 # rows int64 [K, B], rates float64 [K], step int64 [1], epochs int64 [1] or [K]: losses [K].
 OneStep = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
-class Recorder(Protocol):
-    """Records what a function does with tensors that stay where they are."""
+@dataclass(frozen=True)
+class Recorder:
+    """Records what a function does with tensors that stay where they are.
 
-    def __call__(self, body: Callable[[], None]) -> Replay:
-        """What does it again; the function is run or not, and changes nothing that stays.
+    Attributes:
+        record: from a function, and the tensors whose values change from one replay to the next,
+            to what does the same again; raises RuntimeError where it cannot be recorded.
+        runs: whether the function is run once by that, or not at all.
+        warm_up: steps of a size before it is recorded, in which libraries choose their kernels.
+        worth_it: steps that must be left for a recording to be worth its making.
+    """
 
-        Raises:
-            RuntimeError: it cannot be recorded.
-        """
+    record: Callable[[Callable[[], None], Sequence[Tensor]], Replay]
+    runs: bool
+    warm_up: int
+    worth_it: int = 16
 
 
-def cuda_graph(body: Callable[[], None]) -> Replay:
-    """A CUDA graph of a function, which is not run (a `Recorder`)."""
+def cuda_graph(body: Callable[[], None], _varying: Sequence[Tensor]) -> Replay:
+    """A CUDA graph of a function, which is not run."""
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         body()
     return graph.replay
+
+
+CUDA_GRAPH = Recorder(cuda_graph, runs=False, warm_up=3)
+TAPE = Recorder(tape, runs=True, warm_up=1)
+NEVER = Recorder(tape, runs=True, warm_up=0, worth_it=sys.maxsize)
+
+
+def recorder_of(device: torch.device) -> Recorder:
+    """What records steps on a device."""
+    return CUDA_GRAPH if device.type == "cuda" else TAPE
 
 
 class RecordedSteps:
@@ -66,7 +82,7 @@ class RecordedSteps:
         rows: Tensor,
         losses: Tensor,
         *,
-        recorder: Recorder = cuda_graph,
+        recorder: Recorder,
     ) -> None:
         """Of trials that stay together.
 
@@ -76,7 +92,7 @@ class RecordedSteps:
             rates: float64 [steps, K].
             rows: int64 [K, N], whose shape those of all epochs have.
             losses: [K], whose type those of all steps have.
-            recorder: `cuda_graph`, or what does the same elsewhere.
+            recorder: that of the device.
         """
         device = rows.device
         self._one_step, self._recorder = one_step, recorder
@@ -116,14 +132,15 @@ class RecordedSteps:
 
         Args:
             n_rows: of this mini-batch.
-            left: steps that are left of the longest trial, this one among them.
+            left: steps with so many rows that are left, this one among them.
         """
         replay = self._replays.get(n_rows)
         if replay is not None:
             replay()
             return True
         made = self._made.get(n_rows, 0)
-        if _refused or n_rows in self._replays or made < WARM_UP or left < WORTH_IT:
+        own = self._recorder
+        if _refused or n_rows in self._replays or made < own.warm_up or left < own.worth_it:
             self._made[n_rows] = made + 1
             self._body(n_rows)
             return False
@@ -142,24 +159,34 @@ class RecordedSteps:
 
     def _recorded(self, n_rows: int) -> Replay | None:
         """A recording of a step, which is made once without it; None where the two differ."""
-        before = [tensor.detach().clone() for tensor in self._changing]
-        found: list[Tensor] = []
+        before = self._state()
+        assert self._epochs is not None
+        varying = [*self._changing, self._rows, self._epochs]
+        ran = False
         try:
-            replay = self._recorder(lambda: self._body(n_rows))
+            replay = self._recorder.record(lambda: self._body(n_rows), varying)
+            if not self._recorder.runs:
+                self._put_back(before)
+                self._body(n_rows)
+            wanted, ran = self._state(), True
             self._put_back(before)
             replay()
-            found = [tensor.detach().clone() for tensor in self._changing]
+            if all(map(_alike, wanted, self._changing)):
+                return replay
+            _refuse("a replay differed from the step itself")
         except torch.OutOfMemoryError:  # batches are halved for it
             raise
         except RuntimeError as error:
             _refuse((str(error).splitlines() or [""])[0])
-        self._put_back(before)
-        self._body(n_rows)
-        if found and all(map(_alike, found, self._changing)):
-            return replay
-        if found:
-            _refuse("a replay differed from the step itself")
+        if ran:
+            self._put_back(wanted)
+        else:
+            self._put_back(before)
+            self._body(n_rows)
         return None
+
+    def _state(self) -> list[Tensor]:
+        return [tensor.detach().clone() for tensor in self._changing]
 
     def _put_back(self, before: Sequence[Tensor]) -> None:
         with torch.no_grad():
@@ -173,9 +200,11 @@ _refused: list[str] = []
 
 def _refuse(reason: str) -> None:
     _refused.append(reason)
-    log.warning("steps are not recorded as graphs: %s", reason)
+    log.warning("steps are not recorded: %s", reason)
 
 
 def _alike(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors have the same bits, whatever is no number among them."""
+    if torch.equal(a, b):
+        return True
     return torch.equal(a.isnan(), b.isnan()) and torch.equal(a.nan_to_num(), b.nan_to_num())

@@ -6,6 +6,7 @@ Shapes: N rows.
 import inspect
 import math
 import pkgutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import torch
@@ -41,6 +42,13 @@ def count_steps(spec: TrialSpec, n_rows: int) -> tuple[int, int]:
     per_epoch = len(minibatches(n_rows, spec.batch_size))
     total = spec.steps if spec.steps is not None else (spec.epochs or 0) * per_epoch
     return total, per_epoch
+
+
+def count_sizes(total: int, n_rows: int, batch_size: int) -> Counter[int]:
+    """How many of the first `total` gradient steps have so many rows."""
+    sizes = [stop - start for start, stop in minibatches(n_rows, batch_size)]
+    epochs, rest = divmod(total, len(sizes))
+    return Counter({size: n * epochs for size, n in Counter(sizes).items()}) + Counter(sizes[:rest])
 
 
 def builder(spec: ModelSpec) -> Callable[..., nn.Module]:

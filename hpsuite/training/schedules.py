@@ -1,9 +1,13 @@
 """How the learning rate rises and decays. Rates are computed in float64 on the host, cast last."""
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
 
-from hpsuite.trials import OptimizerSpec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hpsuite.trials import OptimizerSpec, TrialSpec
 
 # What can be gone on with while nobody knows how many steps there will be.
 ENDLESS = ("none", "step", "exponential", "inverse_time")
@@ -47,3 +51,23 @@ def learning_rates(
     else:
         factor = np.ones_like(step)
     return optimizer.learning_rate * np.concatenate([rising, factor])
+
+
+def rate_table(specs: Sequence[TrialSpec], totals: Sequence[int], steps_per_epoch: int) -> Tensor:
+    """Learning rates of K trials, float64 [steps of the longest, K]; 0 for those that are done.
+
+    Args:
+        specs: of the trials.
+        totals: each one's gradient steps.
+        steps_per_epoch: of all.
+    """
+    table = torch.zeros(max(totals), len(specs), dtype=torch.float64)
+    for place, (spec, total) in enumerate(zip(specs, totals, strict=True)):
+        rates = learning_rates(
+            spec.optimizer,
+            total_steps=total,
+            steps_per_epoch=steps_per_epoch,
+            first_epoch=spec.first_epoch,
+        )
+        table[:total, place] = torch.from_numpy(rates)
+    return table

@@ -1,8 +1,8 @@
 """Steps that are recorded and replayed are the steps themselves, to the bit.
 
-CUDA graphs need a GPU. What they need of a step, that it reads nothing but tensors which stay where
-they are, is shown on a CPU: there a step is traced into torch's operations, which hold all numbers
-of Python's fixed as a graph does, and these are run again.
+On a CPU they are taped. CUDA graphs need a GPU; what they need of a step, that it reads nothing but
+tensors which stay where they are, is shown on a CPU too: there a step is traced into torch's
+operations, which hold all numbers of Python's fixed as a graph does, and these are run again.
 """
 
 import gc
@@ -20,7 +20,14 @@ from hpsuite.datasets import Data, prepare
 from hpsuite.datasets.digits import digits
 from hpsuite.training import Resident, graphs, train
 from hpsuite.training.fused import FusedBatch
-from hpsuite.training.graphs import WARM_UP, RecordedSteps, Replay, cuda_graph
+from hpsuite.training.graphs import (
+    CUDA_GRAPH,
+    NEVER,
+    TAPE,
+    RecordedSteps,
+    Recorder,
+    Replay,
+)
 from hpsuite.training.states import Held
 from hpsuite.trials import Block, Lineage, OptimizerSpec, TrialSpec
 from tests.training.cases import bits, rounded, states, trial
@@ -33,7 +40,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graphs, "_refused", [])
 
 
-def traced(body: Callable[[], None]) -> Replay:
+def _traced(body: Callable[[], None], _varying: Sequence[Tensor]) -> Replay:
     """What a function does, as torch's operations on the tensors that it does it with."""
     operations = make_fx(body)()
 
@@ -44,12 +51,21 @@ def traced(body: Callable[[], None]) -> Replay:
     return replay
 
 
+TRACE = Recorder(_traced, runs=False, warm_up=3)
+RECORDERS = pytest.mark.parametrize("recorder", [TRACE, TAPE], ids=["traced", "taped"])
+
+
+def of(record: Callable[[Callable[[], None], Sequence[Tensor]], Replay]) -> Recorder:
+    """A recorder like that of a GPU."""
+    return replace(CUDA_GRAPH, record=record)
+
+
 def check(
-    specs: Sequence[TrialSpec], resident: Resident, held: Held | None = None
+    specs: Sequence[TrialSpec], resident: Resident, recorder: Recorder, held: Held | None = None
 ) -> tuple[FusedBatch, int]:
     """Train with replays and without; returns the former, and how many steps were replayed."""
-    plain = FusedBatch(specs, resident, states=held)
-    recorded = FusedBatch(specs, resident, states=held, recorder=traced)
+    plain = FusedBatch(specs, resident, states=held, recorder=NEVER)
+    recorded = FusedBatch(specs, resident, states=held, recorder=recorder)
     plain.train_all()
     recorded.train_all()
     n = recorded.replayed
@@ -58,12 +74,16 @@ def check(
     for place, result in plain.results.items():
         assert recorded.results[place].same_outcome(result)
     assert bits(recorded) == bits(plain)
+    assert plain.replayed == 0
     assert n > 0
     return recorded, n
 
 
+@RECORDERS
 @pytest.mark.parametrize("kind", KINDS)
-def test_replayed_steps_are_the_steps(kind: str, resident_few: Resident) -> None:
+def test_replayed_steps_are_the_steps(
+    kind: str, resident_few: Resident, recorder: Recorder
+) -> None:
     specs = [
         trial(
             resident_few,
@@ -78,30 +98,33 @@ def test_replayed_steps_are_the_steps(kind: str, resident_few: Resident) -> None
                 warmup_fraction=0.2,
             ),
             batch_size=50,  # 4 times 50 rows and once 16
-            epochs=8,
+            epochs=20,
         )
         for i in range(3)
     ]
-    _, n = check(specs, resident_few)
-    # Of 40 steps 32 have 50 rows, and 8 have 16: after 3 of either one more is compared.
-    assert n == 40 - 2 * (WARM_UP + 1)
+    _, n = check(specs, resident_few, recorder)
+    # Of 100 steps 80 have 50 rows, and 20 have 16: after the first of either one more is compared.
+    assert n == 100 - 2 * (recorder.warm_up + 1)
 
 
-def test_trials_that_leave_are_recorded_anew(resident_few: Resident) -> None:
-    specs = [replace(s, epochs=2 * (1 + s.number), steps=None) for s in mixed(resident_few, 5)]
-    batch, _ = check(specs, resident_few)
+@RECORDERS
+def test_trials_that_leave_are_recorded_anew(resident_few: Resident, recorder: Recorder) -> None:
+    specs = [replace(s, epochs=5 * (1 + s.number), steps=None) for s in mixed(resident_few, 5)]
+    batch, _ = check(specs, resident_few, recorder)
     assert len(batch.results) == 5
 
 
-def test_diverging_mate_changes_nothing(resident_few: Resident) -> None:
+@RECORDERS
+def test_diverging_mate_changes_nothing(resident_few: Resident, recorder: Recorder) -> None:
     wild = OptimizerSpec(learning_rate=1e30)
     specs = [trial(resident_few, i, model={"units": (9,)}, epochs=8) for i in range(2)]
     specs.append(trial(resident_few, 2, model={"units": (9,)}, optimizer=wild, epochs=8))
-    batch, _ = check(specs, resident_few)
+    batch, _ = check(specs, resident_few, recorder)
     assert batch.results[2].outcome == "nonfinite"
 
 
-def test_convolutions_and_moved_images() -> None:
+@RECORDERS
+def test_convolutions_and_moved_images(recorder: Recorder) -> None:
     data: Data = prepare(
         digits(image=True),
         split_seed=0,
@@ -114,13 +137,14 @@ def test_convolutions_and_moved_images() -> None:
     )
     resident = Resident.place(data, torch.device("cpu"))
     specs = [
-        trial(resident, i, target="hpsuite.models.convnet", model={"channels": (4,)}, epochs=5)
+        trial(resident, i, target="hpsuite.models.convnet", model={"channels": (4,)}, epochs=8)
         for i in range(2)
     ]
-    check(specs, resident)
+    check(specs, resident, recorder)
 
 
-def test_days(resident_few: Resident) -> None:
+@RECORDERS
+def test_days(resident_few: Resident, recorder: Recorder) -> None:
     """Which go on from other steps and epochs, each trial from its own."""
     held = Held()
     model = {"units": (9,), "dropout": 0.3}
@@ -138,14 +162,14 @@ def test_days(resident_few: Resident) -> None:
         )
         for spec in first
     ]
-    check(second, resident_few, held)
+    check(second, resident_few, recorder, held)
 
 
 def steps(one_step: Callable[..., Tensor], weight: Tensor, n: int = 40) -> tuple[int, Tensor]:
     """Takes n steps of one trial on one row each; how many were replayed, and sums of losses."""
     rows = torch.arange(n)[None]
     recorded = RecordedSteps(
-        one_step, [weight], torch.ones(n, 1, dtype=torch.float64), rows, weight, recorder=traced
+        one_step, [weight], torch.ones(n, 1, dtype=torch.float64), rows, weight, recorder=TRACE
     )
     recorded.load(rows, torch.zeros(1), 0, step=0, start=0)
     replayed = sum(recorded.take(1, n - i) for i in range(n))
@@ -168,7 +192,7 @@ def test_step_that_reads_a_number_of_pythons_is_not_replayed(
     assert replayed == 0
     # Each of 40 steps counted once; the one that was recorded called it once more.
     assert len(calls) == 41
-    assert weight.item() == sum(range(1, 42)) - (WARM_UP + 1)
+    assert weight.item() == sum(range(1, 42)) - (TRACE.warm_up + 1)
 
 
 def test_sums_and_places_of_replays() -> None:
@@ -179,7 +203,7 @@ def test_sums_and_places_of_replays() -> None:
         return rows[:, 0] + 0.5
 
     replayed, losses = steps(one_step, weight)
-    assert replayed == 40 - WARM_UP - 1
+    assert replayed == 40 - TRACE.warm_up - 1
     assert weight.item() == 101 * sum(range(40))
     assert losses.item() == sum(range(40)) + 20
 
@@ -187,17 +211,18 @@ def test_sums_and_places_of_replays() -> None:
 def test_what_cannot_be_recorded_goes_on_without(
     resident_few: Resident, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(body: Callable[[], None]) -> Replay:
+    def broken(body: Callable[[], None], _: Sequence[Tensor]) -> Replay:
         body()  # half of it, as far as anyone knows
         raise RuntimeError("operation not permitted\nlong story")
 
     specs = [trial(resident_few, i, model={"units": (9,)}, epochs=8) for i in range(2)]
-    plain, batch = FusedBatch(specs, resident_few), FusedBatch(specs, resident_few, recorder=broken)
+    plain = FusedBatch(specs, resident_few, recorder=NEVER)
+    batch = FusedBatch(specs, resident_few, recorder=of(broken))
     with caplog.at_level(logging.WARNING):
         found = batch.train()
-        FusedBatch(specs, resident_few, recorder=broken).train()
+        FusedBatch(specs, resident_few, recorder=of(broken)).train()
     # Once in a process.
-    assert caplog.text.count("steps are not recorded as graphs: operation not permitted\n") == 1
+    assert caplog.text.count("steps are not recorded: operation not permitted\n") == 1
     assert [rounded(a) for a in found] == [rounded(b) for b in plain.train()]
     assert bits(batch) == bits(plain)
 
@@ -205,7 +230,7 @@ def test_what_cannot_be_recorded_goes_on_without(
 def test_batch_goes_when_its_owner_does(resident_few: Resident) -> None:
     spec = trial(resident_few, 0, model={"units": (9,)}, epochs=8)
     # A recording that holds nothing, as CUDA's do.
-    batch = FusedBatch([spec], resident_few, recorder=lambda _: lambda: None)
+    batch = FusedBatch([spec], resident_few, recorder=of(lambda *_: lambda: None))
     batch.train()
     weight = weakref.ref(batch.models.layers[0].parameters()[0])
     gc.disable()
@@ -217,16 +242,16 @@ def test_batch_goes_when_its_owner_does(resident_few: Resident) -> None:
 
 
 def test_memory_that_is_short_is_told_as_such(resident_few: Resident) -> None:
-    def greedy(body: Callable[[], None]) -> Replay:
+    def greedy(body: Callable[[], None], _: Sequence[Tensor]) -> Replay:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     spec = trial(resident_few, 0, model={"units": (9,)}, epochs=8)
     with pytest.raises(torch.OutOfMemoryError):
-        FusedBatch([spec], resident_few, recorder=greedy).train()
+        FusedBatch([spec], resident_few, recorder=of(greedy)).train()
 
 
 def test_few_steps_are_not_worth_it(resident_few: Resident) -> None:
-    batch = FusedBatch([trial(resident_few, 0, epochs=2)], resident_few, recorder=traced)
+    batch = FusedBatch([trial(resident_few, 0, epochs=2)], resident_few, recorder=TRACE)
     batch.train()
     assert batch.replayed == 0
 
@@ -242,14 +267,11 @@ def test_graphs_on_a_gpu(kind: str, normalization: str, few: Data) -> None:
         if s.optimizer.kind == kind
     ]
 
-    def never(body: Callable[[], None]) -> Replay:
-        raise RuntimeError("not now")
-
     batch = FusedBatch(specs, on_gpu)
-    assert batch._recorder is cuda_graph
+    assert batch._recorder is CUDA_GRAPH
     found = batch.train()
     assert batch.replayed > 20
-    without = FusedBatch(specs, on_gpu, recorder=never)
+    without = FusedBatch(specs, on_gpu, recorder=NEVER)
     expected = without.train()
     assert all(a.same_outcome(b) for a, b in zip(found, expected, strict=True))
     for a, b in zip(states(batch), states(without), strict=True):
