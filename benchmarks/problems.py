@@ -51,7 +51,12 @@ class Network:
 
 
 NETWORKS = {
-    "digits": Network("digits MLP 64-128-128-10", "digits", "hpsuite.models.mlp", {}, 64, epochs=5),
+    "digits": Network(
+        "digits MLP 64-128-128-10, 85 steps", "digits", "hpsuite.models.mlp", {}, 64, epochs=5
+    ),
+    "digits_long": Network(
+        "digits MLP 64-128-128-10, 1,105 steps", "digits", "hpsuite.models.mlp", {}, 64, epochs=65
+    ),
     "mnist": Network(
         "MNIST MLP 784-256-256-10", "mnist", "hpsuite.models.mlp", {"units": 256}, 128, steps=40
     ),

@@ -1,5 +1,6 @@
 """`plan=true`: what would be done, and how long it would take on this machine."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +27,9 @@ from hpsuite.training.loop import count_steps
 from hpsuite.training.reproducible import reproducible
 from hpsuite.trials import TrialSpec
 
-MEASURED_STEPS = 20
+# Steps until all is recorded that will be (see training/graphs.py), and as many more to measure;
+# fewer where a step takes so many seconds that nothing around it counts.
+MEASURED_STEPS, FEW_STEPS, LONG_STEP = 24, 6, 0.25
 # Trials that are drawn to see how they share batches, and so many of these, or seconds, to measure.
 DRAWN = 1024
 MEASURED = 16
@@ -131,19 +134,24 @@ def _in_words(batches: Sequence[Sequence[TrialSpec]], planner: Planner) -> str:
 
 def _seconds(batch: Sequence[TrialSpec], resident: Resident, planner: Planner) -> float:
     """Seconds of a batch, from a few steps of it."""
+
+    def took(n_steps: int) -> float:
+        started = time.perf_counter()
+        train([replace(spec, epochs=None, steps=n_steps) for spec in batch], resident)
+        return time.perf_counter() - started
+
+    took(2)  # the first call warms up
+    once = took(1)  # building, one step, and scoring three times
+    some = MEASURED_STEPS if once < LONG_STEP else FEW_STEPS
     _, per_epoch = count_steps(batch[0], len(resident.y_train))
-    steps = max(2, min(MEASURED_STEPS, per_epoch))
-    short = [replace(spec, epochs=None, steps=steps) for spec in batch]
-    train([replace(spec, steps=2) for spec in short], resident)  # the first call warms up
-    started = time.perf_counter()
-    train([replace(spec, steps=1) for spec in short], resident)
-    once = time.perf_counter() - started  # building, one step, validation and test
-    started = time.perf_counter()
-    train(short, resident)
-    per_step = (time.perf_counter() - started - once) / (steps - 1)
-    total_steps = planner.n_full_steps(batch)
-    epochs = total_steps / per_epoch
-    return max(per_step, 0) * total_steps + once * (1 + epochs) / 2
+    # Whole epochs have their validation; of longer ones it is added.
+    is_short = per_epoch <= 2 * some
+    more = per_epoch * math.ceil(some / per_epoch) if is_short else some
+    begun = took(some)
+    per_step = max(took(some + more) - begun, 0) / more
+    total = planner.n_full_steps(batch)
+    seconds = max(begun + per_step * (total - some), once)
+    return seconds if is_short else seconds + once / 2 * max(total / per_epoch - 1, 0)
 
 
 def _example(planned: PlannedArm, number: int) -> TrialSpec:

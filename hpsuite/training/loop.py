@@ -67,7 +67,8 @@ def build_model(spec: ModelSpec, data: Data, *, seed: int, number: int) -> nn.Mo
     # A module that draws from torch's global stream, perhaps beside the generator, gets that
     # stream set, and put back after.
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(generator.initial_seed())
+        # Of the CPU alone: `torch.manual_seed` also keeps, for ever, a call for each device.
+        torch.default_generator.manual_seed(generator.initial_seed())
         model = build(data.input_shape, data.n_classes, **arguments)
         _settle(model, data.input_shape)
     return model

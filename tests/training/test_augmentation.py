@@ -283,8 +283,8 @@ def test_each_epoch_is_new_and_steps_of_one_share_it(
     """Both trainers pass the number of the epoch, whatever part of the last one the budget has."""
     epochs: list[int] = []
 
-    def spy(resident: Resident, rows: Tensor, keys: Tensor, *, epoch: int) -> Tensor:
-        epochs.append(epoch)
+    def spy(resident: Resident, rows: Tensor, keys: Tensor, *, epoch: int | Tensor) -> Tensor:
+        epochs.append(int(epoch))
         return training_inputs(resident, rows, keys, epoch=epoch)
 
     spec = trial(both, model={"units": 4}, batch_size=100, steps=8)  # 3 steps an epoch
