@@ -249,7 +249,7 @@ def test_like_goes_to_like(few: Data, resident_few: Resident) -> None:
             load = load.with_one(planner._demand(spec))
         loads.append(load)
     alone = sum(Load(planner.economy).with_one(planner._demand(s)).cost() for s in specs)
-    assert sum(load.cost() for load in loads) < alone / 2.5
+    assert sum(load.cost() for load in loads) < alone / 2
     assert all(load.growth() < 3 for load in loads)
 
 
