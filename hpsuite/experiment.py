@@ -41,6 +41,7 @@ from hpsuite.texts import without_password
 from hpsuite.tracking import Synced, how_to_open
 from hpsuite.training import Checkpoints, Planner
 from hpsuite.training.reproducible import reproducible
+from hpsuite.tuning import tune
 
 # By purpose, and the arm that selected it; by the arm that selected it and the one it went to.
 Again = Mapping[str, Mapping[str, Replayed]]
@@ -139,6 +140,7 @@ def train_missing(
     if missing < total:
         console.print(f"{total - missing} of {total} trials are in the record already")
     if missing:
+        tune(storage, runs, planner, console)
         progress = TrialProgress(total, total - missing, console)
         made = make_executor(executor, planner.datasets, planner.device, checkpoints)
         with rarely_synced(storage) as sync, made as workers, progress:

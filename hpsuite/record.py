@@ -26,6 +26,8 @@ from hpsuite.trials import Judged, TrialResult
 
 SCHEMA = 1
 ATTRIBUTE = "hpsuite"
+# Of a study: by the kind of device, how trials are put together on it.
+TUNED = "hpsuite_tuned"
 
 # States of trials that have a result.
 TOLD = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -213,6 +215,20 @@ def read_study(storage: BaseStorage, name: str) -> Mapping[str, object]:
             "storage=, or the version of hpsuite that wrote it"
         )
     return attributes
+
+
+def read_tuned(storage: BaseStorage, name: str, where: str) -> Mapping[str, object] | None:
+    """How a study's trials were put together on a kind of device; None where none was recorded."""
+    found = storage.get_study_user_attrs(storage.get_study_id_from_name(name)).get(TUNED, {})
+    of_device: Mapping[str, object] | None = found.get(where)
+    return of_device
+
+
+def write_tuned(storage: BaseStorage, name: str, where: str, tuned: Mapping[str, object]) -> None:
+    """Record how a study's trials are put together on a kind of device, beside what is there."""
+    study = storage.get_study_id_from_name(name)
+    before = storage.get_study_user_attrs(study).get(TUNED, {})
+    storage.set_study_user_attr(study, TUNED, {**before, where: dict(tuned)})
 
 
 def result_of(trial: FrozenTrial, study: str) -> TrialResult | None:

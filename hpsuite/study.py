@@ -1,5 +1,6 @@
 """One study: ask, tell, and go on after an interruption as if there had been none."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -26,6 +27,7 @@ from hpsuite.trials import (
     Day,
     Judged,
     Lineage,
+    Numerics,
     Scalar,
     TrialResult,
     TrialSpec,
@@ -105,6 +107,10 @@ class StudyRun:
                 self._left.append(trial)
             else:
                 raise self._changed(f"trial {trial.number} is {trial.state.name}")
+
+    def settle(self, settled: Callable[[Numerics], Numerics]) -> None:
+        """Let trials be trained with what was measured of the setup's numerics."""
+        self._setup = replace(self._setup, numerics=settled(self._setup.numerics))
 
     def point(self, number: int) -> tuple[Scalar, ...]:
         """A told trial's values as the record has them, in order of their stored names."""

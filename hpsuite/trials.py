@@ -114,6 +114,14 @@ class Numerics:
             backward; only with float32, in which all else stays (training/mixed_precision.py).
         probe: whether to record what a hidden unit's nonlinearity sees (see `training/probe.py`);
             it changes no other result.
+        convolutions: how those that are fused are multiplied: `columns`, as products with what
+            lies under their kernels, or `grouped`, as one convolution of groups; `auto` is the
+            faster of the two on a GPU (see `training/autotune.py`), else `columns`.
+        compiled: whether torch.compile makes the update of what is fused; `auto` where it is
+            faster on a GPU, else `no`.
+        deterministic: whether results on a GPU are to be the same bits wherever as many trials
+            train at once: nothing is then measured to decide what `auto` above stands for, and how
+            many these are, and torch takes deterministic kernels where it has them.
     """
 
     dtype: Literal["float32", "float64"] = "float32"
@@ -121,6 +129,9 @@ class Numerics:
     trainer: Literal["auto", "plain"] = "auto"
     autocast: Literal["none", "bfloat16"] = field(default="none", metadata=LATER)
     probe: bool = field(default=False, metadata=LATER)
+    convolutions: Literal["auto", "columns", "grouped"] = field(default="auto", metadata=LATER)
+    compiled: Literal["auto", "yes", "no"] = field(default="auto", metadata=LATER)
+    deterministic: bool = field(default=False, metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True)

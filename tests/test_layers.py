@@ -19,7 +19,7 @@ FLOORS = [
     "sync",
     "experiment analyze",
     "compose forecast running earlier",
-    "replays",
+    "replays tuning",
     "arms scheduler explain tiers hydra_targets",
     "parsing samplers report study attempts places",
     "alone executors judging claim_checks",

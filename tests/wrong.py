@@ -386,6 +386,9 @@ GROUPS: dict[str, list[tuple[tuple[str, ...], Keys]]] = {
                 "trainer": not_one_of("auto", "plain"),
                 "autocast": not_one_of("none", "bfloat16"),
                 "probe": not_bool(),
+                "convolutions": not_one_of("auto", "columns", "grouped"),
+                "compiled": not_one_of("auto", "yes", "no"),
+                "deterministic": not_bool(),
             },
         )
     ],

@@ -106,7 +106,10 @@ def _numbers(numerics: Numerics) -> str:
     products = ["TF32"] if numerics.tf32 else []
     if numerics.autocast != "none":
         products.append(numerics.autocast)
-    return ", ".join([numerics.dtype, *(f"{kind} products" for kind in products)])
+    found = [numerics.dtype, *(f"{kind} products" for kind in products)]
+    if numerics.deterministic:
+        found.append("deterministic kernels")
+    return ", ".join(found)
 
 
 def _data(finding: SetupFinding, split_seeds: Sequence[int]) -> Iterator[tuple[str, str]]:

@@ -17,14 +17,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hpsuite.training.augmentation import training_inputs
+from hpsuite.training.descent import Descent
 from hpsuite.training.fused_models import FusedModels
 from hpsuite.training.fusing import build_all
-from hpsuite.training.graphs import RecordedSteps, Recorder, recorder_of
+from hpsuite.training.graphs import Recorder
 from hpsuite.training.loop import (
     DTYPES,
     EVALUATION_ROWS,
-    count_sizes,
     count_steps,
     finite_result,
     minibatches,
@@ -32,22 +31,18 @@ from hpsuite.training.loop import (
     pruned_result,
     set_numerics,
 )
-from hpsuite.training.losses import FusedLoss
-from hpsuite.training.mixed_precision import product_of
-from hpsuite.training.optimizers import fused_optimizer, update_rule
+from hpsuite.training.optimizers import update_rule
 from hpsuite.training.probe import Course, ProbeCourse, percentiles, watched_step
 from hpsuite.training.reading import Reading
 from hpsuite.training.resident import Resident
-from hpsuite.training.schedules import rate_table
 from hpsuite.training.states import (
     Shapes,
     States,
     fused_state,
-    restore_memory,
     restore_reading,
     start_of,
 )
-from hpsuite.training.streams import augmentation_key, dropout_key, order_generator
+from hpsuite.training.streams import order_generator
 from hpsuite.trials import TrialResult, TrialSpec
 
 # Rows scored at once on a CPU, where more would fall out of its caches (a third faster than all
@@ -66,16 +61,9 @@ class FusedBatch:
     Attributes:
         specs: of all trials, also of those that have ended.
         alive: the places in `specs` of those still training, in the models' order.
-        models: of those still training.
-        step: gradient steps taken.
-        total_steps: of the longest trial.
-        per_epoch: steps of an epoch.
+        total_steps: gradient steps of the longest trial.
         results: of those that have ended, by their place in `specs`.
-        replayed: steps that were replayed of a recording.
     """
-
-    replayed = 0
-    _recorded: RecordedSteps | None = None
 
     def __init__(
         self,
@@ -91,7 +79,7 @@ class FusedBatch:
         recorded and replayed by a `recorder`, by default that of the device.
         """
         self._clock = time.perf_counter()
-        first, device = specs[0], resident.device
+        first = specs[0]
         set_numerics(first.numerics)
         self.specs = tuple(specs)
         self.resident = resident
@@ -107,41 +95,23 @@ class FusedBatch:
         # Those that are updated alike stand beside each other.
         rules = [repr(update_rule(spec.optimizer)) for spec in specs]
         self.alive = sorted(range(len(specs)), key=rules.__getitem__)
-        own = [specs[i] for i in self.alive]
         self.n_rows = len(resident.y_train)
         counted = [count_steps(spec, self.n_rows) for spec in specs]
         self._steps = [total for total, _ in counted]
-        self.total_steps, self.per_epoch = max(self._steps), counted[0][1]
-        # Steps that are left, by rows of their mini-batch.
-        self._left = count_sizes(self.total_steps, self.n_rows, first.batch_size)
-        # Epochs trained before, int64 [K]; None where no trial was.
-        self._first_epochs: Tensor | None = None
-        if starts:
-            self._first_epochs = torch.tensor([s.first_epoch for s in own], device=device)
-        self.models = FusedModels(
+        self.total_steps = max(self._steps)
+        self._descent = Descent(
+            [specs[i] for i in self.alive],
             [readings[i] for i in self.alive],
-            resident.data.input_shape,
-            torch.tensor(
-                [dropout_key(s.seed, s.stream) for s in own], dtype=torch.int32, device=device
-            ),
-            None if self._first_epochs is None else self._first_epochs * self.per_epoch,
-            multiply=product_of(first.numerics),
+            resident,
+            totals=[self._steps[i] for i in self.alive],
+            per_epoch=counted[0][1],
+            starts=[starts.get(i) for i in self.alive],
+            recorder=recorder,
         )
-        self.optimizer = fused_optimizer([spec.optimizer for spec in own], self.models.parameters())
-        for place, i in enumerate(self.alive):
-            if (start := starts.get(i)) is not None:
-                restore_memory(self.optimizer, place, self.models, start)
-        totals = [self._steps[i] for i in self.alive]
-        self._rates = rate_table(own, totals, self.per_epoch).to(device)
-        smoothing = [spec.optimizer.label_smoothing for spec in own]
-        self._loss = FusedLoss(torch.tensor(smoothing, dtype=torch.float64, device=device))
         self._orders = [
             order_generator(s.seed, s.stream, n_rows=self.n_rows, first_epoch=s.first_epoch)
             for s in specs
         ]
-        keys = [augmentation_key(spec.seed, spec.stream) for spec in own]
-        self._augmentation_keys = torch.tensor(keys, dtype=torch.int32, device=device)
-        self.step = 0
         self.results: dict[int, TrialResult] = {}
         self._val_curves: list[list[float]] = [[] for _ in specs]
         self._loss_curves: list[list[float]] = [[] for _ in specs]
@@ -154,7 +124,21 @@ class FusedBatch:
             self._probes = [ProbeCourse() for _ in specs]
             self.models.watched = watched_step(readings[0].steps)
         self._is_filled = len(set(self.models.signatures)) > 1
-        self._recorder = recorder or recorder_of(device)
+
+    @property
+    def models(self) -> FusedModels:
+        """Of those still training."""
+        return self._descent.models
+
+    @property
+    def step(self) -> int:
+        """Gradient steps taken."""
+        return self._descent.step
+
+    @property
+    def replayed(self) -> int:
+        """Steps that were replayed of a recording."""
+        return self._descent.replayed
 
     def train(self) -> list[TrialResult]:
         """Train and score all trials; returns their results in order.
@@ -187,14 +171,15 @@ class FusedBatch:
         self._rows_KN = torch.from_numpy(np.stack(orders)).to(device)
         self._losses_K = torch.zeros(len(self.alive), dtype=self.dtype, device=device)
         parts = minibatches(self.n_rows, self.specs[0].batch_size)
-        epoch = self.step // self.per_epoch
         done = 0
         while done < len(parts) and not self._is_done():
             # Up to the end of the epoch, or the step at which the next trial is done.
             ends = [self._steps[i] - self.step for i in self.alive]
             stop = min(len(parts), done + min(ends))
-            self._descend(parts[done:stop], epoch)
+            self._descent.descend(self._rows_KN, parts[done:stop], self._losses_K)
             done = stop
+            if self._is_done():
+                self._descent.forget()
             of_all = done == len(parts)
             ending = {i for i in self.alive if self._steps[i] == self.step}
             self._validate(done, ending, of_all=of_all)
@@ -202,44 +187,6 @@ class FusedBatch:
     def _is_done(self) -> bool:
         """Whether no trial is short of steps."""
         return all(self._steps[i] <= self.step for i in self.alive)
-
-    def _descend(self, parts: Sequence[tuple[int, int]], epoch: int) -> None:
-        """Steps of an epoch; adds up each trial's losses."""
-        epochs = epoch if self._first_epochs is None else self._first_epochs + epoch
-        recorded = self._recorded
-        if recorded is None:
-            changing = [*self.models.parameters(), *self.models.statistics()]
-            recorded = self._recorded = RecordedSteps(
-                self._one_step,
-                [*changing, *self.optimizer.changing()],
-                self._rates,
-                self._rows_KN,
-                self._losses_K,
-                recorder=self._recorder,
-            )
-        begin = parts[0][0]
-        recorded.load(self._rows_KN, self._losses_K, epochs, step=self.step, start=begin)
-        for start, stop in parts:
-            n_rows = stop - start
-            self.replayed += recorded.take(n_rows, self._left[n_rows])
-            self._left[n_rows] -= 1
-            self.step += 1
-        self._losses_K.copy_(recorded.losses)
-        if self._is_done():  # it holds on to this batch, and would until the collector finds both
-            self._recorded = None
-
-    def _one_step(self, rows_KB: Tensor, rates_K: Tensor, step: Tensor, epochs: Tensor) -> Tensor:
-        """One step down the gradient; returns the losses [K] before it."""
-        resident, models = self.resident, self.models
-        parameters = models.parameters()
-        raw_KB = training_inputs(resident, rows_KB, self._augmentation_keys, epoch=epochs)
-        x_KFB = resident.inputs(raw_KB, self.dtype).flatten(2).transpose(1, 2)
-        outputs_KCB = models.forward(x_KFB, training=True, step=step)
-        labels_KB = resident.y_train.index_select(0, rows_KB.reshape(-1)).view_as(rows_KB)
-        loss_K = self._loss(outputs_KCB, labels_KB)
-        grads = torch.autograd.grad(loss_K.sum(), parameters)
-        self.optimizer.step(parameters, grads, rates_K)
-        return loss_K.detach()
 
     def _validate(self, n_steps: int, ending: Set[int], *, of_all: bool) -> None:
         """Score trials; let those go that diverged, and those that are done.
@@ -367,22 +314,15 @@ class FusedBatch:
     def _keep(self, places: Sequence[int]) -> None:
         """Go on with some of the trials in training alone."""
         kept = torch.tensor(places, dtype=torch.int64, device=self.resident.device)
-        self.models.keep(kept)
-        self.optimizer.keep(kept)
-        self._rates = self._rates[:, kept]
-        self._loss.keep(kept)
-        self._augmentation_keys = self._augmentation_keys[kept]
-        if self._first_epochs is not None:
-            self._first_epochs = self._first_epochs[kept]
+        self._descent.keep(kept)
         self._rows_KN, self._losses_K = self._rows_KN[kept], self._losses_K[kept]
         self.alive = [self.alive[place] for place in places]
-        self._recorded = None
 
     def _finish(self, done: Set[int]) -> None:
         """Score on the test set those that trained to the end, and keep the states of days."""
         for place, i in enumerate(self.alive):
             if i in done and self._states is not None and self.specs[i].lineage:
-                state = fused_state(self.models, self.optimizer, place, self._shapes[i])
+                state = fused_state(self.models, self._descent.optimizer, place, self._shapes[i])
                 self._states.save(self.specs[i], state)
         accuracies, _ = self.score(self.resident.x_test, self.resident.y_test)
         self._share_time()

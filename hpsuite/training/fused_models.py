@@ -46,6 +46,7 @@ class FusedModels:
         first_steps: Tensor | None = None,
         *,
         multiply: Product | None = None,
+        grouped: bool = False,
     ) -> None:
         """Put K models together.
 
@@ -55,12 +56,13 @@ class FusedModels:
             dropout_keys: int32 [K].
             first_steps: gradient steps that each took before, int64 [K]; None where none did.
             multiply: how linear layers and convolutions do it; None for `layers.product`.
+            grouped: whether convolutions are one of groups in place of products.
         """
         assert len({reading.family for reading in readings}) == 1
         self.signatures = [reading.signature for reading in readings]
         self._input_shape = input_shape
         self._keys, self._first_steps = dropout_keys, first_steps
-        self._multiply = multiply
+        self._multiply, self._grouped = multiply, grouped
         self._steps = readings[0].steps
         columns = zip(*(reading.steps for reading in readings), strict=True)
         self._filled: list[Filled] = []
@@ -133,7 +135,10 @@ class FusedModels:
         if isinstance(first, nn.Conv1d | nn.Conv2d):
             sizes = _sizes(layers, "out_channels", "in_channels")
             most = _most(sizes, differs)
-            return self._fill(ConvEnsemble.from_conv(layers, most, multiply=self._multiply), sizes)
+            conv = ConvEnsemble.from_conv(
+                layers, most, multiply=self._multiply, grouped=self._grouped
+            )
+            return self._fill(conv, sizes)
         if isinstance(first, nn.BatchNorm1d | nn.BatchNorm2d):
             sizes = _sizes(layers, "num_features", "num_features")
             most = _most(sizes, differs)

@@ -22,6 +22,7 @@ from hpsuite.training.layers import (
     stack,
     stack_or_none,
 )
+from hpsuite.training.mixed_precision import mixed_product
 
 Pair = tuple[int, int]
 
@@ -104,11 +105,12 @@ class ConvEnsemble:
         dilation: Pair,
         groups: int,
         multiply: Product,
+        grouped: bool = False,
     ) -> None:
         self.weight = weight  # [K, O, C / groups, kernel's height, kernel's width]
         self.bias = bias  # [K, O]
         self.stride, self.padding, self.dilation = stride, padding, dilation
-        self.groups, self.multiply = groups, multiply
+        self.groups, self.multiply, self.grouped = groups, multiply, grouped
 
     @classmethod
     def from_conv(
@@ -117,6 +119,7 @@ class ConvEnsemble:
         channels: tuple[int, int] | None = None,
         *,
         multiply: Product | None = None,
+        grouped: bool = False,
     ) -> "ConvEnsemble":
         """Stack K layers.
 
@@ -124,6 +127,7 @@ class ConvEnsemble:
             layers: of one kernel, stride, padding, dilation and groups.
             channels: (O, C) to fill up to with zeros, where the layers differ in them.
             multiply: `product`, or what is used in its place.
+            grouped: whether to convolve as one convolution of K groups, in place of products.
 
         Raises:
             NotFusable: padding with anything but zeros.
@@ -144,6 +148,7 @@ class ConvEnsemble:
             dilation=_pair(first, first.dilation, 1),
             groups=first.groups,
             multiply=multiply or product,
+            grouped=grouped,
         )
 
     def parameters(self) -> list[Tensor]:
@@ -153,18 +158,36 @@ class ConvEnsemble:
         is_sequence = x.dim() == 4
         if is_sequence:
             x = x.unsqueeze(3)
-        k, n_outputs, n_inputs, height, width = self.weight.shape
         (top, bottom), (left, right) = self.padding
         if any((top, bottom, left, right)):
             x = F.pad(x, (0, 0, left, right, top, bottom))
+        convolve = self._by_groups if self.grouped else self._by_columns
+        y = convolve(x)
+        if self.bias is not None:
+            y = y.add_(self.bias[:, :, None, None, None])
+        return y.squeeze(3) if is_sequence else y
+
+    def _by_columns(self, x: Tensor) -> Tensor:
+        """Products of the kernels with what lies under them (im2col)."""
+        k, n_outputs, n_inputs, height, width = self.weight.shape
         windows = Windows.apply(x, (height, width), self.stride, self.dilation)
         places = windows.shape[3:]
         columns = windows.reshape(k * self.groups, n_inputs * height * width, -1)
         weight = self.weight.view(k * self.groups, n_outputs // self.groups, -1)
-        y = self.multiply(weight, columns).view(k, n_outputs, *places)
-        if self.bias is not None:
-            y = y.add_(self.bias[:, :, None, None, None])
-        return y.squeeze(3) if is_sequence else y
+        return self.multiply(weight, columns).view(k, n_outputs, *places)
+
+    def _by_groups(self, x: Tensor) -> Tensor:
+        """One convolution, in which each trial's channels are groups of their own."""
+        k, n_outputs = self.weight.shape[:2]
+        images = x.permute(4, 0, 1, 2, 3).flatten(1, 2)
+        weight = self.weight.flatten(0, 1)
+        if self.multiply is mixed_product:
+            images, weight = images.to(torch.bfloat16), weight.to(torch.bfloat16)
+        y = F.conv2d(
+            images, weight, None, self.stride, 0, self.dilation, groups=k * self.groups
+        ).to(x.dtype)
+        found: Tensor = y.unflatten(1, (k, n_outputs)).permute(1, 2, 3, 4, 0).contiguous()
+        return found
 
     def keep(self, kept: Tensor) -> None:
         self.weight = keep_leaf(self.weight, kept)

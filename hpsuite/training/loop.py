@@ -194,6 +194,10 @@ def set_numerics(numerics: Numerics) -> None:
     torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     # Its fastest convolutions may add up in another order in each run.
     torch.backends.cudnn.deterministic = True
+    # Where torch has none, it warns: it names some that are, as losses that are not summed up.
+    torch.use_deterministic_algorithms(
+        numerics.deterministic and torch.cuda.is_available(), warn_only=True
+    )
 
 
 def _with_colon(target: str) -> str:

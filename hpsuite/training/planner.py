@@ -92,6 +92,8 @@ class Planner:
         self.device = device
         self.n_workers = n_workers
         self.economy: Economy = economy_of(device)
+        # By the name of a study, the share of a GPU's memory that a batch of its trials may fill.
+        self.memory_shares: dict[str, float] = {}
         self._structures: dict[tuple[ModelSpec, str], Structure] = {}
         self._demands: dict[Hashable, Demand] = {}
         self._explained: set[str] = set()
@@ -202,7 +204,7 @@ class Planner:
         """A planner in which nothing waits, that knows what this one knows of structures."""
         other = Planner(self.datasets, self.device, self.n_workers)
         other._structures, other._demands = self._structures, self._demands
-        other._explained = self._explained
+        other._explained, other.memory_shares = self._explained, self.memory_shares
         return other
 
     def n_full_steps(self, batch: Sequence[TrialSpec]) -> float:
@@ -291,18 +293,30 @@ class Planner:
         structure = self.structure(spec)
         return 1 if structure.signature is None else self._most(spec, structure.n_parameters)
 
+    def at_once(self, spec: TrialSpec, share: float) -> int:
+        """How many trials like this one fit into a share of a GPU's memory."""
+        structure = self.structure(spec)
+        return self._in_memory(self._bytes(spec, structure.n_parameters), share)
+
     def _most(self, spec: TrialSpec, n_parameters: int) -> int:
+        n_bytes = self._bytes(spec, n_parameters)
+        if self.device.type == "cuda":
+            return self._in_memory(n_bytes, self.memory_shares.get(spec.study, GPU_MEMORY_SHARE))
+        return max(CPU_LEAST, min(round(CPU_CACHE_BYTES / n_bytes), CPU_MOST))
+
+    def _in_memory(self, n_bytes: int, share: float) -> int:
+        memory = torch.cuda.get_device_properties(self.device).total_memory
+        return max(1, min(int(memory * share / n_bytes), GPU_MOST))
+
+    def _bytes(self, spec: TrialSpec, n_parameters: int) -> int:
+        """What a trial takes, of so many parameters."""
         size = 8 if spec.numerics.dtype == "float64" else 4
         # Parameters, gradients and the optimizer's state.
         states = 4 if spec.optimizer.kind in ("adam", "adamw") else 3
         # A layer leaves its output, and backward passes a gradient of the same shape.
         n_activations = self.structure(spec).n_activations
         values = n_parameters * states + 2 * n_activations * spec.batch_size
-        if self.device.type == "cuda":
-            memory = torch.cuda.get_device_properties(self.device).total_memory
-            most = int(memory * GPU_MEMORY_SHARE / (values * size))
-            return max(1, min(most, GPU_MOST))
-        return max(CPU_LEAST, min(round(CPU_CACHE_BYTES / (values * size)), CPU_MOST))
+        return values * size
 
     def cost(self, spec: TrialSpec) -> float:
         """Relative cost of a trial: multiply-adds of all its steps."""

@@ -288,11 +288,11 @@ def test_each_epoch_is_new_and_steps_of_one_share_it(
         return training_inputs(resident, rows, keys, epoch=epoch)
 
     spec = trial(both, model={"units": 4}, batch_size=100, steps=8)  # 3 steps an epoch
-    for trainer, run in (
-        ("fused", lambda: train([spec], both)),
+    for module, run in (
+        ("descent", lambda: train([spec], both)),
         ("plain", lambda: train_plain(spec, both)),
     ):
-        monkeypatch.setattr(f"hpsuite.training.{trainer}.training_inputs", spy)
+        monkeypatch.setattr(f"hpsuite.training.{module}.training_inputs", spy)
         epochs.clear()
         run()
         assert epochs == [0, 0, 0, 1, 1, 1, 2, 2]

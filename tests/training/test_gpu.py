@@ -9,6 +9,7 @@ import torch
 from hpsuite.datasets import Data
 from hpsuite.training import Planner, Resident, train, train_fused
 from hpsuite.training.augmentation import training_inputs
+from hpsuite.training.autotune import SHARES, autotune
 from hpsuite.training.fused import FusedBatch
 from hpsuite.training.plain import PlainTrial
 from hpsuite.training.streams import augmentation_key, dropout_key, dropout_mask
@@ -185,6 +186,63 @@ def test_any_module_equals_plain(moved: tuple[Resident, Resident], target: str) 
     single = [replace(s, numerics=replace(s.numerics, dtype="float32")) for s in specs]
     first, second = FusedBatch(single, on_gpu), FusedBatch(single, on_gpu)
     for a, b in zip(first.train(), second.train(), strict=True):
+        assert a.same_outcome(b)
+
+
+def in_form(spec: TrialSpec, **numerics: object) -> TrialSpec:
+    """The trial in other numerics."""
+    return replace(spec, numerics=replace(spec.numerics, **numerics))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("target", ["hpsuite.models.convnet", "hpsuite.models.resnet"])
+def test_grouped_convolutions_equal_plain(moved: tuple[Resident, Resident], target: str) -> None:
+    on_gpu = moved[0]
+    specs = [
+        in_form(
+            trial(on_gpu, i, target=target, model={"channels": 4}, dtype="float64", steps=30),
+            convolutions="grouped",
+        )
+        for i in range(3)
+    ]
+    for found, spec in zip(FusedBatch(specs, on_gpu).train(), specs, strict=True):
+        assert rounded(found) == rounded(PlainTrial(spec, on_gpu).train())
+
+
+def test_compiled_updates_equal_plain(on_gpu: Resident, caplog: pytest.LogCaptureFixture) -> None:
+    """Within recorded steps, and without."""
+    specs = [in_form(s, compiled="yes") for s in four(on_gpu, "adam", "before", "float64")]
+    with caplog.at_level(logging.WARNING):
+        batch = FusedBatch(specs, on_gpu)
+        results = batch.train()
+    assert "numerics.compiled" not in caplog.text
+    assert batch.replayed > 100
+    for found, spec in zip(results, specs, strict=True):
+        assert rounded(found) == rounded(PlainTrial(spec, on_gpu).train())
+
+
+@pytest.mark.parametrize("target", ["hpsuite.models.mlp", "hpsuite.models.convnet"])
+def test_a_setup_is_measured(moved: tuple[Resident, Resident], target: str) -> None:
+    on_gpu = moved[0]
+    spec = trial(on_gpu, target=target, epochs=2)
+    planner = Planner({on_gpu.data.fingerprint: on_gpu.data}, on_gpu.device, 1)
+    found = autotune(spec, on_gpu, planner.at_once, most=64)
+    assert found.memory_share in SHARES
+    settled = found.settled(spec.numerics)
+    assert settled.compiled in ("yes", "no")
+    assert settled.convolutions in ("columns", "grouped")
+
+
+def test_deterministic_runs_have_the_same_bits(moved: tuple[Resident, Resident]) -> None:
+    on_gpu = moved[0]
+    specs = [
+        in_form(
+            trial(on_gpu, i, target="hpsuite.models.convnet", model={"dropout": 0.1}, epochs=3),
+            deterministic=True,
+        )
+        for i in range(5)
+    ]
+    first, second = FusedBatch(specs, on_gpu), FusedBatch(specs[::-1], on_gpu)
+    for a, b in zip(first.train(), second.train()[::-1], strict=True):
         assert a.same_outcome(b)
 
 

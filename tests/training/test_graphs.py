@@ -268,7 +268,7 @@ def test_graphs_on_a_gpu(kind: str, normalization: str, few: Data) -> None:
     ]
 
     batch = FusedBatch(specs, on_gpu)
-    assert batch._recorder is CUDA_GRAPH
+    assert batch._descent.recorder is CUDA_GRAPH
     found = batch.train()
     assert batch.replayed > 20
     without = FusedBatch(specs, on_gpu, recorder=NEVER)

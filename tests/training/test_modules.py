@@ -72,12 +72,29 @@ def several(
     ]
 
 
-@pytest.mark.parametrize(("target", "model"), ALL, ids=str)
+def in_form(spec: TrialSpec, convolutions: str) -> TrialSpec:
+    """The trial, its convolutions multiplied so."""
+    return replace(spec, numerics=replace(spec.numerics, convolutions=convolutions))
+
+
+CONVOLVED = [
+    (target, model)
+    for target, model in ALL
+    if target.endswith((*OF_IMAGES, "Sequence", "convnet", "resnet"))
+]
+
+
+@pytest.mark.parametrize(
+    ("target", "model", "convolutions"),
+    [*((*of, "columns") for of in ALL), *((*of, "grouped") for of in CONVOLVED)],
+    ids=str,
+)
 def test_equals_plain_torch(
-    resident_images: Resident, target: str, model: dict[str, object]
+    resident_images: Resident, target: str, model: dict[str, object], convolutions: str
 ) -> None:
     """Predictions, scores and losses, in float64; and gradients, without which they would not."""
     specs = several(resident_images, target, model, 3, "float64", steps=40)
+    specs = [in_form(spec, convolutions) for spec in specs]
     batch = FusedBatch(specs, resident_images)
     results = batch.train()
     predictions = dict(zip(batch.alive, batch.predict(resident_images.x_val), strict=True))
