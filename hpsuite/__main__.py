@@ -209,7 +209,7 @@ def _check_flags() -> None:
             arguments = get_args_parser().parse_args()
     except SystemExit as error:
         if error.code:
-            accepted = "the flags of --hydra-help, and all key=value side by side"
+            accepted = "flags of --hydra-help, such as -m, before or after all of key=value"
             reason = said.getvalue().strip().rpartition("error: ")[2]
             raise UserError(f"{reason}; accepted: {accepted}") from error
         return  # --version: Hydra answers it
