@@ -23,13 +23,13 @@ from hpsuite.report.progress import duration
 from hpsuite.strategies.base import trial_generator
 from hpsuite.strategies.unit_cube import to_value
 from hpsuite.training import Planner, Resident, train
+from hpsuite.training.autotune import steps_to_record
 from hpsuite.training.loop import count_steps
 from hpsuite.training.reproducible import reproducible
 from hpsuite.trials import TrialSpec
 
-# Steps until all is recorded that will be (see training/graphs.py), and as many more to measure;
-# fewer where a step takes so many seconds that nothing around it counts.
-MEASURED_STEPS, FEW_STEPS, LONG_STEP = 24, 6, 0.25
+# Steps to measure, where one takes so many seconds that nothing around it counts.
+FEW_STEPS, LONG_STEP = 6, 0.25
 # Trials that are drawn to see how they share batches, and so many of these, or seconds, to measure.
 DRAWN = 1024
 MEASURED = 16
@@ -142,14 +142,16 @@ def _seconds(batch: Sequence[TrialSpec], resident: Resident, planner: Planner) -
 
     took(2)  # the first call warms up
     once = took(1)  # building, one step, and scoring three times
-    some = MEASURED_STEPS if once < LONG_STEP else FEW_STEPS
     _, per_epoch = count_steps(batch[0], len(resident.y_train))
+    some = steps_to_record(per_epoch) if once < LONG_STEP else FEW_STEPS
+    total = planner.n_full_steps(batch)
+    if total <= some:
+        return took(max(1, round(total)))
     # Whole epochs have their validation; of longer ones it is added.
     is_short = per_epoch <= 2 * some
     more = per_epoch * math.ceil(some / per_epoch) if is_short else some
     begun = took(some)
     per_step = max(took(some + more) - begun, 0) / more
-    total = planner.n_full_steps(batch)
     seconds = max(begun + per_step * (total - some), once)
     return seconds if is_short else seconds + once / 2 * max(total / per_epoch - 1, 0)
 

@@ -224,6 +224,20 @@ def read_tuned(storage: BaseStorage, name: str, where: str) -> Mapping[str, obje
     return of_device
 
 
+def tuned_setups(storage: BaseStorage, where: str) -> dict[str, Mapping[str, object]]:
+    """How trials of each setup are put together on a kind of device, by the setup's identity.
+
+    Where studies of one setup differ in it, what the first of them has.
+    """
+    found: dict[str, Mapping[str, object]] = {}
+    for study in storage.get_all_studies():
+        tuned = study.user_attrs.get(TUNED, {}).get(where)
+        own = study.user_attrs.get(ATTRIBUTE)
+        if tuned is not None and isinstance(own, dict):
+            found.setdefault(identity(own["decided_by"]["setup"]), tuned)
+    return found
+
+
 def write_tuned(storage: BaseStorage, name: str, where: str, tuned: Mapping[str, object]) -> None:
     """Record how a study's trials are put together on a kind of device, beside what is there."""
     study = storage.get_study_id_from_name(name)

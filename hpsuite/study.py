@@ -133,6 +133,13 @@ class StudyRun:
         return len(self.results)
 
     @property
+    def n_waiting(self) -> int:
+        """How many of its trials may wait to be trained at once."""
+        left = self.n_planned - self.n_told
+        limit = self._sampler.n_askable(self.n_told)
+        return left if limit is None else max(1, min(left, limit - self.n_told))
+
+    @property
     def is_complete(self) -> bool:
         """Whether it has all its trials."""
         return self.n_told == self.n_planned

@@ -48,9 +48,9 @@ FRAMEWORKS = {
     "omegaconf": "__main__ compose explain multirun",
     "mlflow": "tracking",
     "optuna": "running foreign journal library experiment arms parsing parsing_pruning pruning "
-    "record samplers served study strategies space alone",
+    "record samplers served study strategies space alone tuning",
     "optunahub": "strategies",
-    "rich": "analyze sync running library experiment forecast report",
+    "rich": "analyze sync running library experiment forecast report tuning",
     "matplotlib": "report",
     "plotly": "report",
     "ray": "on_ray",

@@ -641,17 +641,17 @@ def test_speed_of_a_device_is_that_of_its_fused_trainer() -> None:
 
 # Of what each part trains and claims, at the present version of the matrix.
 DIGESTS = {
-    "controls": "e9c1e19bdbee",
-    "batchnorm_placement": "7123b9ccf70d",
-    "batchnorm_robustness": "99559f91c7a2",
-    "bergstra_bengio_2012": "0e77ec0204d3",
-    "coarse_to_fine": "0b692a93d3ec",
-    "grid_vs_random": "ebfc11b96e68",
-    "importance_order": "afa078a01e79",
-    "ioffe_szegedy_2015": "446bde5b1560",
-    "panda_vs_caviar": "752f54365c84",
-    "search_scale": "f3df3616ece0",
-    "staleness": "b5d4b697e1da",
+    "controls": "b44a6495c2b3",
+    "batchnorm_placement": "a55ef4f85945",
+    "batchnorm_robustness": "461f506a2811",
+    "bergstra_bengio_2012": "350d01fbee8c",
+    "coarse_to_fine": "130c125546a6",
+    "grid_vs_random": "5c2992b90128",
+    "importance_order": "2f68297a0315",
+    "ioffe_szegedy_2015": "ca713358d70d",
+    "panda_vs_caviar": "64bcff7a080b",
+    "search_scale": "9c51b9ed03b8",
+    "staleness": "dda46400b50a",
 }
 
 
@@ -678,10 +678,12 @@ def test_ratio_is_the_median_over_rounds() -> None:
 # Changes of the code that a night is to notice: file, what stands there, what is put there, parts.
 PLANTED: Mapping[str, tuple[str, str, str, str]] = {
     "slower trainer": (
-        "hpsuite/training/fused.py",
+        "hpsuite/training/descent.py",
         "        grads = torch.autograd.grad(loss_K.sum(), parameters)\n",
+        # What nobody needs would be left out of the tape.
         "        for _ in range(4):\n"
-        "            torch.autograd.grad(loss_K.sum(), parameters, retain_graph=True)\n"
+        "            more = torch.autograd.grad(loss_K.sum(), parameters, retain_graph=True)\n"
+        "            loss_K = loss_K + 0 * torch.stack([g.sum() for g in more]).sum()\n"
         "        grads = torch.autograd.grad(loss_K.sum(), parameters)\n",
         "speed",
     ),

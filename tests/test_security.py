@@ -44,7 +44,8 @@ def dangers(source: str) -> Iterator[str]:
         if name in ONLY_WITH and ONLY_WITH[name] not in given.items():
             yield name
         is_method = name != last and last == "eval" and not node.args
-        if name != "re.compile" and not is_method and {name, last} & FORBIDDEN:
+        is_safe = name in ("re.compile", "torch.compile") or is_method
+        if not is_safe and {name, last} & FORBIDDEN:
             yield name
 
 

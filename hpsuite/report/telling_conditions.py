@@ -107,6 +107,10 @@ def _numbers(numerics: Numerics) -> str:
     if numerics.autocast != "none":
         products.append(numerics.autocast)
     found = [numerics.dtype, *(f"{kind} products" for kind in products)]
+    if numerics.convolutions != "auto":
+        found.append(f"convolutions by {numerics.convolutions.replace('grouped', 'groups')}")
+    if numerics.compiled == "yes":
+        found.append("compiled updates")
     if numerics.deterministic:
         found.append("deterministic kernels")
     return ", ".join(found)

@@ -11,6 +11,7 @@ one by one, and steps are taped.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +20,8 @@ from typing import Any, Literal, Self, cast
 from torch.nn.modules.conv import _ConvNd
 
 from hpsuite.training.batches import train
-from hpsuite.training.loop import build_model
+from hpsuite.training.loop import build_model, count_steps
+from hpsuite.training.memory import free_memory
 from hpsuite.training.resident import Resident
 from hpsuite.trials import Numerics, TrialSpec
 
@@ -27,8 +29,12 @@ log = logging.getLogger(__name__)
 
 # Shares of a GPU's memory that a batch may fill.
 SHARES = (1 / 4, 1 / 16, 1 / 64)
-# Steps until all is recorded that will be (see graphs.py), and as many more to measure.
-MEASURED_STEPS = 24
+# Steps of one size until they are recorded (see graphs.py), and as many more to measure.
+SETTLED_STEPS = 24
+# Steps of an epoch below which those of the last, smaller mini-batch count too.
+SHORT_EPOCH = 5
+# A way is clearly faster than the first one that takes less than this share of its time.
+CLEARLY = 0.95
 
 # How many trials like one fit into a share of the memory.
 AtOnce = Callable[[TrialSpec, float], int]
@@ -69,23 +75,29 @@ class Tuned:
 def autotune(spec: TrialSpec, resident: Resident, at_once: AtOnce, *, most: int) -> Tuned:
     """Measure what is left open, one after the other: convolutions, the update, how many at once.
 
+    What fails, as where memory does not suffice, is not chosen.
+
     Args:
         spec: a trial of the setup.
         resident: its data.
         at_once: how many trials fit into a share of the memory.
-        most: trials that there are to train.
+        most: trials that may wait at once.
     """
     found = Tuned()
 
     def pace(tuned: Tuned) -> float:
         n = max(1, min(at_once(spec, tuned.memory_share), most))
         own = replace(spec, numerics=tuned.settled(spec.numerics))
-        return seconds_of_a_step([replace(own, number=i) for i in range(n)], resident)
+        try:
+            return seconds_of_a_step([replace(own, number=i) for i in range(n)], resident)
+        except (RuntimeError, MemoryError) as error:
+            log.debug("autotune: %s: %s", tuned, error)
+        free_memory(resident.device)
+        return math.inf
 
     model = build_model(spec.model, resident.data, seed=0, number=0)
-    if spec.numerics.convolutions == "auto" and any(
-        isinstance(m, _ConvNd) for m in model.modules()
-    ):
+    convolves = any(isinstance(layer, _ConvNd) for layer in model.modules())
+    if convolves and spec.numerics.convolutions == "auto":
         forms: list[Tuned] = [
             replace(found, convolutions=cast(Any, form)) for form in ("columns", "grouped")
         ]
@@ -100,13 +112,20 @@ def autotune(spec: TrialSpec, resident: Resident, at_once: AtOnce, *, most: int)
 
 
 def fastest(ways: Sequence[Tuned], pace: Callable[[Tuned], float]) -> Tuned:
-    """The first of those that take least; one alone is not measured."""
+    """The first way, or the one that takes least where that is clear; one alone is not measured.
+
+    Each is measured twice, in turns, of which the shorter time counts.
+    """
     if len(ways) == 1:
         return ways[0]
-    seconds = {way: pace(way) for way in ways}
+    seconds = dict.fromkeys(ways, math.inf)
+    for _ in range(2):
+        for way in ways:
+            seconds[way] = min(seconds[way], pace(way))
     for way, taken in seconds.items():
         log.debug("autotune: %s: %.3g ms a step of a trial", way, 1e3 * taken)
-    return min(ways, key=seconds.__getitem__)
+    best = min(ways, key=seconds.__getitem__)
+    return best if seconds[best] < CLEARLY * seconds[ways[0]] else ways[0]
 
 
 def seconds_of_a_step(specs: Sequence[TrialSpec], resident: Resident) -> float:
@@ -118,5 +137,12 @@ def seconds_of_a_step(specs: Sequence[TrialSpec], resident: Resident) -> float:
         return time.perf_counter() - begun
 
     took(2)  # the first call warms up, and compiles
-    begun = took(MEASURED_STEPS)
-    return max(took(2 * MEASURED_STEPS) - begun, 1e-9) / MEASURED_STEPS / len(specs)
+    n = steps_to_record(count_steps(specs[0], len(resident.y_train))[1])
+    begun = took(n)
+    taken = took(2 * n) - begun
+    return taken / n / len(specs) if taken > 0 else math.inf
+
+
+def steps_to_record(per_epoch: int) -> int:
+    """Steps until all is recorded that matters (see graphs.py): of short epochs both sizes."""
+    return SETTLED_STEPS * (per_epoch if per_epoch < SHORT_EPOCH else 1)

@@ -8,7 +8,8 @@ the epoch, of which masks of dropout and flips are hashes. No step reads a numbe
 
 The first steps of each size of a mini-batch are made without a recording; then one is made, and
 its first replay is compared with the same step made without it, to the bit. Where they differ, or
-where nothing can be recorded, steps go on without, and a line of the log says so.
+where nothing can be recorded, the batch goes on without, and a line of the log says so, once in a
+process for each reason.
 
 Shapes: K trials, B rows of a mini-batch, N rows.
 """
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hpsuite.training.tape import tape
+from hpsuite.training.tape import NotWorthIt, tape
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +106,7 @@ class RecordedSteps:
         # By rows of a mini-batch; None for what is not to be recorded.
         self._replays: dict[int, Replay | None] = {}
         self._made: dict[int, int] = {}
+        self._refused = False
 
     def load(
         self, rows: Tensor, losses: Tensor, epochs: int | Tensor, *, step: int, start: int
@@ -140,7 +142,7 @@ class RecordedSteps:
             return True
         made = self._made.get(n_rows, 0)
         own = self._recorder
-        if _refused or n_rows in self._replays or made < own.warm_up or left < own.worth_it:
+        if self._refused or n_rows in self._replays or made < own.warm_up or left < own.worth_it:
             self._made[n_rows] = made + 1
             self._body(n_rows)
             return False
@@ -173,17 +175,26 @@ class RecordedSteps:
             replay()
             if all(map(_alike, wanted, self._changing)):
                 return replay
-            _refuse("a replay differed from the step itself")
+            self._refuse("a replay differed from the step itself")
         except torch.OutOfMemoryError:  # batches are halved for it
             raise
-        except RuntimeError as error:
-            _refuse((str(error).splitlines() or [""])[0])
+        except NotWorthIt as error:
+            log.debug("steps are not recorded: %s", error)
+        except (RuntimeError, TypeError, ValueError) as error:
+            self._refuse((str(error).splitlines() or [""])[0])
         if ran:
             self._put_back(wanted)
         else:
             self._put_back(before)
             self._body(n_rows)
         return None
+
+    def _refuse(self, reason: str) -> None:
+        """Record nothing any more of these trials."""
+        self._refused = True
+        if reason not in _said:
+            _said.add(reason)
+            log.warning("steps are not recorded: %s", reason)
 
     def _state(self) -> list[Tensor]:
         return [tensor.detach().clone() for tensor in self._changing]
@@ -194,17 +205,18 @@ class RecordedSteps:
                 tensor.copy_(value)
 
 
-# Why this process records nothing any more; said once.
-_refused: list[str] = []
-
-
-def _refuse(reason: str) -> None:
-    _refused.append(reason)
-    log.warning("steps are not recorded: %s", reason)
+# Why batches of this process were not recorded.
+_said: set[str] = set()
 
 
 def _alike(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors have the same bits, whatever is no number among them."""
-    if torch.equal(a, b):
-        return True
-    return torch.equal(a.isnan(), b.isnan()) and torch.equal(a.nan_to_num(), b.nan_to_num())
+    if not a.is_floating_point():
+        return torch.equal(a, b)
+    whole = _INTEGERS[a.element_size()]
+    same = a.contiguous().view(whole) == b.contiguous().view(whole)
+    return bool((same | (a.isnan() & b.isnan())).all())
+
+
+# By the size of a floating-point number, in bytes.
+_INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}

@@ -113,6 +113,8 @@ def traits(kernel: OpOverload) -> Traits:
         refused = "draws random numbers"
     elif torch.Tag.dynamic_output_shape in tags and not indices:
         refused = "has as many results as its operand has of a kind"
+    elif torch.Tag.inplace_view in tags:
+        refused = "changes the shape of its operand"
     return Traits(
         tuple(operands), torch.Tag.pointwise in tags, schema.name in _EMPTY, refused, indices
     )

@@ -145,8 +145,9 @@ class BatchNormEnsemble:
         return [p for p in (self.weight, self.bias) if p is not None]
 
     def forward(self, x: Tensor, *, training: bool, step: int | Tensor) -> Tensor:
+        # Contiguous for any number of trials, as a product's (see `product`).
         y = F.batch_norm(
-            x.reshape(1, x.shape[0] * x.shape[1], -1),
+            x.reshape(1, x.shape[0] * x.shape[1], -1).contiguous(),
             self.running_mean.view(-1),
             self.running_var.view(-1),
             None if self.weight is None else self.weight.view(-1),

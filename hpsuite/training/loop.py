@@ -181,6 +181,10 @@ def pruned_result(
     )
 
 
+# Whether a study before this one asked for it.
+_deterministic: list[bool] = []
+
+
 def _finite(loss: float) -> float | None:
     """A loss as a record can hold it."""
     return loss if math.isfinite(loss) else None
@@ -194,10 +198,10 @@ def set_numerics(numerics: Numerics) -> None:
     torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     # Its fastest convolutions may add up in another order in each run.
     torch.backends.cudnn.deterministic = True
-    # Where torch has none, it warns: it names some that are, as losses that are not summed up.
-    torch.use_deterministic_algorithms(
-        numerics.deterministic and torch.cuda.is_available(), warn_only=True
-    )
+    if torch.cuda.is_available() and (numerics.deterministic or _deterministic):
+        # Where torch has none, it warns: it names some that are, as losses that are not summed up.
+        torch.use_deterministic_algorithms(numerics.deterministic, warn_only=True)
+        _deterministic[:] = [True] if numerics.deterministic else []
 
 
 def _with_colon(target: str) -> str:

@@ -13,8 +13,9 @@ it keeps. Playing it calls the same kernels, so that values are the same to the 
 - nothing is asked of autograd.
 
 What it needs is what a CUDA graph needs: a step reads nothing but tensors that stay where they
-are, and no number of Python's. Whoever uses it compares the first time it is played with the step
-itself (`graphs.RecordedSteps`).
+are, and no number of Python's; what torch's kernels do not see, as `tolist`, `numpy` or a new
+`data`, it must not do. Whoever uses it compares the first time it is played with the step itself
+(`graphs.RecordedSteps`).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -28,6 +29,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from hpsuite.training.kernels import Call, Operand, call_of, traits
 
+# What a step may make, in bytes, to be taped: all of that is held meanwhile. Larger networks are
+# products for the most part, of which a tape saves nothing.
+MOST_BYTES = 128 << 20
 # Indices of these types are masks.
 _MASKS = (torch.bool, torch.uint8)
 
@@ -53,12 +57,17 @@ class _Operation:
     fresh: set[int] = field(default_factory=set)
 
 
+class NotWorthIt(RuntimeError):
+    """A tape that would take more memory than it is worth."""
+
+
 class _Taping(TorchDispatchMode):
-    """Writes down what torch does meanwhile."""
+    """Writes down what torch does meanwhile, and holds on to all that it made."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.operations: list[_Operation] = []
+        self._bytes = 0
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -75,7 +84,14 @@ class _Taping(TorchDispatchMode):
         keywords = dict(kwargs or {})
         _refuse(func, args)
         results = func(*args, **keywords)
-        self.operations.append(_Operation(func, tuple(args), keywords, _tensors(results)))
+        tensors = _tensors(results)
+        self.operations.append(_Operation(func, tuple(args), keywords, tensors))
+        operands = {_key(t) for t in _tensors([*args, *keywords.values()])}
+        for tensor in tensors:
+            if _key(tensor) not in operands:
+                self._bytes += tensor.untyped_storage().nbytes()
+        if self._bytes > MOST_BYTES:
+            raise NotWorthIt(f"a step makes more than {MOST_BYTES >> 20} MB")
         return results
 
 
@@ -83,8 +99,8 @@ def _refuse(kernel: OpOverload, arguments: Sequence[Any]) -> None:
     """Raise where an operation cannot be played again.
 
     Raises:
-        RuntimeError: it gives a number to Python, draws random numbers, or finds as many values as
-            its operand has of a kind.
+        RuntimeError: it gives a number to Python, draws random numbers, finds as many values as
+            its operand has of a kind, or changes its operand's shape.
     """
     known = traits(kernel)
     refused = known.refused
@@ -117,7 +133,8 @@ def tape(body: Callable[[], None], varying: Iterable[Tensor]) -> Callable[[], No
             others. All others that it reads are taken for constants.
 
     Raises:
-        RuntimeError: it does what cannot be played again.
+        RuntimeError: it does what cannot be played again; half of it may be done.
+        NotWorthIt: it makes more than `MOST_BYTES`; likewise.
     """
     taping = _Taping()
     with taping:

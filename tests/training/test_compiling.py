@@ -1,5 +1,6 @@
 """Updates that torch compiles are the updates; where it cannot, training goes on without."""
 
+import functools
 import logging
 import shutil
 from collections.abc import Callable
@@ -82,3 +83,22 @@ def test_memory_that_is_short_is_no_compiler_that_fails(monkeypatch: pytest.Monk
     update = CompiledUpdate(lambda *arguments: pytest.fail("not without it either"))
     with pytest.raises(torch.OutOfMemoryError):
         update([], [], torch.zeros(1))
+
+
+def test_every_structure_is_compiled(
+    monkeypatch: pytest.MonkeyPatch, resident_few: Resident
+) -> None:
+    """torch by itself leaves those after the eighth as they are, with other bits."""
+    made: list[int] = []
+
+    def counted(graph: torch.fx.GraphModule, examples: object) -> Callable[..., object]:
+        made.append(len(list(graph.graph.nodes)))
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=counted))
+    torch.compiler.reset()
+    for depth in range(1, 11):
+        spec = trial(resident_few, model={"units": (4,) * depth}, steps=2)
+        spec = replace(spec, numerics=replace(spec.numerics, compiled="yes"))
+        train([spec], resident_few)
+    assert len(set(made)) == 10

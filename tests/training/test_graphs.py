@@ -7,13 +7,14 @@ operations, which hold all numbers of Python's fixed as a graph does, and these 
 
 import gc
 import logging
+import math
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from hpsuite.datasets import Data, prepare
@@ -37,7 +38,7 @@ from tests.training.test_mixed import KINDS, mixed
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if this process had not been refused anything."""
-    monkeypatch.setattr(graphs, "_refused", [])
+    monkeypatch.setattr(graphs, "_said", set())
 
 
 def _traced(body: Callable[[], None], _varying: Sequence[Tensor]) -> Replay:
@@ -248,6 +249,66 @@ def test_memory_that_is_short_is_told_as_such(resident_few: Resident) -> None:
     spec = trial(resident_few, 0, model={"units": (9,)}, epochs=8)
     with pytest.raises(torch.OutOfMemoryError):
         FusedBatch([spec], resident_few, recorder=of(greedy)).train()
+
+
+class NormFirst(nn.Sequential):
+    """A user's model that begins with batch norm."""
+
+    def __init__(self, input_shape: tuple[int, ...], n_classes: int) -> None:
+        n = math.prod(input_shape)
+        super().__init__(nn.Flatten(), nn.BatchNorm1d(n), nn.Linear(n, n_classes))
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_batch_norm_of_the_inputs(resident_few: Resident, k: int) -> None:
+    """Which of one trial alone are a view with strides of its own."""
+    target = f"{__name__}.NormFirst"
+    specs = [trial(resident_few, i, target=target, epochs=8) for i in range(k)]
+    check(specs, resident_few, TAPE)
+
+
+def test_one_batch_that_is_refused_refuses_no_other(resident_few: Resident) -> None:
+    def broken(body: Callable[[], None], _: Sequence[Tensor]) -> Replay:
+        raise RuntimeError("not this one")
+
+    specs = [trial(resident_few, i, model={"units": (9,)}, epochs=8) for i in range(2)]
+    refused = FusedBatch(specs, resident_few, recorder=of(broken))
+    refused.train()
+    assert refused.replayed == 0
+    check(specs, resident_few, TAPE)
+
+
+def test_large_steps_are_not_taped(
+    resident_few: Resident, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the memory of all that they make is held meanwhile; nothing is said of it."""
+    monkeypatch.setattr("hpsuite.training.tape.MOST_BYTES", 10_000)
+    specs = [trial(resident_few, i, model={"units": (99,)}, epochs=8) for i in range(2)]
+    with caplog.at_level(logging.WARNING):
+        batch = FusedBatch(specs, resident_few)
+        found = batch.train()
+    assert batch.replayed == 0
+    assert "not recorded" not in caplog.text
+    plain = FusedBatch(specs, resident_few, recorder=NEVER)
+    for a, b in zip(found, plain.train(), strict=True):
+        assert a.same_outcome(b)
+    assert bits(batch) == bits(plain)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "same"),
+    [
+        ([0.0, 1.0], [0.0, 1.0], True),
+        ([0.0], [-0.0], False),
+        ([math.nan, 1.0], [math.nan, 1.0], True),
+        ([math.nan, math.inf], [math.nan, torch.finfo(torch.float32).max], False),
+        ([math.nan], [1.0], False),
+    ],
+)
+def test_alike_is_to_the_bit(a: list[float], b: list[float], same: bool) -> None:
+    for dtype in (torch.float32, torch.float64):
+        assert graphs._alike(torch.tensor(a, dtype=dtype), torch.tensor(b, dtype=dtype)) is same
+    assert graphs._alike(torch.tensor([3]), torch.tensor([3]))
 
 
 def test_few_steps_are_not_worth_it(resident_few: Resident) -> None:

@@ -223,6 +223,7 @@ def test_operand_that_is_needed_later_is_not_written_over() -> None:
         (lambda x: x.sum().item(), "gives a number to Python"),
         (lambda x: x.add_(torch.rand(3)), "draws random numbers"),
         (lambda x: x.nonzero(), "has as many results"),
+        (lambda x: x.clone().unsqueeze_(0), "changes the shape"),
         (lambda x: x[x > 1], "has as many results as a mask has values"),
     ],
 )
