@@ -46,6 +46,7 @@ def tune(storage: BaseStorage, runs: Sequence[ArmRun], planner: Planner, console
             else:
                 if key not in known:
                     known[key] = _measured(run, planner, console)
+                    free_memory(planner.device)  # workers plan with all of it
                 tuned = known[key]
             if recorded is None:
                 write_tuned(storage, study.name, where, tuned.as_plain())
@@ -62,8 +63,4 @@ def _measured(run: ArmRun, planner: Planner, console: Console) -> Tuned:
         return Tuned()
     console.print(f"{escape(setup.label)}: measuring how to put trials together ...", style="dim")
     most = sum(study.n_waiting for study in run.studies)
-    try:
-        resident = Resident.place(data, planner.device)
-        return autotune(spec, resident, planner.at_once, most=most)
-    finally:
-        free_memory(planner.device)  # workers plan with all of it
+    return autotune(spec, Resident.place(data, planner.device), planner.at_once, most=most)

@@ -8,14 +8,11 @@ which of its trials make a batch is decided by what it would cost (economy.py).
 import heapq
 import itertools
 import logging
-import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
+from torch import nn
 
 from hpsuite.datasets import Data
 from hpsuite.training.economy import Demand, Economy, Load, economy_of
@@ -25,6 +22,7 @@ from hpsuite.training.loop import build_model, count_steps
 from hpsuite.training.mixed_precision import SLOW_BFLOAT16, multiplies_bfloat16
 from hpsuite.training.optimizers import update_rule
 from hpsuite.training.reading import Reading
+from hpsuite.training.structure import Structure, count_products, n_activations
 from hpsuite.trials import ModelSpec, TrialSpec
 
 # On a CPU core the fastest number of trials keeps their parameters, gradients, optimizer state
@@ -39,28 +37,6 @@ GPU_MOST = 1024
 CHOICE = 4
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Structure:
-    """What of a model decides whom it can be fused with, and what it costs.
-
-    Attributes:
-        signature: equal for models of the same kinds and shapes of layers; None where one cannot
-            be fused.
-        family: equal for models that can be one program; None where one cannot be fused.
-        sizes: of its layers with weights (see `reading.Reading`).
-        n_parameters: trainable numbers.
-        n_activations: numbers that one row of input leaves in its layers.
-        n_products: multiply-adds of one row of input.
-    """
-
-    signature: tuple[object, ...] | None
-    family: tuple[object, ...] | None
-    sizes: tuple[tuple[int, int, int], ...]
-    n_parameters: int
-    n_activations: int
-    n_products: int
 
 
 class Queue:
@@ -267,7 +243,7 @@ class Planner:
                 () if reading is None else reading.sizes,
                 sum(p.numel() for p in model.parameters()),
                 n_activations(model, reading),
-                _count_products(model, data.input_shape),
+                count_products(model, data.input_shape),
             )
         return self._structures[key]
 
@@ -323,41 +299,3 @@ class Planner:
         data = self.datasets[spec.dataset]
         steps, _ = count_steps(spec, len(data.y_train))
         return 3.0 * steps * spec.batch_size * self.structure(spec).n_products
-
-
-def n_activations(model: nn.Module, reading: Reading | None) -> int:
-    """Numbers that one row of input leaves in a model's layers."""
-    if reading is None or not reading.convolves:
-        return sum(_width(layer) for layer in model.modules())
-    # Of a convolution, also what lies under its kernel at each place.
-    return sum(o * places + i * places * (places > 1) for o, i, places in reading.sizes) + sum(
-        math.prod(step.shape) for step in reading.steps
-    )
-
-
-def _width(layer: nn.Module) -> int:
-    """Numbers that a layer gives out for one row of input, where its attributes tell."""
-    if isinstance(layer, nn.Linear):
-        return layer.out_features
-    if isinstance(layer, nn.BatchNorm1d):
-        return layer.num_features
-    return 0
-
-
-def _count_products(model: nn.Module, input_shape: tuple[int, ...]) -> int:
-    """Multiply-adds of one row: one for each parameter, a kernel's at each place of its outputs."""
-    n = sum(p.numel() for p in model.parameters())
-    kernels = [layer for layer in model.modules() if isinstance(layer, _ConvNd)]
-    if not kernels:
-        return n
-
-    def count(layer: nn.Module, _: object, output: Tensor) -> None:
-        nonlocal n
-        assert isinstance(layer, _ConvNd)
-        n += layer.weight.numel() * (output[0, 0].numel() - 1)
-
-    for kernel in kernels:
-        kernel.register_forward_hook(count)
-    with torch.no_grad():
-        model.eval()(torch.zeros(1, *input_shape))
-    return n

@@ -278,8 +278,8 @@ class _Plan:
     def _call(self, op: _Operation) -> Call:
         arguments = tuple(self._all_there(value) for value in op.arguments)
         keywords = {name: self._all_there(value) for name, value in op.keywords.items()}
-        fresh = [self._there(t) if _key(t) in op.fresh else None for t in op.results]
-        return call_of(op.kernel, arguments, keywords, [t for t in fresh if t is not None])
+        results = [self._there(t) for t in op.results if _key(t) in op.fresh]
+        return call_of(op.kernel, arguments, keywords, results)
 
     def _all_there(self, value: object) -> object:
         """An argument where its tensors lie when the tape is played."""
